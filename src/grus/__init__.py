@@ -1,0 +1,1 @@
+"""Grus: gated recurrent units."""

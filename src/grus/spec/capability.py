@@ -1,0 +1,46 @@
+"""Which back end can run which op, and in which form: the table that the law's test reads."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from grus.errors import UnsupportedError
+from grus.spec.graph import Graph
+from grus.spec.ops import OPS, Op, Time
+
+Backend = Literal["torch", "runtime", "onnx", "c"]
+BACKENDS: tuple[Backend, ...] = ("torch", "runtime", "onnx", "c")
+
+#: Time behaviours that can be run in chunks with the state carried.
+STREAMS: frozenset[Time] = frozenset({"pointwise", "causal", "pool", "window"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One op's line in the table: the back ends that implement it (time behaviour is the op's own)."""
+
+    op: type[Op]
+    backends: frozenset[Backend]
+
+
+#: ONNX and C99 lowerings are not written yet: asking for them is an UnsupportedError that names the op.
+CAPABILITIES: dict[type[Op], Row] = {op: Row(op, frozenset({"torch", "runtime"})) for op in OPS}
+
+
+def require(graph: Graph, backend: Backend) -> None:
+    """Raise UnsupportedError, naming the node, unless ``backend`` implements every op of ``graph``."""
+    for node in graph.nodes:
+        if backend not in CAPABILITIES[type(node.op)].backends:
+            raise UnsupportedError(
+                f"node {node.name!r}: {node.op.name} cannot run on back end {backend!r}",
+                hint=f"it runs on {', '.join(sorted(CAPABILITIES[type(node.op)].backends))}",
+            )
+
+
+def require_streaming(graph: Graph) -> None:
+    """Raise UnsupportedError, naming the node, unless every op can run in chunks with a carried state."""
+    for node in graph.nodes:
+        if node.op.time not in STREAMS:
+            raise UnsupportedError(
+                f"node {node.name!r}: {node.op.name} needs the whole sequence, so it cannot run in chunks",
+                hint="use a model whose layers run in one direction, or run whole sequences",
+            )

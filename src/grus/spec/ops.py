@@ -1,0 +1,330 @@
+"""The operations a graph is made of: typed frozen data, one class an op.
+
+Every op says three things about itself, and nothing about any back end:
+
+``infer(inputs)``    output shapes by suffix: ``""`` is the node itself, ``".h"`` a second output
+``weights(inputs)``  its tensors by name and shape, in PyTorch's layouts and gate order (r, z, n)
+``time``             how it behaves in time, which decides whether it can stream (see `Time`)
+
+The back ends (torch in ``grus.models``, NumPy and native in ``grus.runtime``, later ONNX and C) each register an
+implementation by op class; `grus.spec.capability` says which must exist, and a test holds them to it.
+"""
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from grus.errors import SpecError
+from grus.spec.shapes import MAX_SIZE, Shape, check_rate, check_size, want
+
+#: pointwise: each step alone; causal: a state is carried from step to step; pool: a running summary of all steps;
+#: window: works on blocks of steps, buffering a partial block; whole: needs the whole sequence, so it cannot stream.
+Time = Literal["pointwise", "causal", "pool", "window", "whole"]
+
+Inputs = tuple[Shape, ...]
+Outputs = dict[str, Shape]
+Weights = dict[str, tuple[int, ...]]
+
+
+class Op(msgspec.Struct, frozen=True, tag_field="op", forbid_unknown_fields=True):
+    """Base of all ops; ``arity`` is the least and largest number of inputs."""
+
+    arity: ClassVar[tuple[int, int]] = (1, 1)
+
+    @property
+    def name(self) -> str:
+        """The op's class name, as errors and config.json spell it."""
+        return type(self).__name__
+
+    @property
+    def time(self) -> Time:
+        """Behaviour in time."""
+        return "pointwise"
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        """Output shapes by suffix; raises SpecError where the inputs do not fit."""
+        raise NotImplementedError
+
+    def weights(self, inputs: Inputs) -> Weights:
+        """Weight tensors by name and shape; none unless the op says otherwise."""
+        return {}
+
+
+class Linear(Op, frozen=True, tag="linear"):
+    """y = W x + b at every step; W is [size, input size]."""
+
+    size: int
+    bias: bool = True
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_size("Linear: size", self.size)
+        x = want("Linear", inputs[0], "seq", "vec")
+        return {"": Shape(x.kind, self.size, x.clock)}
+
+    def weights(self, inputs: Inputs) -> Weights:
+        weight: Weights = {"weight": (self.size, inputs[0].size)}
+        return weight | {"bias": (self.size,)} if self.bias else weight
+
+
+class Activation(Op, frozen=True, tag="activation"):
+    """An elementwise function: relu, tanh or sigmoid."""
+
+    function: Literal["relu", "tanh", "sigmoid"]
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        if self.function not in ("relu", "tanh", "sigmoid"):
+            raise SpecError(f"Activation: function must be relu, tanh or sigmoid, got {self.function!r}")
+        return {"": want("Activation", inputs[0], "seq", "vec")}
+
+
+class Dropout(Op, frozen=True, tag="dropout"):
+    """In training each element is zeroed with probability ``rate`` and the rest scaled by 1/(1-rate); else identity."""
+
+    rate: float
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_rate("Dropout: rate", self.rate)
+        return {"": want("Dropout", inputs[0], "seq", "vec")}
+
+
+class Embedding(Op, frozen=True, tag="embedding"):
+    """y = E[token]; E is [count, size]. Row 0 is for what was missing or never seen in training."""
+
+    count: int
+    size: int
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_size("Embedding: count", self.count)
+        check_size("Embedding: size", self.size)
+        x = want("Embedding", inputs[0], "tokens")
+        if x.size != self.count:
+            raise SpecError(f"Embedding: count is {self.count}, but its tokens are below {x.size}")
+        return {"": Shape("seq" if x.clock else "vec", self.size, x.clock)}
+
+    def weights(self, inputs: Inputs) -> Weights:
+        return {"weight": (self.count, self.size)}
+
+
+class Position(Op, frozen=True, tag="position"):
+    """A learned vector for each step number on the input's clock: y_t = P[t]; P is [count, size]."""
+
+    count: int
+    size: int
+
+    @property
+    def time(self) -> Time:
+        return "causal"
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_size("Position: count", self.count)
+        check_size("Position: size", self.size)
+        x = want("Position", inputs[0], "seq")
+        return {"": Shape("seq", self.size, x.clock)}
+
+    def weights(self, inputs: Inputs) -> Weights:
+        return {"weight": (self.count, self.size)}
+
+
+class Columns(Op, frozen=True, tag="columns"):
+    """The features from ``start`` up to, not including, ``stop``."""
+
+    start: int
+    stop: int
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        x = want("Columns", inputs[0], "seq", "vec")
+        if not 0 <= self.start < self.stop <= x.size:
+            raise SpecError(f"Columns: [{self.start}, {self.stop}) must lie within the {x.size} features of its input")
+        return {"": Shape(x.kind, self.stop - self.start, x.clock)}
+
+
+class Concat(Op, frozen=True, tag="concat"):
+    """Features side by side; a vec beside a seq is repeated at every step."""
+
+    arity: ClassVar[tuple[int, int]] = (1, 256)
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        kind, clock = _broadcast("Concat", inputs)
+        size = sum(shape.size for shape in inputs)
+        check_size("Concat: total size", size)
+        return {"": Shape(kind, size, clock)}
+
+
+class Add(Op, frozen=True, tag="add"):
+    """x + y, elementwise; a vec beside a seq is repeated at every step."""
+
+    arity: ClassVar[tuple[int, int]] = (2, 2)
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        return {"": _same_size("Add", inputs)}
+
+
+class Subtract(Op, frozen=True, tag="subtract"):
+    """x - y, elementwise; a vec beside a seq is repeated at every step."""
+
+    arity: ClassVar[tuple[int, int]] = (2, 2)
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        return {"": _same_size("Subtract", inputs)}
+
+
+class Multiply(Op, frozen=True, tag="multiply"):
+    """x * y, elementwise; a vec beside a seq is repeated at every step."""
+
+    arity: ClassVar[tuple[int, int]] = (2, 2)
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        return {"": _same_size("Multiply", inputs)}
+
+
+class Last(Op, frozen=True, tag="last"):
+    """The last valid step of each row, as a vec; a row of length zero gives zeros."""
+
+    @property
+    def time(self) -> Time:
+        return "pool"
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        return {"": Shape("vec", want("Last", inputs[0], "seq").size)}
+
+
+class Segment(Op, frozen=True, tag="segment"):
+    """Blocks of ``length`` steps become one step each: [T, C] -> [T/length, length*C], step-major.
+
+    The result ticks on the clock ``"<clock>/<length>"``. T must be a multiple of ``length``; while streaming, a
+    partial block waits for its missing steps.
+    """
+
+    length: int
+
+    @property
+    def time(self) -> Time:
+        return "window"
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_size("Segment: length", self.length)
+        x = want("Segment", inputs[0], "seq")
+        check_size("Segment: length * size", self.length * x.size)
+        return {"": Shape("seq", self.length * x.size, f"{x.clock}/{self.length}")}
+
+
+class Unsegment(Op, frozen=True, tag="unsegment"):
+    """The inverse of `Segment`: [M, length*C] -> [M*length, C], back on the clock that was cut."""
+
+    length: int
+
+    @property
+    def time(self) -> Time:
+        return "window"
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_size("Unsegment: length", self.length)
+        x = want("Unsegment", inputs[0], "seq")
+        clock, _, tail = x.clock.rpartition("/")
+        if tail != str(self.length) or x.size % self.length:
+            raise SpecError(f"Unsegment: input must be cut into segments of {self.length}, got {x}")
+        return {"": Shape("seq", x.size // self.length, clock)}
+
+
+class GRU(Op, frozen=True, tag="gru"):
+    """Gated recurrent unit over a sequence, stacked and optionally in both directions; also outputs ``name.h``.
+
+    Inputs: a seq, and optionally the initial state, a vec [layers * directions * hidden]. The equations and the gate
+    order (r, z, n) stand in `grus.kernels.reference`; tensors are named as in torch.nn.GRU.
+    """
+
+    arity: ClassVar[tuple[int, int]] = (1, 2)
+    hidden: int
+    layers: int = 1
+    bidirectional: bool = False
+    bias: bool = True
+    reset_after: bool = True
+    layer_norm: bool = False
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: float = 0.0
+
+    @property
+    def time(self) -> Time:
+        return "whole" if self.bidirectional else "causal"
+
+    @property
+    def directions(self) -> int:
+        """2 if bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_size("GRU: hidden", self.hidden)
+        check_size("GRU: layers", self.layers, high=64)
+        for what in ("dropout", "recurrent_dropout", "zoneout"):
+            check_rate(f"GRU: {what}", getattr(self, what))
+        x = want("GRU", inputs[0], "seq")
+        state = self.layers * self.directions * self.hidden
+        if len(inputs) == 2 and want("GRU: initial state", inputs[1], "vec").size != state:
+            raise SpecError(f"GRU: initial state must have size {state}, got {inputs[1].size}")
+        return {"": Shape("seq", self.directions * self.hidden, x.clock), ".h": Shape("vec", state)}
+
+    def weights(self, inputs: Inputs) -> Weights:
+        shapes: Weights = {}
+        size, rows = inputs[0].size, 3 * self.hidden
+        for layer in range(self.layers):
+            for suffix in [f"l{layer}", f"l{layer}_reverse"][: self.directions]:
+                shapes[f"weight_ih_{suffix}"] = (rows, size)
+                shapes[f"weight_hh_{suffix}"] = (rows, self.hidden)
+                if self.bias:
+                    shapes[f"bias_ih_{suffix}"] = shapes[f"bias_hh_{suffix}"] = (rows,)
+            size = self.directions * self.hidden
+        return shapes
+
+
+class GRUStep(Op, frozen=True, tag="gru_step"):
+    """One GRU step for every step of the input, each from the same state: y_m = GRU(x_m, h).
+
+    Inputs: a seq x and a vec h [hidden]. Steps do not see each other, so a whole horizon is decoded at once
+    (Lin et al. 2023, SegRNN, parallel multi-step forecasting). Usually tied to an encoder of equal sizes.
+    """
+
+    arity: ClassVar[tuple[int, int]] = (2, 2)
+    hidden: int
+    bias: bool = True
+    reset_after: bool = True
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_size("GRUStep: hidden", self.hidden)
+        x, h = want("GRUStep", inputs[0], "seq"), want("GRUStep: state", inputs[1], "vec")
+        if h.size != self.hidden:
+            raise SpecError(f"GRUStep: state must have size {self.hidden}, got {h.size}")
+        return {"": Shape("seq", self.hidden, x.clock)}
+
+    def weights(self, inputs: Inputs) -> Weights:
+        return GRU(self.hidden, bias=self.bias).weights(inputs[:1])
+
+
+OPS: tuple[type[Op], ...] = (
+    Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Segment,
+    Unsegment, GRU, GRUStep,
+)  # fmt: skip
+
+AnyOp = (
+    Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
+    | Segment | Unsegment | GRU | GRUStep
+)  # fmt: skip
+
+
+def _broadcast(op: str, inputs: Inputs) -> tuple[Literal["seq", "vec"], str]:
+    clocks = {want(op, shape, "seq", "vec").clock for shape in inputs if shape.kind == "seq"}
+    if len(clocks) > 1:
+        raise SpecError(f"{op}: inputs must tick on one clock, got {', '.join(map(repr, sorted(clocks)))}")
+    for shape in inputs:
+        want(op, shape, "seq", "vec")
+    return ("seq", clocks.pop()) if clocks else ("vec", "")
+
+
+def _same_size(op: str, inputs: Inputs) -> Shape:
+    kind, clock = _broadcast(op, inputs)
+    if inputs[0].size != inputs[1].size:
+        raise SpecError(f"{op}: inputs must have one size, got {inputs[0].size} and {inputs[1].size}")
+    return Shape(kind, inputs[0].size, clock)
+
+
+__all__ = [op.__name__ for op in OPS] + ["MAX_SIZE", "OPS", "AnyOp", "Op", "Time"]
