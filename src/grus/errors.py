@@ -8,6 +8,7 @@
     ├── UnsupportedError(NotImplementedError)   the capability table says this back end cannot
     ├── NotFittedError(ValueError, AttributeError)
     ├── MissingExtraError(ImportError)      an optional dependency is not installed
+    ├── DivergenceError(ArithmeticError)    training went to NaN or infinity
     └── TrainingInterrupted                 Ctrl-C while training; a checkpoint remains
 
 Every message is one sentence: what, where, must be, got. ``hint`` says what to do about it.
@@ -48,6 +49,10 @@ class NotFittedError(GrusError, ValueError, AttributeError):
 
 class MissingExtraError(GrusError, ImportError):
     """An optional dependency is missing; the hint is the install command."""
+
+
+class DivergenceError(GrusError, ArithmeticError):
+    """A loss, gradient or validation score is NaN or infinite; the message names step and learning rate."""
 
 
 class TrainingInterrupted(GrusError):  # noqa: N818  (an interruption, not a fault)
