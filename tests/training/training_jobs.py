@@ -75,5 +75,6 @@ def same_weights(left: torch.nn.Module, right: torch.nn.Module) -> bool:
     """Bitwise equality of all parameters and buffers, NaN included."""
     a, b = left.state_dict(), right.state_dict()
     return a.keys() == b.keys() and all(
-        a[name].dtype == b[name].dtype and a[name].numpy().tobytes() == b[name].numpy().tobytes() for name in a
+        a[name].dtype == b[name].dtype and a[name].numpy().tobytes() == b[name].numpy().tobytes()
+        for name in a
     )
