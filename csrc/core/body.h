@@ -1,0 +1,54 @@
+// The one body of every instruction set. isa/NAME.cpp defines GRUS_ISA, GRUS_TILE_ROWS and the lane types
+// NAME::F32 and NAME::F64 and then includes this file; nothing here names an instruction set.
+#if !defined(GRUS_ISA) || !defined(GRUS_TILE_ROWS)
+#error "core/body.h is included by isa/*.cpp only, after the lane types"
+#endif
+#include "core/kernels.h"
+
+namespace grus {
+namespace GRUS_ISA {
+
+#include "core/tile.h"
+#include "core/pack.h"
+#include "core/linear.h"
+#include "core/sequence.h"
+
+template <class L>
+static void each_sigmoid(const typename L::T* a, typename L::T* out, idx n) {
+  for (idx i = 0; i < n; i += L::W) {
+    const typename L::M m = L::mask((int)least(L::W, n - i));
+    L::store(m, out + i, L::sigmoid(L::load(m, a + i)));
+  }
+}
+template <class L>
+static void each_tanh(const typename L::T* a, typename L::T* out, idx n) {
+  for (idx i = 0; i < n; i += L::W) {
+    const typename L::M m = L::mask((int)least(L::W, n - i));
+    L::store(m, out + i, L::tanh(L::load(m, a + i)));
+  }
+}
+
+template <class L>
+struct Table {
+  static constexpr Kernels<typename L::T> kernels = {
+      L::W,
+      Pack<L>::gru_wx_size,
+      Pack<L>::gru_wh_size,
+      Pack<L>::gru_bias_size,
+      Pack<L>::gru,
+      Sequence<L>::scratch,
+      Sequence<L>::run,
+      Pack<L>::linear_w_size,
+      Pack<L>::linear_bias_size,
+      Pack<L>::linear,
+      Linear<L>::run,
+      each_sigmoid<L>,
+      each_tanh<L>,
+  };
+};
+
+const Kernels<float>& kernels_f32() { return Table<F32>::kernels; }
+const Kernels<double>& kernels_f64() { return Table<F64>::kernels; }
+
+}  // namespace GRUS_ISA
+}  // namespace grus

@@ -1,0 +1,70 @@
+// What the engine (gru.cpp) and the instruction sets (isa/*.cpp) agree on: plain structs and a table of functions.
+// Nothing here may be an inline function that both sides instantiate: each side is compiled with other flags.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+namespace grus {
+
+using idx = int64_t;
+
+// One GRU layer in one direction over a batch, a sequence at a time. All strides count elements; the last axis of
+// every array is contiguous. Pointers stay owned by the caller; inputs may not overlap outputs, except h0 and hn.
+template <class T>
+struct SequenceArgs {
+  idx batch, time, input, hidden;
+  bool reset_after, reverse;
+  const T* wx;    // packed by pack_gru: x weights, recurrent weights, biases
+  const T* wh;
+  const T* bias;
+  const T* x;     // [batch, time, input]
+  idx x_row, x_time;
+  const T* h0;    // [batch, hidden] or null for zeros
+  idx h0_row;
+  T* y;           // [batch, time, hidden] or null when only the last state is wanted
+  idx y_row, y_time;
+  T* hn;          // [batch, hidden]
+  idx hn_row;
+  const int64_t* lengths;  // [batch] valid steps, or null for all
+  // [batch, time] or null; nonzero: a sequence begins at that step, so the state is zeroed before it (going
+  // backwards: after it).
+  const uint8_t* resets;
+  idx resets_row, resets_time;
+};
+
+// y = x w^T + b over rows given by a base and a stride.
+template <class T>
+struct LinearArgs {
+  idx rows, input, output;
+  const T* w;     // packed by pack_linear
+  const T* bias;  // padded to a whole number of vectors
+  const T* x;
+  idx x_row;
+  T* y;
+  idx y_row;
+};
+
+template <class T>
+struct Kernels {
+  int lanes;
+  // Elements of the packed arrays; filled by pack_*.
+  idx (*gru_wx_size)(idx input, idx hidden);
+  idx (*gru_wh_size)(idx hidden);
+  idx (*gru_bias_size)(idx hidden);
+  // b_ih and b_hh may be null.
+  void (*pack_gru)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
+                   const T* b_hh, T* wx, T* wh, T* bias);
+  // rows: batch indices, longest first. scratch: at least sequence_scratch bytes, aligned to 64.
+  idx (*sequence_scratch)(const SequenceArgs<T>& a, idx rows);
+  void (*sequence)(const SequenceArgs<T>& a, const idx* rows, idx count, void* scratch);
+
+  idx (*linear_w_size)(idx input, idx output);
+  idx (*linear_bias_size)(idx output);
+  void (*pack_linear)(idx input, idx output, const T* w, const T* b, T* wp, T* bp);
+  void (*linear)(const LinearArgs<T>& a, idx row0, idx row1);
+
+  void (*sigmoid)(const T* a, T* out, idx n);
+  void (*tanh)(const T* a, T* out, idx n);
+};
+
+}  // namespace grus

@@ -1,0 +1,73 @@
+// The register tile that every product is made of; included inside an instruction set's namespace.
+//
+// Each output is one chain  acc = fma(a[k], w[k], acc)  in ascending k, whatever the tile's shape. So a row gives
+// the same bits alone, in any batch, in any chunks and on any thread.
+
+// How many GRUS_TILE_ROWS x 3 accumulators fit: 8 x 3 + 3 weights + 1 broadcast of 32 registers (AVX-512, NEON),
+// 4 x 3 + 3 + 1 of 16 (AVX2, SSE).
+static constexpr int kTileRows = GRUS_TILE_ROWS;
+
+#if defined(__clang__)
+#define GRUS_UNROLL _Pragma("unroll")
+#else
+#define GRUS_UNROLL _Pragma("GCC unroll 16")
+#endif
+#define GRUS_INLINE inline __attribute__((always_inline))
+
+// acc[b][r][v] += a[r][k] * w[b][k][v] for k in 0..depth; w has blocks of [depth][NV] vectors, w_block apart.
+template <class L, int NB, int MR, int NV>
+static GRUS_INLINE void accumulate(typename L::V (&acc)[NB][MR][NV], const typename L::T* const (&a)[MR],
+                                   const typename L::T* w, idx w_block, idx depth) {
+  using V = typename L::V;
+  for (idx k = 0; k < depth; ++k) {
+    const typename L::T* wk = w + k * (NV * L::W);
+    V in[MR];
+    GRUS_UNROLL
+    for (int r = 0; r < MR && MR < 4; ++r) in[r] = L::set(a[r][k]);
+    GRUS_UNROLL
+    for (int b = 0; b < NB; ++b) {
+      V wv[NV];
+      GRUS_UNROLL
+      for (int v = 0; v < NV; ++v) wv[v] = L::load(wk + b * w_block + v * L::W);
+      GRUS_UNROLL
+      for (int r = 0; r < MR; ++r) {
+        const V ar = MR < 4 ? in[r] : L::set(a[r][k]);
+        GRUS_UNROLL
+        for (int v = 0; v < NV; ++v) acc[b][r][v] = L::fma(ar, wv[v], acc[b][r][v]);
+      }
+    }
+  }
+}
+
+static GRUS_INLINE idx round_up(idx n, idx step) { return (n + step - 1) / step * step; }
+static GRUS_INLINE idx blocks(idx n, idx width) { return (n + width - 1) / width; }
+static GRUS_INLINE idx least(idx a, idx b) { return a < b ? a : b; }
+
+// A row length in elements that is an odd number of cache lines, so that rows do not share a set.
+template <class T>
+static GRUS_INLINE idx spread_row(idx n) {
+  return (((n * (idx)sizeof(T) + 63) / 64) | 1) * 64 / (idx)sizeof(T);
+}
+
+// Rows cut into tiles of nearly equal height: 10 rows are 5 + 5 rather than 8 + 2.
+struct Tiles {
+  idx count, height, taller;  // the first `taller` tiles have one row more than `height`
+  explicit Tiles(idx rows)
+      : count(blocks(rows, kTileRows)), height(count ? rows / count : 0), taller(count ? rows % count : 0) {}
+  int rows(idx i) const { return (int)(height + (i < taller)); }
+};
+
+// Memory handed out in 64-byte steps from one block.
+struct Arena {
+  char* next;
+  template <class U>
+  U* take(idx n) {
+    U* p = reinterpret_cast<U*>(next);
+    next += round_up(n * (idx)sizeof(U), 64);
+    return p;
+  }
+};
+template <class U>
+static GRUS_INLINE idx room(idx n) {
+  return round_up(n * (idx)sizeof(U), 64);
+}

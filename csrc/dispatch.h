@@ -1,0 +1,29 @@
+// Which instruction set: asked of the CPU and of the operating system at run time. No Python in here.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/kernels.h"
+
+namespace grus {
+
+struct Isa {
+  const char* name;
+  const Kernels<float>* f32;
+  const Kernels<double>* f64;
+};
+
+// Those that this build contains and this machine can run, best first; portable is always last.
+const std::vector<Isa>& available_isas();
+
+// By name; an empty name means GRUS_ISA, else the best. Throws UsageError naming the choices.
+const Isa& isa_by_name(const std::string& name);
+
+template <class T>
+const Kernels<T>& kernels_of(const Isa& isa);
+template <>
+inline const Kernels<float>& kernels_of<float>(const Isa& isa) { return *isa.f32; }
+template <>
+inline const Kernels<double>& kernels_of<double>(const Isa& isa) { return *isa.f64; }
+
+}  // namespace grus

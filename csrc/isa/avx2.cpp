@@ -1,0 +1,76 @@
+// AVX2 with FMA: 8 float or 4 double lanes, 16 registers.
+#if !defined(__AVX2__) || !defined(__FMA__)
+#error "isa/avx2.cpp needs -mavx2 -mfma"
+#endif
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define GRUS_ISA avx2
+#define GRUS_TILE_ROWS 4
+
+namespace grus {
+namespace avx2 {
+
+struct Lanes32 {
+  using T = float;
+  using V = __m256;
+  using M = __m256i;
+  static constexpr int W = 8;
+  static inline M mask(int lanes) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static inline V load(const T* p) { return _mm256_loadu_ps(p); }
+  static inline void store(T* p, V v) { _mm256_storeu_ps(p, v); }
+  static inline V load(M m, const T* p) { return _mm256_maskload_ps(p, m); }
+  static inline void store(M m, T* p, V v) { _mm256_maskstore_ps(p, m, v); }
+  static inline V set(T a) { return _mm256_set1_ps(a); }
+  static inline V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+  static inline V add(V a, V b) { return _mm256_add_ps(a, b); }
+  static inline V sub(V a, V b) { return _mm256_sub_ps(a, b); }
+  static inline V mul(V a, V b) { return _mm256_mul_ps(a, b); }
+  static inline V div(V a, V b) { return _mm256_div_ps(a, b); }
+  static inline V abs(V a) { return _mm256_andnot_ps(set(-0.0f), a); }
+  static inline V cap(V a, V hi) { return _mm256_min_ps(hi, a); }  // NaN in a stays
+  static inline V with_sign(V a, V s) { return _mm256_or_ps(a, _mm256_and_ps(s, set(-0.0f))); }
+  static inline V if_negative(V x, V yes, V no) { return _mm256_blendv_ps(no, yes, x); }
+  static inline V exponent(V k) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(k), 23));
+  }
+};
+
+struct Lanes64 {
+  using T = double;
+  using V = __m256d;
+  using M = __m256i;
+  static constexpr int W = 4;
+  static inline M mask(int lanes) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(lanes), _mm256_setr_epi64x(0, 1, 2, 3));
+  }
+  static inline V load(const T* p) { return _mm256_loadu_pd(p); }
+  static inline void store(T* p, V v) { _mm256_storeu_pd(p, v); }
+  static inline V load(M m, const T* p) { return _mm256_maskload_pd(p, m); }
+  static inline void store(M m, T* p, V v) { _mm256_maskstore_pd(p, m, v); }
+  static inline V set(T a) { return _mm256_set1_pd(a); }
+  static inline V fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
+  static inline V add(V a, V b) { return _mm256_add_pd(a, b); }
+  static inline V sub(V a, V b) { return _mm256_sub_pd(a, b); }
+  static inline V mul(V a, V b) { return _mm256_mul_pd(a, b); }
+  static inline V div(V a, V b) { return _mm256_div_pd(a, b); }
+  static inline V abs(V a) { return _mm256_andnot_pd(set(-0.0), a); }
+  static inline V cap(V a, V hi) { return _mm256_min_pd(hi, a); }
+  static inline V with_sign(V a, V s) { return _mm256_or_pd(a, _mm256_and_pd(s, set(-0.0))); }
+  static inline V if_negative(V x, V yes, V no) { return _mm256_blendv_pd(no, yes, x); }
+  static inline V exponent(V k) {
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(k), 52));
+  }
+};
+
+#include "core/activations.h"
+using F32 = WithMath<Lanes32>;
+using F64 = WithMath<Lanes64>;
+
+}  // namespace avx2
+}  // namespace grus
+
+#include "core/body.h"

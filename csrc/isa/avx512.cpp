@@ -1,0 +1,76 @@
+// AVX-512 (F, DQ, BW, VL): 16 float or 8 double lanes, 32 registers.
+#if !defined(__AVX512F__) || !defined(__AVX512DQ__) || !defined(__AVX512BW__) || !defined(__AVX512VL__)
+#error "isa/avx512.cpp needs -mavx512f -mavx512dq -mavx512bw -mavx512vl"
+#endif
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define GRUS_ISA avx512
+#define GRUS_TILE_ROWS 8
+
+namespace grus {
+namespace avx512 {
+
+struct Lanes32 {
+  using T = float;
+  using V = __m512;
+  using M = __mmask16;
+  static constexpr int W = 16;
+  static inline M mask(int lanes) { return (M)((1u << lanes) - 1u); }
+  static inline V load(const T* p) { return _mm512_loadu_ps(p); }
+  static inline void store(T* p, V v) { _mm512_storeu_ps(p, v); }
+  static inline V load(M m, const T* p) { return _mm512_maskz_loadu_ps(m, p); }
+  static inline void store(M m, T* p, V v) { _mm512_mask_storeu_ps(p, m, v); }
+  static inline V set(T a) { return _mm512_set1_ps(a); }
+  static inline V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+  static inline V add(V a, V b) { return _mm512_add_ps(a, b); }
+  static inline V sub(V a, V b) { return _mm512_sub_ps(a, b); }
+  static inline V mul(V a, V b) { return _mm512_mul_ps(a, b); }
+  static inline V div(V a, V b) { return _mm512_div_ps(a, b); }
+  static inline V abs(V a) { return _mm512_abs_ps(a); }
+  static inline V cap(V a, V hi) { return _mm512_min_ps(hi, a); }  // NaN in a stays
+  static inline V with_sign(V a, V s) { return _mm512_or_ps(a, _mm512_and_ps(s, set(-0.0f))); }
+  static inline V if_negative(V x, V yes, V no) {
+    return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(x)), no, yes);
+  }
+  static inline V exponent(V k) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(k), 23));
+  }
+};
+
+struct Lanes64 {
+  using T = double;
+  using V = __m512d;
+  using M = __mmask8;
+  static constexpr int W = 8;
+  static inline M mask(int lanes) { return (M)((1u << lanes) - 1u); }
+  static inline V load(const T* p) { return _mm512_loadu_pd(p); }
+  static inline void store(T* p, V v) { _mm512_storeu_pd(p, v); }
+  static inline V load(M m, const T* p) { return _mm512_maskz_loadu_pd(m, p); }
+  static inline void store(M m, T* p, V v) { _mm512_mask_storeu_pd(p, m, v); }
+  static inline V set(T a) { return _mm512_set1_pd(a); }
+  static inline V fma(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }
+  static inline V add(V a, V b) { return _mm512_add_pd(a, b); }
+  static inline V sub(V a, V b) { return _mm512_sub_pd(a, b); }
+  static inline V mul(V a, V b) { return _mm512_mul_pd(a, b); }
+  static inline V div(V a, V b) { return _mm512_div_pd(a, b); }
+  static inline V abs(V a) { return _mm512_abs_pd(a); }
+  static inline V cap(V a, V hi) { return _mm512_min_pd(hi, a); }
+  static inline V with_sign(V a, V s) { return _mm512_or_pd(a, _mm512_and_pd(s, set(-0.0))); }
+  static inline V if_negative(V x, V yes, V no) {
+    return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(x)), no, yes);
+  }
+  static inline V exponent(V k) {
+    return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(k), 52));
+  }
+};
+
+#include "core/activations.h"
+using F32 = WithMath<Lanes32>;
+using F64 = WithMath<Lanes64>;
+
+}  // namespace avx512
+}  // namespace grus
+
+#include "core/body.h"

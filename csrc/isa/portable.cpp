@@ -1,0 +1,59 @@
+// Any machine: four lanes in the compiler's own vector type, activations and blend from core/cell.h.
+#include <stdint.h>
+#include <string.h>
+
+#include "core/cell.h"
+
+#define GRUS_ISA portable
+#define GRUS_TILE_ROWS 4
+
+namespace grus {
+namespace portable {
+
+template <class Number, int Lanes>
+struct Lane {
+  using T = Number;
+  static constexpr int W = Lanes;
+  typedef T V __attribute__((vector_size(sizeof(T) * Lanes)));
+  using M = int;  // number of live lanes
+  static inline M mask(int lanes) { return lanes; }
+  static inline V load(const T* p) {
+    V v;
+    memcpy(&v, p, sizeof v);
+    return v;
+  }
+  static inline void store(T* p, V v) { memcpy(p, &v, sizeof v); }
+  static inline V load(M m, const T* p) {
+    V v = set(0);
+    for (int i = 0; i < m; ++i) v[i] = p[i];
+    return v;
+  }
+  static inline void store(M m, T* p, V v) {
+    for (int i = 0; i < m; ++i) p[i] = v[i];
+  }
+  static inline V set(T a) { return V{} + a; }
+  static inline V fma(V a, V b, V c) { return a * b + c; }  // two roundings: no hardware to fuse them
+  static inline V add(V a, V b) { return a + b; }
+  static inline V sub(V a, V b) { return a - b; }
+  static inline V mul(V a, V b) { return a * b; }
+  static inline V div(V a, V b) { return a / b; }
+  template <class F>
+  static inline V each(V a, F f) {
+    for (int i = 0; i < W; ++i) a[i] = f(a[i]);
+    return a;
+  }
+};
+
+struct F32 : Lane<float, 4> {
+  static inline V sigmoid(V a) { return each(a, grus_sigmoid_f32); }
+  static inline V tanh(V a) { return each(a, grus_tanh_f32); }
+};
+struct F64 : Lane<double, 2> {
+  static inline V sigmoid(V a) { return each(a, grus_sigmoid_f64); }
+  static inline V tanh(V a) { return each(a, grus_tanh_f64); }
+};
+
+}  // namespace portable
+}  // namespace grus
+
+#include "core/body.h"

@@ -1,0 +1,22 @@
+// A persistent team of threads. No Python in here.
+#pragma once
+
+namespace grus {
+
+// Threads that a call may use: GRUS_NUM_THREADS, else the processors this process may run on.
+// Throws UsageError when GRUS_NUM_THREADS is not a number from 1 to 1024.
+int num_threads();
+void set_num_threads(int n);  // 1 to 1024, checked by the caller
+
+// Calls fn(context, part) for part 0 .. parts - 1, each once, on the calling thread and the team; returns when
+// all are done. fn must not throw. If the team is busy with another thread's call, or cannot start threads, the
+// caller does the parts itself: results may not depend on who does a part. Safe after fork (the child starts a
+// team of its own) and at exit (idle workers hold nothing).
+void run_parts(int parts, void (*fn)(void*, int), void* context);
+
+template <class F>
+void parallel(int parts, F&& f) {
+  run_parts(parts, [](void* context, int part) { (*static_cast<F*>(context))(part); }, &f);
+}
+
+}  // namespace grus

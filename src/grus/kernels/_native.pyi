@@ -1,0 +1,60 @@
+"""Native kernels of Grus; use grus.kernels.native."""
+
+import numpy
+
+class PackedGRU:
+    def __init__(
+        self,
+        weight_ih: numpy.ndarray,
+        weight_hh: numpy.ndarray,
+        bias_ih: numpy.ndarray | None,
+        bias_hh: numpy.ndarray | None,
+        *,
+        reset_after: bool = True,
+        isa: str = "",
+    ) -> None: ...
+    def run(
+        self,
+        x: numpy.ndarray,
+        h0: numpy.ndarray | None = None,
+        *,
+        lengths: numpy.ndarray | None = None,
+        resets: numpy.ndarray | None = None,
+        reverse: bool = False,
+        out: numpy.ndarray | None = None,
+    ) -> tuple[numpy.ndarray, numpy.ndarray]: ...
+    def step(self, x: numpy.ndarray, h: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray:
+        """
+        One step: x [B, I], h [B, H] -> h_next [B, H]. With out given nothing is allocated; out may be h.
+        """
+
+    @property
+    def input_size(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def reset_after(self) -> bool: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def isa(self) -> str: ...
+
+class PackedLinear:
+    def __init__(self, weight: numpy.ndarray, bias: numpy.ndarray | None, *, isa: str = "") -> None: ...
+    def run(self, x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray:
+        """x [rows, K] -> [rows, N], written to out if given."""
+
+    @property
+    def in_features(self) -> int: ...
+    @property
+    def out_features(self) -> int: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def isa(self) -> str: ...
+
+def activation(name: str, x: numpy.ndarray, isa: str = "") -> numpy.ndarray: ...
+def isa() -> str: ...
+def available_isas() -> tuple[str, ...]: ...
+def num_threads() -> int: ...
+def set_num_threads(n: int) -> None: ...
