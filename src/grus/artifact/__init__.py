@@ -3,4 +3,13 @@
 from grus.artifact.atomic import new_folder, refuse_existing, write_file
 from grus.artifact.folder import CONFIG, WEIGHTS, Tensors, load_model, save_model
 
-__all__ = ["CONFIG", "WEIGHTS", "Tensors", "load_model", "new_folder", "refuse_existing", "save_model", "write_file"]
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "Tensors",
+    "load_model",
+    "new_folder",
+    "refuse_existing",
+    "save_model",
+    "write_file",
+]

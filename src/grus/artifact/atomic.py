@@ -87,7 +87,8 @@ def refuse_existing(target: Path, force: bool) -> None:
         raise ModelFolderError(f"{target}: must be a model folder to be replaced, got something else")
     if any(target.iterdir()) and not (target / "config.json").is_file():
         raise ModelFolderError(
-            f"{target}: not a model folder (no config.json in it), so it is not replaced", hint="name another folder"
+            f"{target}: not a model folder (no config.json in it), so it is not replaced",
+            hint="name another folder",
         )
 
 
@@ -132,4 +133,6 @@ def _umask() -> int:
 
 
 def _cannot_write(target: Path, error: OSError) -> ModelFolderError:
-    return ModelFolderError(f"{target}: cannot be written: {error.strerror or error}", hint="nothing was changed there")
+    return ModelFolderError(
+        f"{target}: cannot be written: {error.strerror or error}", hint="nothing was changed there"
+    )

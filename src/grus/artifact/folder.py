@@ -95,7 +95,9 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ModelFolderError(f"{path}: no such model folder", hint="grus fit makes one; check the path")
     if not file.is_file():
-        raise ModelFolderError(f"{path}: not a model folder (no {CONFIG} in it)", hint="name the folder grus fit wrote")
+        raise ModelFolderError(
+            f"{path}: not a model folder (no {CONFIG} in it)", hint="name the folder grus fit wrote"
+        )
     if file.stat().st_size > MAX_CONFIG_BYTES:
         raise ModelFolderError(f"{file}: must be at most {MAX_CONFIG_BYTES} bytes, got {file.stat().st_size}")
     try:
@@ -104,7 +106,9 @@ def _read_config(path: Path) -> dict[str, Any]:
         )
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ModelFolderError(f"{file}: not readable as JSON: {reason}", hint="the file is damaged or truncated") from None
+        raise ModelFolderError(
+            f"{file}: not readable as JSON: {reason}", hint="the file is damaged or truncated"
+        ) from None
     except OSError as error:
         raise ModelFolderError(f"{file}: cannot be read: {error.strerror}") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
@@ -121,7 +125,9 @@ def _model_of(path: Path, config: dict[str, Any]) -> Model:
         )
     unknown = set(config) - {"format", "schema", "weights_sha256", "model"}
     if schema != SCHEMA or unknown:
-        what = f"unknown field {sorted(unknown)[0]!r}" if unknown else f"schema must be {SCHEMA}, got {schema!r}"
+        what = (
+            f"unknown field {sorted(unknown)[0]!r}" if unknown else f"schema must be {SCHEMA}, got {schema!r}"
+        )
         raise ModelFolderError(f"{path / CONFIG}: {what}")
     try:
         return msgspec.convert(config.get("model"), Model)
@@ -133,12 +139,16 @@ def _read_weights(path: Path, model: Model) -> bytes:
     """Read the tensor file after checking its header against the spec, before the bulk of it is in memory."""
     file = path / WEIGHTS
     if not file.is_file():
-        raise ModelFolderError(f"{path}: {WEIGHTS} is missing", hint="the folder was copied or written incompletely")
+        raise ModelFolderError(
+            f"{path}: {WEIGHTS} is missing", hint="the folder was copied or written incompletely"
+        )
     size = file.stat().st_size
     with file.open("rb") as handle:
         length = int.from_bytes(handle.read(8), "little")
         if length > min(size - 8, MAX_HEADER_BYTES):
-            raise ModelFolderError(f"{file}: truncated or foreign (a header of {length} bytes in a file of {size})")
+            raise ModelFolderError(
+                f"{file}: truncated or foreign (a header of {length} bytes in a file of {size})"
+            )
         raw = handle.read(length)
         try:
             header = json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)

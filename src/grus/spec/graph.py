@@ -55,7 +55,9 @@ def infer(graph: Graph) -> dict[str, Shape]:
         _new_name(port.name, shapes)
         check_size(f"input {port.name!r}: size", port.size)
         if (port.kind == "seq" and not port.clock) or (port.kind == "vec" and port.clock):
-            raise SpecError(f"input {port.name!r}: a seq needs a clock and a vec has none, got {port.kind} {port.clock!r}")
+            raise SpecError(
+                f"input {port.name!r}: a seq needs a clock and a vec has none, got {port.kind} {port.clock!r}"
+            )
         shapes[port.name] = Shape(port.kind, port.size, port.clock)
     weights: dict[str, Weights] = {}
     for node in graph.nodes:
@@ -117,7 +119,9 @@ def _new_name(name: str, shapes: Mapping[str, Shape]) -> None:
 def _inputs(node: Node, shapes: Mapping[str, Shape]) -> tuple[Shape, ...]:
     low, high = node.op.arity
     if not low <= len(node.inputs) <= high:
-        raise SpecError(f"node {node.name!r}: {node.op.name} takes {low} to {high} inputs, got {len(node.inputs)}")
+        raise SpecError(
+            f"node {node.name!r}: {node.op.name} takes {low} to {high} inputs, got {len(node.inputs)}"
+        )
     missing = [name for name in node.inputs if name not in shapes]
     if missing:
         raise SpecError(f"node {node.name!r}: input {missing[0]!r} is not assigned before it")
@@ -129,6 +133,10 @@ def _check_tie(node: Node, graph: Graph, weights: Mapping[str, Weights]) -> None
         return
     owner = next((n for n in graph.nodes if n.name == node.weights), None)
     if owner is None or owner.name not in weights or owner.name == node.name or owner.weights:
-        raise SpecError(f"node {node.name!r}: weights must name an earlier node that owns its own, got {node.weights!r}")
+        raise SpecError(
+            f"node {node.name!r}: weights must name an earlier node that owns its own, got {node.weights!r}"
+        )
     if weights[owner.name] != weights[node.name]:
-        raise SpecError(f"node {node.name!r}: cannot share the weights of {owner.name!r}, their shapes differ")
+        raise SpecError(
+            f"node {node.name!r}: cannot share the weights of {owner.name!r}, their shapes differ"
+        )

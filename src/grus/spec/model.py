@@ -38,12 +38,18 @@ class Categories(Step, frozen=True, tag="categories"):
 
 
 class CovariateScale(Step, frozen=True, tag="covariate_scale"):
-    """x -> (x - center) / scale for each numeric covariate, the same for all series."""
+    """x -> (x - center) / scale for each numeric covariate, the same for all series.
+
+    A gap is filled with the last value known; for the ``masked`` columns, those that had gaps in training, a 0/1
+    feature tells the network which values are real.
+    """
 
     key: ClassVar[str] = "covariate_scale"
     columns: tuple[str, ...]
+    masked: tuple[str, ...] = ()
 
     def arrays(self) -> Weights:
+        """Center and scale of each column."""
         return {"center": (len(self.columns),), "scale": (len(self.columns),)}
 
 
@@ -58,6 +64,7 @@ class SeriesScale(Step, frozen=True, tag="series_scale"):
     ids: tuple[str, ...]
 
     def arrays(self) -> Weights:
+        """Center and scale of each series."""
         return {"center": (len(self.ids),), "scale": (len(self.ids),)}
 
 

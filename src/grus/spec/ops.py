@@ -134,7 +134,9 @@ class Columns(Op, frozen=True, tag="columns"):
     def infer(self, inputs: Inputs) -> Outputs:
         x = want("Columns", inputs[0], "seq", "vec")
         if not 0 <= self.start < self.stop <= x.size:
-            raise SpecError(f"Columns: [{self.start}, {self.stop}) must lie within the {x.size} features of its input")
+            raise SpecError(
+                f"Columns: [{self.start}, {self.stop}) must lie within the {x.size} features of its input"
+            )
         return {"": Shape(x.kind, self.stop - self.start, x.clock)}
 
 
@@ -178,13 +180,19 @@ class Multiply(Op, frozen=True, tag="multiply"):
 
 
 class Last(Op, frozen=True, tag="last"):
-    """The last valid step of each row, as a vec; a row of length zero gives zeros."""
+    """The mean of the last ``steps`` valid steps of each row (of all, if there are fewer), as a vec.
+
+    With ``steps=1`` it is the last valid step. A row of length zero gives zeros.
+    """
+
+    steps: int = 1
 
     @property
     def time(self) -> Time:
         return "pool"
 
     def infer(self, inputs: Inputs) -> Outputs:
+        check_size("Last: steps", self.steps)
         return {"": Shape("vec", want("Last", inputs[0], "seq").size)}
 
 
@@ -273,6 +281,8 @@ class GRU(Op, frozen=True, tag="gru"):
                 shapes[f"weight_hh_{suffix}"] = (rows, self.hidden)
                 if self.bias:
                     shapes[f"bias_ih_{suffix}"] = shapes[f"bias_hh_{suffix}"] = (rows,)
+                if self.layer_norm:
+                    shapes[f"gain_ih_{suffix}"] = shapes[f"gain_hh_{suffix}"] = (rows,)
             size = self.directions * self.hidden
         return shapes
 

@@ -1,0 +1,225 @@
+"""A trained forecaster without torch: rows in, forecasts with intervals out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from grus.decode.intervals import base_interval, margin, point
+from grus.decode.rows import to_columns
+from grus.decode.scores import Evaluation, evaluate
+from grus.decode.windows import Forecasts
+from grus.errors import DataError, UnsupportedError, UsageError
+from grus.preprocess.columns import Columns
+from grus.preprocess.features import Features, Preprocessor
+from grus.preprocess.frequency import Frequency
+from grus.preprocess.panel import Panel, build_panel, extend
+from grus.preprocess.roles import Roles
+from grus.runtime import Program
+from grus.spec import Forecast, Model
+
+#: Windows run at once: bounds the memory of an evaluation, and keeps a batch in cache.
+_BATCH = 512
+
+
+class LiveForecaster:
+    """What ``grus.load`` returns for a forecasting model; also what the estimator itself predicts with.
+
+    Args:
+        model: the spec.
+        tensors: its numbers, by the names of the model file.
+    """
+
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray]) -> None:
+        self.model = model
+        self.task: Forecast = model.task
+        self._preprocessor = Preprocessor(self.task, model.preprocess, tensors)
+        weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
+        self._program = Program(model.parts["main"], weights)
+        self._margins = tensors.get("task.conformal")
+        self.frequency = Frequency.from_string(self.task.frequency)
+        self.roles = Roles(
+            self.task.target, self.task.id, self.task.time, self.task.past, self.task.future, self.task.static
+        )
+
+    @property
+    def steps(self) -> int:
+        """Steps that the network puts out: the horizon, rounded up to whole segments."""
+        return _segment_length(self.model) * -(-self.task.horizon // _segment_length(self.model))
+
+    def predict(
+        self, rows: Any, future: Any = None, *, level: tuple[float, ...] | list[float] = ()
+    ) -> Columns:
+        """Forecast the horizon after the last row of every series.
+
+        Args:
+            rows: history, at least one row a series; more than the lookback is cut.
+            future: the horizon's rows of the covariates that are known in advance; needed if the model has any.
+            level: central intervals in percent, e.g. ``[80, 95]``.
+
+        Returns:
+            Columns: the id (if any), the time stamp, the forecast under the model's alias, and for each level
+            ``<alias>-lo-<level>`` and ``<alias>-hi-<level>``.
+
+        Raises:
+            DataError: if rows or future do not fit the model; UsageError: for a level outside (0, 100).
+        """
+        panel = self.panel(rows)
+        horizon = self.task.horizon
+        extended = extend(panel, horizon, None if future is None else to_columns(future, "future"))
+        if (panel.lengths == 0).any():
+            raise DataError(
+                f"rows: series {panel.ids[int(np.argmin(panel.lengths))]!r} has no rows to forecast from"
+            )
+        series = np.arange(panel.n_series)
+        origins = extended.offsets[1:] - horizon
+        forecasts = self.forecast(extended, series, origins, level, history=panel.lengths)
+        return self.columns(extended, forecasts)
+
+    def panel(self, rows: Any, source: str = "rows") -> Panel:
+        """Rows (columns, records, a frame, or a panel) on the model's own regular grid."""
+        if isinstance(rows, Panel):
+            return rows
+        return build_panel(to_columns(rows, source), self.roles, self.frequency, source)
+
+    def forecast(
+        self,
+        panel: Panel,
+        series: np.ndarray,
+        origins: np.ndarray,
+        level: tuple[float, ...] | list[float] = (),
+        *,
+        history: np.ndarray | None = None,
+        features: Features | None = None,
+    ) -> Forecasts:
+        """Forecast any windows of a panel; see `Forecasts`.
+
+        Args:
+            panel: history and, where the model uses them, future covariates.
+            series, origins: of each window, int [W].
+            level: central intervals in percent.
+            history: rows of each series that may be used to scale a series never seen.
+            features: of the panel, if they are at hand.
+        """
+        levels = self._check_levels(level)
+        features = self._preprocessor.features(panel, history) if features is None else features
+        outputs = self.outputs(features, series, origins).astype(np.float64)
+        center, scale = features.center[series][:, None], features.scale[series][:, None]
+        quantiles = self.task.quantiles
+
+        def unscale(values: np.ndarray) -> np.ndarray:
+            values = values * scale + center
+            return np.maximum(values, 0.0) if self.task.non_negative else values
+
+        lower: dict[int, np.ndarray] = {}
+        upper: dict[int, np.ndarray] = {}
+        for wanted in levels:
+            low, high = base_interval(outputs, quantiles, wanted)
+            assert self._margins is not None
+            half = margin(self._margins, wanted)
+            lower[wanted], upper[wanted] = (
+                unscale(np.minimum(low - half, high + half)),
+                unscale(np.maximum(low - half, high + half)),
+            )
+        return Forecasts(series, origins, unscale(point(outputs, quantiles)), lower, upper)
+
+    def outputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """The network's scaled outputs for windows, float32 [W, H, Q], quantiles in increasing order."""
+        parts = [
+            self._program(self.inputs(features, series[i : i + _BATCH], origins[i : i + _BATCH]))["forecast"]
+            for i in range(0, len(series), _BATCH)
+        ]
+        outputs = np.concatenate(parts)[:, : self.task.horizon]
+        return np.sort(outputs, axis=-1) if self.task.quantiles else outputs
+
+    def inputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> dict[str, np.ndarray]:
+        """The network's inputs for windows, by port."""
+        return self._preprocessor.windows(features, series, origins, self.steps)
+
+    def features(self, panel: Panel) -> Features:
+        """The panel as the network sees it."""
+        return self._preprocessor.features(panel)
+
+    def evaluate(
+        self,
+        rows: Any,
+        *,
+        step: int | None = None,
+        last: int | None = None,
+        level: tuple[float, ...] | list[float] = (80, 95),
+    ) -> Evaluation:
+        """Forecast every ``step``-th origin of the last ``last`` rows of each series and score it beside the baselines.
+
+        Args:
+            rows: history and truth.
+            step: distance between origins (default: the horizon).
+            last: rows of each series that origins may lie in (default: all after the first lookback).
+            level: intervals whose coverage is measured.
+
+        Raises:
+            DataError: if no series is long enough for one window.
+        """
+        panel = self.panel(rows)
+        series, origins = self.windows(panel, step or self.task.horizon, last)
+        forecasts = self.forecast(panel, series, origins, level if self._margins is not None else ())
+        return evaluate(panel, forecasts, self.task.alias, self.frequency.seasons, self.task.season)
+
+    def windows(self, panel: Panel, step: int, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Series and origins of all windows whose lookback and horizon lie inside the series."""
+        if step < 1:
+            raise UsageError(f"evaluate: step must be at least 1, got {step}")
+        series: list[np.ndarray] = []
+        origins: list[np.ndarray] = []
+        horizon, lookback = self.task.horizon, self.task.lookback
+        for i in range(panel.n_series):
+            begin, end = int(panel.offsets[i]), int(panel.offsets[i + 1])
+            first = begin + lookback if last is None else max(begin + 1, end - last)
+            found = np.arange(first, end - horizon + 1, step)
+            origins.append(found)
+            series.append(np.full(len(found), i))
+        if not sum(map(len, origins)):
+            need = lookback + horizon
+            longest = panel.frequency.count(int(panel.lengths.max()))
+            raise DataError(
+                f"rows: the longest series has {longest}, but lookback {lookback} + horizon {horizon} need {need}"
+            )
+        return np.concatenate(series), np.concatenate(origins)
+
+    def columns(self, panel: Panel, forecasts: Forecasts, *, cutoff: bool = False) -> Columns:
+        """Forecasts as columns in the user's own names, one row a step; ``cutoff`` adds the last stamp before each."""
+        task, horizon = self.task, forecasts.point.shape[1]
+        times = panel.frequency.at(
+            np.repeat(panel.starts[forecasts.series], horizon),
+            (forecasts.origins - panel.offsets[forecasts.series])[:, None].repeat(horizon, 1).ravel()
+            + np.tile(np.arange(horizon), len(forecasts.series)),
+        )
+        columns: Columns = {}
+        if task.id is not None:
+            columns[task.id] = np.repeat(panel.id_values[forecasts.series], horizon)
+        columns[task.time or "ds"] = times
+        if cutoff:
+            before = panel.frequency.at(
+                panel.starts[forecasts.series], forecasts.origins - panel.offsets[forecasts.series] - 1
+            )
+            columns["cutoff"] = np.repeat(before, horizon)
+        columns[task.alias] = forecasts.point.ravel()
+        for wanted in forecasts.lower:
+            columns[f"{task.alias}-lo-{wanted}"] = forecasts.lower[wanted].ravel()
+            columns[f"{task.alias}-hi-{wanted}"] = forecasts.upper[wanted].ravel()
+        return columns
+
+    def _check_levels(self, level: tuple[float, ...] | list[float]) -> list[int]:
+        for wanted in level:
+            if not 0 < wanted < 100:
+                raise UsageError(f"level must lie between 0 and 100 percent, got {wanted}")
+        if level and self._margins is None:
+            raise UnsupportedError(
+                "this model has no calibrated intervals",
+                hint="it was trained without validation windows; train it with more history",
+            )
+        return [int(w) if float(w).is_integer() else w for w in level]  # type: ignore[misc]
+
+
+def _segment_length(model: Model) -> int:
+    lengths = [node.op.length for node in model.parts["main"].nodes if type(node.op).__name__ == "Unsegment"]  # type: ignore[union-attr]
+    return lengths[0] if lengths else 1

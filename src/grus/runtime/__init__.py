@@ -1,0 +1,6 @@
+"""Executes a spec without torch: NumPy and the native kernels."""
+
+from grus.runtime.program import Program
+from grus.runtime.state import State
+
+__all__ = ["Program", "State"]

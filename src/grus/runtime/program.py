@@ -1,0 +1,159 @@
+"""Runs a graph without torch: whole sequences, or chunks of any sizes with the state carried."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from grus.errors import DataError, UsageError
+from grus.runtime.ops import IMPLEMENTATIONS, Chunk, Implementation
+from grus.runtime.state import State
+from grus.spec import Graph, Shape, infer, node_weights, require, require_streaming, weight_shapes
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Program:
+    """A graph with its weights packed once, read-only and shared between threads.
+
+    Args:
+        graph: the spec.
+        tensors: float32 arrays by ``"<node>.<weight>"``, as `grus.spec.weight_shapes` lists them.
+
+    Raises:
+        UnsupportedError: if an op has no runtime implementation.
+        UsageError: if a tensor is missing or has another shape.
+    """
+
+    def __init__(self, graph: Graph, tensors: Arrays) -> None:
+        require(graph, "runtime")
+        self.graph = graph
+        self.shapes: dict[str, Shape] = infer(graph)
+        for name, shape in weight_shapes(graph).items():
+            if name not in tensors or tensors[name].shape != shape:
+                got = "nothing" if name not in tensors else f"{list(tensors[name].shape)}"
+                raise UsageError(f"Program: tensor {name!r} must have shape {list(shape)}, got {got}")
+        self._nodes: list[Implementation] = []
+        for node in graph.nodes:
+            build = IMPLEMENTATIONS[type(node.op)]
+            inputs = tuple(self.shapes[name] for name in node.inputs)
+            self._nodes.append(build(node.op, node_weights(graph, tensors, node), inputs))
+
+    def __call__(self, inputs: Arrays, lengths: Arrays | None = None) -> dict[str, np.ndarray]:
+        """Run whole sequences.
+
+        Args:
+            inputs: by port name; seq [B, T, size] and vec [B, size] float32, tokens [B, T] or [B] integer.
+            lengths: valid steps per row by clock, int [B]; missing clocks are full. Padding is never read.
+
+        Returns:
+            Outputs by name.
+        """
+        outputs, _ = self._run(inputs, None, lengths)
+        return outputs
+
+    def run(
+        self, inputs: Arrays, state: State | None = None, lengths: Arrays | None = None
+    ) -> tuple[dict[str, np.ndarray], State]:
+        """Run the next chunk from ``state`` (None: the beginning) and return its outputs and the state after it.
+
+        A pooled output (`Last`, or a GRU's ``.h``) is the value over everything seen so far.
+
+        Raises:
+            UnsupportedError: if the graph cannot stream (the capability table says which ops can).
+        """
+        require_streaming(self.graph)
+        return self._run(
+            inputs, state if state is not None else self.init_state(self._batch(inputs)), lengths
+        )
+
+    def init_state(self, batch: int) -> State:
+        """The state before the first step, for ``batch`` rows."""
+        states = {
+            node.name: impl.init_state(batch)
+            for node, impl in zip(self.graph.nodes, self._nodes, strict=True)
+        }
+        return State({name: arrays for name, arrays in states.items() if arrays})
+
+    def _run(
+        self, inputs: Arrays, state: State | None, lengths: Arrays | None
+    ) -> tuple[dict[str, np.ndarray], State]:
+        values, clocks = self._bind(inputs, lengths)
+        after: dict[str, tuple[np.ndarray, ...]] = {}
+        for node, implementation in zip(self.graph.nodes, self._nodes, strict=True):
+            chunk = Chunk(tuple(values[name] for name in node.inputs), self._lengths(node.inputs, clocks))
+            before = None if state is None else state.nodes.get(node.name, ())
+            outputs, remembered = implementation(chunk, before)
+            for suffix, value in outputs.items():
+                values[node.name + suffix] = value
+            if remembered:
+                after[node.name] = remembered
+        return {name: values[source] for name, source in self.graph.outputs.items()}, State(after)
+
+    def _batch(self, inputs: Arrays) -> int:
+        return len(next(iter(inputs.values()))) if inputs else 0
+
+    def _bind(
+        self, inputs: Arrays, lengths: Arrays | None
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Check every input against its port, once, at the door."""
+        names = {port.name for port in self.graph.inputs}
+        if set(inputs) != names:
+            raise UsageError(f"Program: inputs must be {sorted(names)}, got {sorted(inputs)}")
+        values: dict[str, np.ndarray] = {}
+        times: dict[str, int] = {}
+        batch = self._batch(inputs)
+        for port in self.graph.inputs:
+            array = np.asarray(inputs[port.name])
+            axes = (batch,) + ((array.shape[1] if array.ndim > 1 else -1),) * bool(port.clock)
+            wanted = axes + (() if port.kind == "tokens" else (port.size,))
+            if array.shape != wanted:
+                text = f"[{batch}{', time' if port.clock else ''}{'' if port.kind == 'tokens' else f', {port.size}'}]"
+                raise DataError(f"input {port.name!r}: must have shape {text}, got {list(array.shape)}")
+            if port.clock and times.setdefault(port.clock, array.shape[1]) != array.shape[1]:
+                raise DataError(
+                    f"input {port.name!r}: must have {times[port.clock]} steps like the others on clock "
+                    f"{port.clock!r}, got {array.shape[1]}"
+                )
+            values[port.name] = (
+                _tokens(port.name, array, port.size) if port.kind == "tokens" else _floats(array)
+            )
+        return values, {clock: _clock_lengths(clock, lengths, batch, time) for clock, time in times.items()}
+
+    def _lengths(self, inputs: tuple[str, ...], clocks: dict[str, np.ndarray]) -> np.ndarray | None:
+        clock = next((self.shapes[name].clock for name in inputs if self.shapes[name].clock), "")
+        if not clock:
+            return None
+        base, *cuts = clock.split("/")
+        lengths = clocks[base]
+        for cut in cuts:
+            lengths = lengths // int(cut)
+        return lengths
+
+
+def _floats(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _tokens(name: str, array: np.ndarray, count: int) -> np.ndarray:
+    if array.dtype.kind not in "iu":
+        raise DataError(f"input {name!r}: tokens must be whole numbers, got {array.dtype}")
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < count:
+        raise DataError(
+            f"input {name!r}: tokens must be from 0 to {count - 1}, got {array.min()} to {array.max()}"
+        )
+    return array
+
+
+def _clock_lengths(clock: str, lengths: Arrays | None, batch: int, time: int) -> np.ndarray:
+    if lengths is None or clock not in lengths:
+        return np.full(batch, time, np.int64)
+    array = np.asarray(lengths[clock])
+    if array.shape != (batch,) or array.dtype.kind not in "iu":
+        raise DataError(
+            f"lengths of clock {clock!r}: must be whole numbers [{batch}], got {array.dtype} {list(array.shape)}"
+        )
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) <= time:
+        raise DataError(
+            f"lengths of clock {clock!r}: must be from 0 to {time}, got {array.min()} to {array.max()}"
+        )
+    return array.astype(np.int64)

@@ -1,0 +1,144 @@
+"""The forecaster as a training job: which windows, which loss, which validation score."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grus.data.windows import epoch_order
+from grus.errors import UsageError
+from grus.models import GraphModule
+from grus.preprocess.features import Features, Preprocessor
+
+#: How often the code of the series is hidden in training, so that code 0 learns to stand for a series never seen.
+SERIES_DROPOUT = 0.02
+_VALIDATION_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows by series number and by the global row of their first step, both int [W]."""
+
+    series: np.ndarray
+    origins: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+    def __getitem__(self, index: Any) -> "Windows":
+        return Windows(self.series[index], self.origins[index])
+
+    def thinned(self, most: int) -> "Windows":
+        """At most ``most`` of them, evenly spread."""
+        return self if len(self) <= most else self[np.linspace(0, len(self) - 1, most).astype(np.int64)]
+
+
+class ForecastJob:
+    """See `grus.training.Job`.
+
+    Args:
+        model: built from the spec.
+        preprocessor: fitted on the training rows.
+        features: of the whole panel.
+        train, validation: windows; validation may be empty.
+        steps_out: steps on the target clock.
+        loss: ``mae``, ``mse`` or ``huber`` for points; with ``quantiles`` the pinball loss is used.
+        quantiles: probabilities of the outputs; empty for points.
+        batch_size: windows a step.
+        windows_per_epoch: at most so many windows an epoch, drawn anew each time.
+        seed: of the order of windows.
+        series_code: name of the port whose code tells the series apart, or None.
+    """
+
+    def __init__(
+        self,
+        model: GraphModule,
+        preprocessor: Preprocessor,
+        features: Features,
+        train: Windows,
+        validation: Windows,
+        *,
+        steps_out: int,
+        loss: str,
+        quantiles: tuple[float, ...],
+        batch_size: int,
+        windows_per_epoch: int,
+        seed: int,
+        series_code: str | None,
+    ) -> None:
+        if loss not in ("mae", "mse", "huber"):
+            raise UsageError(f"loss must be 'mae', 'mse' or 'huber', got {loss!r}")
+        self.model = model
+        self._preprocessor, self._features = preprocessor, features
+        self._train, self._validation = train, validation
+        self._steps_out, self._horizon = steps_out, preprocessor.task.horizon
+        self._loss, self._quantiles = loss, torch.tensor(quantiles)
+        self._batch_size, self._seed, self._series_code = batch_size, seed, series_code
+        self._per_epoch = min(len(train), windows_per_epoch)
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    def steps(self, epoch: int) -> int:
+        """Batches in an epoch; the last may be smaller."""
+        return -(-self._per_epoch // self._batch_size)
+
+    def batch(self, epoch: int, step: int) -> dict[str, Tensor | np.ndarray]:
+        """Inputs by port, and ``truth`` [B, H], scaled, NaN where missing."""
+        if self._order[0] != epoch:
+            self._order = (epoch, epoch_order(len(self._train), self._seed, epoch)[: self._per_epoch])
+        chosen = self._train[self._order[1][step * self._batch_size : (step + 1) * self._batch_size]]
+        batch = self._arrays(chosen)
+        if self._series_code is not None:
+            key = np.array([self._seed, (epoch << 32) + step], np.uint64)
+            hidden = np.random.Generator(np.random.Philox(key=key)).random(len(chosen)) < SERIES_DROPOUT
+            batch[self._series_code] = np.where(hidden, 0, batch[self._series_code])
+        return {**batch}
+
+    def loss(self, batch: dict[str, Tensor], carry: Any) -> tuple[Tensor, Any]:
+        """Mean loss over the known values of a batch."""
+        truth = batch["truth"]
+        outputs = self.model({k: v for k, v in batch.items() if k != "truth"})["forecast"][:, : self._horizon]
+        known = ~torch.isnan(truth)
+        error = torch.where(known, truth, 0.0)[..., None] - outputs
+        cost = self._cost(error) * known[..., None]
+        return cost.sum() / (known.sum() * outputs.shape[-1]).clamp(min=1), carry
+
+    def validate(self) -> dict[str, float]:
+        """The loss over the validation windows; nothing if there are none."""
+        total = count = 0.0
+        for start in range(0, len(self._validation), _VALIDATION_BATCH):
+            arrays = self._arrays(self._validation[slice(start, start + _VALIDATION_BATCH)])
+            device = next(self.model.parameters()).device
+            batch = {name: torch.from_numpy(values).to(device) for name, values in arrays.items()}
+            known = float((~torch.isnan(batch["truth"])).sum())
+            total += float(self.loss(batch, None)[0]) * known
+            count += known
+        return {"loss": total / count} if count else {}
+
+    def _cost(self, error: Tensor) -> Tensor:
+        if len(self._quantiles):
+            quantiles = self._quantiles.to(error.device)
+            return torch.maximum(quantiles * error, (quantiles - 1) * error)
+        if self._loss == "mae":
+            return error.abs()
+        if self._loss == "mse":
+            return error.square()
+        return torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none")
+
+    def _arrays(self, windows: Windows) -> dict[str, np.ndarray]:
+        arrays = self._preprocessor.windows(self._features, windows.series, windows.origins, self._steps_out)
+        return {**arrays, "truth": truth(self._features, windows, self._horizon)}
+
+
+def truth(features: Features, windows: Windows, horizon: int) -> np.ndarray:
+    """Scaled targets of windows, float32 [W, H], NaN where missing."""
+    rows = windows.origins[:, None] + np.arange(horizon)
+    return features.target[rows]
+
+
+def series_code(tokens: Mapping[str, object] | tuple[str, ...], name: str) -> str | None:
+    """The port that carries the code of the series, if there is one."""
+    names = list(tokens)
+    return f"static_code_{names.index(name)}" if name in names else None

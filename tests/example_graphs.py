@@ -1,0 +1,85 @@
+"""Example graphs for every op, and random weights and inputs for any graph: what the law is tested on."""
+
+import numpy as np
+
+from grus.spec import Graph, Node, Port, chain, ops, weight_shapes
+
+X = Port("x", "seq", 5, "src")
+Y = Port("y", "seq", 4, "tgt")
+V = Port("v", "vec", 5)
+
+
+def _graph(ports, *nodes):
+    return Graph(ports, nodes, {node.name: node.name for node in nodes})
+
+
+def _gru(**options):
+    g = chain(X, [ops.GRU(7, **options)])
+    return Graph(g.inputs, g.nodes, {"out": "gru_0", "state": "gru_0.h"})
+
+
+GRAPHS: dict[str, Graph] = {
+    "Linear": chain(X, [ops.Linear(3)]),
+    "Linear-no-bias-vec": chain(V, [ops.Linear(3, bias=False)]),
+    "Activation-relu": chain(X, [ops.Activation("relu")]),
+    "Activation-tanh": chain(X, [ops.Activation("tanh")]),
+    "Activation-sigmoid": chain(X, [ops.Activation("sigmoid")]),
+    "Dropout": chain(X, [ops.Dropout(0.5)]),
+    "Embedding-seq": _graph((Port("t", "tokens", 9, "src"),), Node("a", ops.Embedding(9, 3), ("t",))),
+    "Embedding-vec": _graph((Port("t", "tokens", 9),), Node("a", ops.Embedding(9, 3), ("t",))),
+    "Position": chain(X, [ops.Position(40, 3)]),
+    "Columns": chain(X, [ops.Columns(1, 4)]),
+    "Concat": _graph((X, V), Node("a", ops.Concat(), ("x", "v", "x")), Node("b", ops.Concat(), ("v", "v"))),
+    "Add": _graph((X, V), Node("a", ops.Add(), ("x", "v")), Node("b", ops.Add(), ("x", "x"))),
+    "Subtract": _graph((X, V), Node("a", ops.Subtract(), ("x", "v")), Node("b", ops.Subtract(), ("v", "x"))),
+    "Multiply": _graph((X, V), Node("a", ops.Multiply(), ("x", "v"))),
+    "Last": chain(X, [ops.Last()]),
+    "Last-4": chain(X, [ops.Last(4)]),
+    "Segment": chain(X, [ops.Segment(4)]),
+    "Unsegment": chain(X, [ops.Segment(4), ops.Linear(8), ops.Unsegment(4)]),
+    "GRU": _gru(),
+    "GRU-2-layers": _gru(layers=2),
+    "GRU-bidirectional": _gru(layers=2, bidirectional=True),
+    "GRU-no-bias-reset-before": _gru(bias=False, reset_after=False),
+    "GRU-layer-norm": _gru(layer_norm=True),
+    "GRU-zoneout": _gru(zoneout=0.2, layers=2),
+    "GRU-initial-state": _graph(
+        (X, Port("h", "vec", 14)), Node("a", ops.GRU(7, layers=2), ("x", "h")), Node("b", ops.Last(), ("a",))
+    ),
+    "GRUStep": _graph((X, Port("h", "vec", 7)), Node("a", ops.GRUStep(7), ("x", "h"))),
+    "GRUStep-tied": _graph(
+        (X, Port("y", "seq", 5, "tgt")),
+        Node("a", ops.GRU(7), ("x",)),
+        Node("b", ops.GRUStep(7), ("y", "a.h"), weights="a"),
+    ),
+    "encoder-decoder": _graph(
+        (X, Y), Node("a", ops.GRU(7), ("x",)), Node("b", ops.GRU(7), ("y", "a.h")), Node("c", ops.Linear(2), ("b",))
+    ),
+}
+
+
+def of_op(op: type) -> Graph:
+    """Some example graph that holds the op."""
+    return next(g for g in GRAPHS.values() if any(type(node.op) is op for node in g.nodes))
+
+
+def random_tensors(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:
+    """Weights of ordinary size: uniform in +-1/sqrt(fan in), gains around one."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: (rng.uniform(-1, 1, shape) / np.sqrt(shape[-1]) + (1 if ".gain_" in name else 0)).astype(np.float32)
+        for name, shape in weight_shapes(graph).items()
+    }
+
+
+def random_inputs(graph: Graph, batch: int, times: dict[str, int], seed: int = 1) -> dict[str, np.ndarray]:
+    """Inputs for every port; ``times`` gives the steps of each clock."""
+    rng = np.random.default_rng(seed)
+    inputs = {}
+    for port in graph.inputs:
+        shape = (batch,) + ((times[port.clock],) if port.clock else ())
+        if port.kind == "tokens":
+            inputs[port.name] = rng.integers(0, port.size, shape)
+        else:
+            inputs[port.name] = rng.standard_normal((*shape, port.size)).astype(np.float32)
+    return inputs

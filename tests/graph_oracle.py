@@ -1,0 +1,86 @@
+"""A graph in plain NumPy, written to be read: the oracle that every back end is held to, in any float dtype."""
+
+import numpy as np
+
+from grus.kernels.layout import GRUWeights
+from grus.kernels.reference import StackOptions, gru_stack, sigmoid
+from grus.spec import Graph, node_weights, ops
+
+
+def run(graph: Graph, tensors, inputs, lengths=None, dtype=np.float64):
+    """All values by name, and the outputs by name; see `grus.runtime.Program` for the arguments."""
+    values = {k: v if v.dtype.kind in "iu" else v.astype(dtype) for k, v in inputs.items()}
+    clocks = {port.name: port.clock for port in graph.inputs}
+    for node in graph.nodes:
+        weights = {k: v.astype(dtype) for k, v in node_weights(graph, tensors, node).items()}
+        clock = next((clocks[name] for name in node.inputs if clocks[name]), "")
+        base, *cuts = clock.split("/")
+        steps = None if lengths is None or base not in lengths else lengths[base]
+        for cut in cuts:
+            steps = None if steps is None else steps // int(cut)
+        outputs = RULES[type(node.op)](node.op, weights, [values[name] for name in node.inputs], steps)
+        outputs = outputs if isinstance(outputs, dict) else {"": outputs}
+        for suffix, value in outputs.items():
+            values[node.name + suffix] = value
+            clocks[node.name + suffix] = clock if value.ndim == 3 else ""
+        if isinstance(node.op, ops.Segment):
+            clocks[node.name] = f"{clock}/{node.op.length}"
+        if isinstance(node.op, ops.Unsegment):
+            clocks[node.name] = clock.rpartition("/")[0]
+    return {name: values[source] for name, source in graph.outputs.items()}
+
+
+def _same_rank(arrays):
+    rank = max(a.ndim for a in arrays)
+    time = next((a.shape[1] for a in arrays if a.ndim == 3), 0)
+    return [a if a.ndim == rank else np.repeat(a[:, None], time, axis=1) for a in arrays]
+
+
+def _last(op, weights, inputs, lengths):
+    (x,) = inputs
+    lengths = np.full(len(x), x.shape[1]) if lengths is None else lengths
+    rows = [row[max(n - op.steps, 0) : n] for row, n in zip(x, lengths)]
+    return np.stack([row.mean(0) if len(row) else np.zeros(x.shape[2], x.dtype) for row in rows])
+
+
+def _stack(op, weights, inputs, lengths):
+    x = inputs[0]
+    parts = op.layers * op.directions
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "gain_ih", "gain_hh")
+    layers = []
+    for layer in range(op.layers):
+        for suffix in [f"l{layer}", f"l{layer}_reverse"][: op.directions]:
+            layers.append(GRUWeights(**{n: weights[f"{n}_{suffix}"] for n in names if f"{n}_{suffix}" in weights}))
+    flat = inputs[1] if len(inputs) == 2 else np.zeros((len(x), parts * op.hidden), x.dtype)
+    h_0 = flat.reshape(len(x), parts, op.hidden).swapaxes(0, 1)
+    options = StackOptions(op.bidirectional, op.reset_after, lengths, keep=op.zoneout)
+    result = gru_stack(x.swapaxes(0, 1), h_0, layers, options)
+    return {"": result.output.swapaxes(0, 1), ".h": result.h_n.swapaxes(0, 1).reshape(len(x), -1)}
+
+
+def _step(op, weights, inputs, lengths):
+    x, h = inputs
+    single = ops.GRU(op.hidden, bias=op.bias, reset_after=op.reset_after)
+    steps = [_stack(single, weights, [x[:, t : t + 1], h], None)[""] for t in range(x.shape[1])]
+    return np.concatenate(steps, axis=1) if steps else np.zeros((*x.shape[:2], op.hidden), x.dtype)
+
+
+RULES = {
+    ops.Linear: lambda op, w, i, n: i[0] @ w["weight"].T + w.get("bias", i[0].dtype.type(0)),
+    ops.Activation: lambda op, w, i, n: {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, "sigmoid": sigmoid}[
+        op.function
+    ](i[0]),
+    ops.Dropout: lambda op, w, i, n: i[0],
+    ops.Embedding: lambda op, w, i, n: w["weight"][i[0]],
+    ops.Position: lambda op, w, i, n: np.repeat(w["weight"][None, : i[0].shape[1]], len(i[0]), axis=0),
+    ops.Columns: lambda op, w, i, n: i[0][..., op.start : op.stop],
+    ops.Concat: lambda op, w, i, n: np.concatenate(_same_rank(i), axis=-1),
+    ops.Add: lambda op, w, i, n: np.add(*_same_rank(i)),
+    ops.Subtract: lambda op, w, i, n: np.subtract(*_same_rank(i)),
+    ops.Multiply: lambda op, w, i, n: np.multiply(*_same_rank(i)),
+    ops.Last: _last,
+    ops.Segment: lambda op, w, i, n: i[0].reshape(len(i[0]), i[0].shape[1] // op.length, -1),
+    ops.Unsegment: lambda op, w, i, n: i[0].reshape(len(i[0]), i[0].shape[1] * op.length, -1),
+    ops.GRU: _stack,
+    ops.GRUStep: _step,
+}
