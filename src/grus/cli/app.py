@@ -1,0 +1,157 @@
+"""The tree of commands, and Typer's own complaints turned into sentences of the house."""
+
+import difflib
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from grus.cli.evaluate import evaluate
+from grus.cli.fit_forecast import forecast
+from grus.cli.predict import predict
+from grus.errors import UsageError
+
+# Typer's exceptions, wherever this version of it keeps them (older ones took click's).
+_typer_errors: Any = sys.modules[typer.BadParameter.__module__]
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class _Group(TyperGroup):
+    """A group of commands that says which there are when it does not know one."""
+
+    noun = "command"
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of a user's day: groups first, then the rest as registered."""
+        return sorted(self.commands, key=lambda name: not isinstance(self.commands[name], TyperGroup))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the group's own options; raises UsageError if no command follows."""
+        if not args and not ctx.resilient_parsing:
+            raise UsageError(
+                f"{ctx.command_path}: {self.noun} is missing; the {self.noun}s are {', '.join(self.list_commands(ctx))}",
+                hint=f"'{ctx.command_path} --help' says what they do",
+            )
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that ``args`` begins with; raises UsageError if there is none of that name."""
+        name, known = args[0], ", ".join(self.list_commands(ctx))
+        if name not in self.commands and not name.startswith("-"):
+            close = difflib.get_close_matches(name, self.commands, n=1)
+            raise UsageError(
+                f"{ctx.command_path}: no such {self.noun} {name!r}; the {self.noun}s are {known}",
+                hint=f"did you mean {close[0]!r}?"
+                if close
+                else f"'{ctx.command_path} --help' says what they do",
+            )
+        return super().resolve_command(ctx, args)
+
+
+class _Tasks(_Group):
+    """The tasks of ``grus fit``."""
+
+    noun = "task"
+
+
+app = typer.Typer(cls=_Group, add_completion=False, context_settings=_SETTINGS, rich_markup_mode="rich")
+fit = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich")
+app.add_typer(fit, name="fit", help="Train a model on a table: [bold]grus fit TASK DATA[/bold].")
+fit.command("forecast", context_settings=_SETTINGS)(forecast)
+app.command("predict", context_settings=_SETTINGS)(predict)
+app.command("evaluate", context_settings=_SETTINGS)(evaluate)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"grus {version('grus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Gated recurrent units: train one on your table, see how good it is, let it predict.
+
+    \b
+    [bold]grus fit forecast demand.csv --horizon 24 -o model[/bold]
+        from a table to a model folder with a report
+    [bold]grus predict model demand.csv > forecast.csv[/bold]
+        the horizon after the last row
+    [bold]grus evaluate model demand.csv[/bold]
+        errors beside those of naive forecasts
+
+    The answer goes to stdout; the plan, progress and tables for people go to stderr.
+    """
+
+
+def invoke(arguments: list[str]) -> None:
+    """Parse and run one command line.
+
+    Raises:
+        GrusError: with the sentence for the user, Typer's own complaints included.
+    """
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("grus", list(arguments), obj=arguments) as context:
+            command.invoke(context)
+    except typer.Exit:
+        return
+    except _typer_errors.UsageError as error:
+        raise _rephrase(error, arguments) from None
+
+
+def _rephrase(error: Any, arguments: list[str]) -> UsageError:
+    """Typer's complaint as what, where, must be, got."""
+    where = error.ctx.command_path if error.ctx is not None else _command_path(arguments)
+    usage = f"'{where} --help' shows how it is used"
+    if isinstance(error, _typer_errors.NoSuchOption):
+        close = f"did you mean {error.possibilities[0]!r}?" if error.possibilities else usage
+        return UsageError(f"{where}: no such option {error.option_name!r}", close)
+    if isinstance(error, _typer_errors.MissingParameter):
+        flag = error.param.opts[0]
+        return UsageError(
+            f"{where}: {f'option {flag}' if flag[:1] == '-' else error.param.metavar} is missing", usage
+        )
+    if isinstance(error, _typer_errors.BadOptionUsage):
+        needs = "takes no value" if "does not take" in error.message else "needs a value"
+        return UsageError(f"{where}: option {error.option_name!r} {needs}", usage)
+    if isinstance(error, typer.BadParameter) and error.param is not None:
+        return UsageError(f"{where}: {error.param.opts[0]} must be {_must_be(error)}", usage)
+    message = error.format_message()
+    if "unexpected extra argument" in message:
+        extra = message.partition(" (")[2].removesuffix(")")
+        message = f"expected nothing after the last argument, got {extra!r}"
+    return UsageError(f"{where}: {message}", usage)
+
+
+def _command_path(arguments: list[str]) -> str:
+    """The command that a command line names, for the errors that Typer raises without saying where."""
+    path = "grus"
+    command: Any = typer.main.get_command(app)
+    for word in arguments:
+        command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            break
+        path += f" {word}"
+    return path
+
+
+def _must_be(error: Any) -> str:
+    """``a whole number, got 'x'``, from the validation error behind a BadParameter."""
+    cause = error.__cause__
+    details = cause.errors()[0] if hasattr(cause, "errors") else {"type": "", "input": None}
+    kinds = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+    kind = kinds.get(details["type"].partition("_")[0])
+    choices = error.param.type_descriptor.choices
+    if choices:
+        kind = f"one of {', '.join(map(str, choices))}"
+    return f"{kind}, got {details['input']!r}" if kind else f"usable: {error.message}"
