@@ -1,0 +1,436 @@
+"""Swap torch.nn.GRU and torch.nn.GRUCell for ours: parameters, results, gradients, errors, all the same."""
+
+import copy
+import io
+import itertools
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+import grus.nn
+from grus.nn import _composite, _dispatch
+from numerics import assert_bitwise_equal
+
+OPTIONS = [
+    dict(zip(("num_layers", "bias", "batch_first", "dropout", "bidirectional"), values))
+    for values in itertools.product((1, 3), (True, False), (False, True), (0.0, 0.4), (False, True))
+    if not (values[0] == 1 and values[3] > 0)
+]
+
+
+def ids(options: dict) -> str:
+    return ",".join(f"{name}={value}" for name, value in options.items())
+
+
+def pair(*args: Any, cell: bool = False, seed: int = 0, **options: Any) -> tuple[Any, Any]:
+    """Torch's module and ours, each made from the same seed."""
+    torch.manual_seed(seed)
+    theirs = (torch.nn.GRUCell if cell else torch.nn.GRU)(*args, **options)
+    torch.manual_seed(seed)
+    return theirs, (grus.nn.GRUCell if cell else grus.nn.GRU)(*args, **options)
+
+
+def flatten(result: Any) -> list[torch.Tensor]:
+    """Every floating tensor in a module's result, and the bookkeeping of packed sequences."""
+    if isinstance(result, PackedSequence):
+        return [part for part in result if part is not None]
+    return [result] if isinstance(result, torch.Tensor) else [t for part in result for t in flatten(part)]
+
+
+def run(module: Any, x: Any, hx: Any) -> tuple[list[torch.Tensor], list[torch.Tensor | None]]:
+    """Results and gradients of input, state and parameters, under a fixed seed for dropout."""
+    leaf = (x.data if isinstance(x, PackedSequence) else x).detach().requires_grad_()
+    given = x._replace(data=leaf) if isinstance(x, PackedSequence) else leaf
+    hx = None if hx is None else hx.detach().requires_grad_()
+    module.zero_grad()
+    torch.manual_seed(7)
+    results = flatten(module(given, hx))
+    sum(
+        (r * torch.sin(torch.arange(r.numel()).reshape(r.shape))).sum()
+        for r in results
+        if r.is_floating_point()
+    ).backward()
+    grads = [leaf.grad, None if hx is None else hx.grad, *(p.grad for p in module.parameters())]
+    return results, grads
+
+
+def assert_same(theirs: Any, ours: Any, x: Any, hx: Any) -> None:
+    for expected, actual in zip(run(theirs, x, hx), run(ours, x, hx)):
+        for a, b in zip(actual, expected, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None and b is not None:
+                assert_bitwise_equal(a, b)
+                assert a.stride() == b.stride()
+
+
+def make_input(form: str, batch_first: bool, dtype: torch.dtype = torch.float32) -> Any:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn((4, 6, 5) if batch_first else (6, 4, 5), generator=generator, dtype=dtype)
+    if form == "batched":
+        return x
+    if form == "unbatched":
+        return x.reshape(24, 5)
+    lengths = torch.tensor([6, 5, 2, 1] if form == "sorted" else [2, 6, 1, 5])
+    return pack_padded_sequence(x, lengths, batch_first, enforce_sorted=form == "sorted")
+
+
+@pytest.mark.parametrize("form", ["batched", "unbatched", "sorted", "unsorted"])
+@pytest.mark.parametrize("options", OPTIONS, ids=ids)
+def test_results_and_gradients_are_torchs_bit_for_bit(options: dict, form: str) -> None:
+    theirs, ours = pair(5, 4, **options)
+    x = make_input(form, options["batch_first"])
+    cells = options["num_layers"] * (2 if options["bidirectional"] else 1)
+    hx = torch.randn(cells, 4) if form == "unbatched" else torch.randn(cells, 4, 4)
+    for state in (None, hx):
+        for training in (True, False):
+            assert_same(theirs.train(training), ours.train(training), x, state)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_dtypes(dtype: torch.dtype) -> None:
+    theirs, ours = pair(5, 4, 2, dtype=dtype)
+    x = make_input("batched", False, dtype)
+    for a, b in zip(flatten(ours(x)), flatten(theirs(x)), strict=True):
+        assert a.dtype == b.dtype == dtype
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=ids)
+def test_parameters_and_state_dict_are_torchs(options: dict) -> None:
+    theirs, ours = pair(5, 4, **options)
+    assert isinstance(ours, torch.nn.GRU)
+    assert repr(ours) == repr(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for (name, a), (other, b) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        assert name == other
+        assert_bitwise_equal(a, b, name)
+    assert [len(layer) for layer in ours.all_weights] == [len(layer) for layer in theirs.all_weights]
+    torch.manual_seed(99)
+    for p in ours.parameters():
+        torch.nn.init.normal_(p)
+    theirs.load_state_dict(ours.state_dict())
+    assert_same(theirs, ours, make_input("batched", options["batch_first"]), None)
+    _, fresh = pair(5, 4, seed=1, **options)
+    fresh.load_state_dict(theirs.state_dict())
+    assert_same(theirs, fresh, make_input("batched", options["batch_first"]), None)
+
+
+def test_a_seed_leaves_the_generator_where_torch_leaves_it() -> None:
+    for options in ({}, {"layer_norm": True}):
+        torch.manual_seed(0)
+        torch.nn.GRU(5, 4, 2, bidirectional=True)
+        expected = torch.rand(3)
+        torch.manual_seed(0)
+        grus.nn.GRU(5, 4, 2, bidirectional=True, **options)
+        assert torch.equal(torch.rand(3), expected)
+
+
+def test_positional_order_is_torchs() -> None:
+    args = (5, 4, 2, False, True, 0.25, True, "cpu", torch.float64)
+    ours = grus.nn.GRU(*args)
+    theirs = torch.nn.GRU(*args[:7], device="cpu", dtype=torch.float64)
+    assert repr(ours) == repr(theirs)
+    assert next(ours.parameters()).dtype == torch.float64
+    cell = grus.nn.GRUCell(5, 4, False, "cpu", torch.float64)
+    assert cell.bias_ih is None
+    assert cell.weight_hh.dtype == torch.float64
+
+
+def test_dropout_on_one_layer_warns_as_torch_does() -> None:
+    with pytest.warns(UserWarning, match="dropout option") as theirs:
+        torch.nn.GRU(5, 4, dropout=0.5)
+    with pytest.warns(UserWarning, match="dropout option") as ours:
+        grus.nn.GRU(5, 4, dropout=0.5)
+    assert [str(w.message) for w in ours] == [str(w.message) for w in theirs]
+
+
+def test_pickle_deepcopy_and_torch_save_keep_everything() -> None:
+    options = {"reset_after": False, "layer_norm": True, "recurrent_dropout": 0.1, "zoneout": 0.2}
+    for module in (
+        grus.nn.GRU(5, 4, 2, bidirectional=True, **options),
+        grus.nn.GRUCell(5, 4, layer_norm=True),
+    ):
+        x = torch.randn(3, 5)
+        expected = flatten(module.eval()(x))
+        buffer = io.BytesIO()
+        torch.save(module, buffer)
+        buffer.seek(0)
+        clones = [pickle.loads(pickle.dumps(module)), copy.deepcopy(module)]
+        for clone in [*clones, torch.load(buffer, weights_only=False)]:
+            assert repr(clone) == repr(module)
+            for a, b in zip(flatten(clone(x)), expected, strict=True):
+                assert_bitwise_equal(a, b)
+            with torch.no_grad():
+                next(clone.parameters()).add_(1)
+            assert not torch.equal(flatten(clone(x))[0], expected[0])
+
+
+def test_moving_replacing_and_functional_calls_reach_the_computation() -> None:
+    module = grus.nn.GRU(5, 4, layer_norm=True)
+    x = torch.randn(6, 3, 5)
+    assert module.double()(x.double())[0].dtype == torch.float64
+    module.float()
+    changed = {name: torch.zeros_like(p) for name, p in module.named_parameters()}
+    output, _ = torch.func.functional_call(module, changed, (x,))
+    assert (output == 0).all()
+    assert (module(x)[0] != 0).any()
+    module.weight_ih_l0 = torch.nn.Parameter(torch.full_like(module.weight_ih_l0, torch.nan))
+    assert module(x)[0].isnan().all()
+
+
+def test_parametrisations_work() -> None:
+    module = grus.nn.GRU(5, 4)
+    torch.nn.utils.parametrizations.weight_norm(module, "weight_hh_l0")
+    module(torch.randn(6, 3, 5))[0].sum().backward()
+    assert all(p.grad is not None for p in module.parameters())
+
+
+def test_flatten_parameters_and_meta_device_are_harmless() -> None:
+    module = grus.nn.GRU(5, 4, device="meta", layer_norm=True)
+    module.flatten_parameters()
+    assert {p.device.type for p in module.parameters()} == {"meta"}
+    assert module(torch.empty(6, 3, 5, device="meta"))[0].shape == (6, 3, 4)
+
+
+@pytest.mark.parametrize("options", [{}, {"reset_after": False, "layer_norm": True}], ids=ids)
+def test_autocast_gives_torchs_dtypes(options: dict) -> None:
+    theirs, ours = pair(5, 4)[0], grus.nn.GRU(5, 4, **options)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for dtype in (torch.float32, torch.bfloat16):
+            x = torch.randn(6, 3, 5, dtype=dtype)
+            assert [t.dtype for t in flatten(ours(x))] == [t.dtype for t in flatten(theirs(x))]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_cell_is_torchs_bit_for_bit(bias: bool) -> None:
+    theirs, ours = pair(5, 4, bias, cell=True)
+    assert isinstance(ours, torch.nn.GRUCell)
+    assert repr(ours) == repr(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for x, hx in [
+        (torch.randn(3, 5), torch.randn(3, 4)),
+        (torch.randn(5), torch.randn(4)),
+        (torch.randn(0, 5), None),
+    ]:
+        assert_same(theirs, ours, x, None)
+        if hx is not None:
+            assert_same(theirs, ours, x, hx)
+    theirs.load_state_dict(ours.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+
+
+def outcome(make: Any) -> tuple[type[BaseException] | None, str]:
+    try:
+        make()
+    except Exception as error:
+        return type(error), str(error)
+    return None, ""
+
+
+CONSTRUCTIONS: list[tuple[tuple, dict]] = [
+    *(
+        (args, {})
+        for args in [(0, 4), (3, 0), (-1, 4), (3, -2), (3.0, 4), (3, 4.0), ("3", 4), (3, None), (3,), ()]
+    ),
+    *(
+        ((3, 4), {"dropout": value})
+        for value in ("a", None, True, 1.5, -0.1, float("nan"), torch.tensor(0.1))
+    ),
+    *(((3, 4), {"num_layers": value}) for value in (0, -1, "2", 2.0, None)),
+    *(((3, 4), {name: value}) for name in ("bias", "batch_first") for value in (1, None, "yes")),
+    *(((3, 4), {name: value}) for name, value in [("proj_size", 0), ("proj_size", 2), ("foo", 1)]),
+    *(
+        ((3, 4), {name: value})
+        for name, value in [("dtype", torch.int64), ("dtype", "f"), ("device", "nope")]
+    ),
+]
+
+
+@pytest.mark.filterwarnings("ignore:dropout option adds dropout")
+@pytest.mark.parametrize(("args", "options"), CONSTRUCTIONS, ids=str)
+def test_constructor_errors_have_torchs_types(args: tuple, options: dict) -> None:
+    theirs, _ = outcome(lambda: torch.nn.GRU(*args, **options))
+    ours, message = outcome(lambda: grus.nn.GRU(*args, **options))
+    assert theirs is not None
+    assert ours is not None
+    assert issubclass(ours, theirs)
+    assert message
+
+
+@pytest.mark.parametrize("args", [(-1, 4), (3, -1), (3.0, 4), (3, 4.0), ("3", 4), (3, None), (3,)], ids=str)
+def test_cell_constructor_errors_have_torchs_types(args: tuple) -> None:
+    theirs, _ = outcome(lambda: torch.nn.GRUCell(*args))
+    ours, _ = outcome(lambda: grus.nn.GRUCell(*args))
+    assert theirs is not None
+    assert ours is not None
+    assert issubclass(ours, theirs)
+
+
+@pytest.mark.parametrize("size", [(0, 4), (3, 0)])
+def test_cells_without_inputs_or_units_exist_as_in_torch(size: tuple[int, int]) -> None:
+    theirs, ours = pair(*size, cell=True)
+    assert_bitwise_equal(ours(torch.zeros(2, size[0])), theirs(torch.zeros(2, size[0])))
+
+
+def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.zeros(shape, dtype=dtype)
+
+
+PACKED = pack_padded_sequence(zeros(6, 2, 3), [2, 6], enforce_sorted=False)
+CALLS: list[tuple[tuple, str]] = [
+    ((zeros(6, 2, 7),), "GRU: input has feature size 7, but input_size=3 (input shape (T=6, B=2, 7))"),
+    ((zeros(6, 7),), "GRU: input has feature size 7, but input_size=3 (input shape (T=6, 7))"),
+    (
+        (zeros(6, 2, 3, 1),),
+        "GRU: input must have 3 dimensions, or 2 if unbatched, got 4 (input shape (6, 2, 3, 1))",
+    ),
+    ((zeros(3),), "GRU: input must have 3 dimensions, or 2 if unbatched, got 1 (input shape (3,))"),
+    ((zeros(0, 2, 3),), "GRU: input must have at least one time step, got none (input shape (T=0, B=2, 3))"),
+    ((zeros(0, 3),), "GRU: input must have at least one time step, got none (input shape (T=0, 3))"),
+    (
+        (zeros(6, 2, 3, dtype=torch.float64),),
+        "GRU: input has dtype torch.float64, but the weights have torch.float32; convert one with "
+        "input.to(torch.float32) or module.to(torch.float64)",
+    ),
+    ((torch.zeros(6, 2, 3, device="meta"),), "GRU: input is on meta, but the weights are on cpu"),
+    (
+        (zeros(6, 2, 3), zeros(1, 3, 4)),
+        "GRU: hx must have shape (num_layers*num_directions=1, B=2, hidden_size=4), got (1, 3, 4)",
+    ),
+    (
+        (zeros(6, 2, 3), zeros(2, 4)),
+        "GRU: hx must have shape (num_layers*num_directions=1, B=2, hidden_size=4), got (2, 4)",
+    ),
+    (
+        (zeros(6, 3), zeros(1, 1, 4)),
+        "GRU: hx must have shape (num_layers*num_directions=1, hidden_size=4), got (1, 1, 4)",
+    ),
+    (
+        (zeros(6, 2, 3), zeros(1, 2, 4, dtype=torch.float64)),
+        "GRU: hx has dtype torch.float64, but the input has torch.float32",
+    ),
+    (
+        (PACKED, zeros(1, 1, 4)),
+        "GRU: hx must have shape (num_layers*num_directions=1, B=2, hidden_size=4), got (1, 1, 4)",
+    ),
+    (
+        (PACKED._replace(data=zeros(8, 7)),),
+        "GRU: input has feature size 7, but input_size=3 (input shape (packed steps=8, 7))",
+    ),
+    (
+        (PACKED._replace(data=zeros(8, 1, 3)),),
+        "GRU: the data of a packed input must have 2 dimensions, got 3 (data shape (8, 1, 3))",
+    ),
+]
+
+
+@pytest.mark.parametrize(("args", "sentence"), CALLS, ids=[sentence[:60] for _, sentence in CALLS])
+def test_call_errors_have_torchs_types_and_our_sentences(args: tuple, sentence: str) -> None:
+    theirs, ours = pair(3, 4)
+    expected, _ = outcome(lambda: theirs(*args))
+    actual, message = outcome(lambda: ours(*args))
+    assert expected is not None
+    assert actual is not None
+    assert issubclass(actual, expected)
+    assert message == sentence
+    composite, message = outcome(lambda: grus.nn.GRU(3, 4, reset_after=False)(*args))
+    assert (composite, message) == (actual, sentence)
+
+
+def test_sentences_follow_batch_first_and_the_class_name() -> None:
+    class Encoder(grus.nn.GRU):
+        pass
+
+    with pytest.raises(RuntimeError) as caught:
+        Encoder(3, 4, batch_first=True)(zeros(2, 6, 7))
+    assert (
+        str(caught.value) == "Encoder: input has feature size 7, but input_size=3 (input shape (B=2, T=6, 7))"
+    )
+
+
+CELL_CALLS: list[tuple[tuple, str]] = [
+    (
+        (zeros(2, 2, 3),),
+        "GRUCell: input must have 2 dimensions, or 1 if unbatched, got 3 (input shape (2, 2, 3))",
+    ),
+    ((zeros(2, 5),), "GRUCell: input has feature size 5, but input_size=3 (input shape (B=2, 5))"),
+    ((zeros(5),), "GRUCell: input has feature size 5, but input_size=3 (input shape (5,))"),
+    ((zeros(2, 3), zeros(3, 4)), "GRUCell: hx must have shape (B=2, hidden_size=4), got (3, 4)"),
+    ((zeros(2, 3), zeros(2, 5)), "GRUCell: hx must have shape (B=2, hidden_size=4), got (2, 5)"),
+    ((zeros(2, 3), zeros(4)), "GRUCell: hx must have shape (B=2, hidden_size=4), got (4,)"),
+    ((zeros(3), zeros(1, 4)), "GRUCell: hx must have shape (hidden_size=4), got (1, 4)"),
+    (
+        (zeros(2, 3), zeros(1, 2, 4)),
+        "GRUCell: hx must have 2 dimensions, or 1 if unbatched, got 3 (hx shape (1, 2, 4))",
+    ),
+    (
+        (zeros(2, 3), zeros(2, 4, dtype=torch.float64)),
+        "GRUCell: hx has dtype torch.float64, but the input has torch.float32",
+    ),
+]
+
+
+@pytest.mark.parametrize(("args", "sentence"), CELL_CALLS, ids=[sentence[:60] for _, sentence in CELL_CALLS])
+def test_cell_errors_have_torchs_types_and_our_sentences(args: tuple, sentence: str) -> None:
+    theirs, ours = pair(3, 4, cell=True)
+    expected, _ = outcome(lambda: theirs(*args))
+    actual, message = outcome(lambda: ours(*args))
+    assert expected is not None
+    assert actual is not None
+    assert issubclass(actual, expected)
+    assert message == sentence
+    assert outcome(lambda: grus.nn.GRUCell(3, 4, layer_norm=True)(*args)) == (actual, sentence)
+
+
+def test_what_is_no_tensor_is_a_type_error() -> None:
+    import numpy as np
+
+    for module in (grus.nn.GRU(3, 4), grus.nn.GRUCell(3, 4)):
+        with pytest.raises(TypeError, match=r": input must be a torch.Tensor, got ndarray"):
+            module(np.zeros((2, 3), np.float32))  # pyright: ignore
+        with pytest.raises(TypeError, match=r": hx must be a torch.Tensor, got list"):
+            module(zeros(2, 3), [1.0])  # pyright: ignore
+
+
+def test_plain_layers_do_not_touch_the_composite_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("composite path used")
+
+    monkeypatch.setattr(_composite, "run", refuse)
+    monkeypatch.setattr(_composite, "run_cell", refuse)
+    module = grus.nn.GRU(5, 4, 2, bidirectional=True, dropout=0.3)
+    for form in ("batched", "unbatched", "sorted", "unsorted"):
+        module(make_input(form, False))
+    module(make_input("batched", False), lengths=[6, 0, 2, 1])
+    grus.nn.GRU(5, 4, recurrent_dropout=0.5).eval()(make_input("batched", False))
+    grus.nn.GRUCell(5, 4)(zeros(3, 5), resets=torch.tensor([True, False, True]))
+    with pytest.raises(AssertionError, match="composite path used"):
+        grus.nn.GRU(5, 4, zoneout=0.5).eval()(make_input("batched", False))
+
+
+def test_the_composite_path_agrees_with_torchs_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same function, other arithmetic: equal to a few units in the last place of double precision."""
+    for options in OPTIONS[::3]:
+        options = {**options, "dropout": 0.0}
+        theirs, ours = pair(5, 4, dtype=torch.float64, **options)
+        x = make_input("batched", options["batch_first"], torch.float64)
+        expected = run(theirs, x, None)
+        with monkeypatch.context() as patch:
+            patch.setattr(_dispatch, "choose", lambda call: "composite")
+            actual = run(ours, x, None)
+        for a, b in zip(itertools.chain(*actual), itertools.chain(*expected), strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                torch.testing.assert_close(a, b, rtol=0, atol=1e-13)
+
+
+def test_training_under_torch_compile_traces_both_paths() -> None:
+    for options in ({}, {"reset_after": False, "zoneout": 0.1}):
+        module = grus.nn.GRU(5, 4, **options).eval()
+        x = make_input("batched", False)
+        compiled = torch.compile(module, backend="eager")
+        for a, b in zip(compiled(x), module(x), strict=True):
+            torch.testing.assert_close(a, b)
