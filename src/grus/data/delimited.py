@@ -3,19 +3,28 @@
 import csv
 import gzip
 import io
+import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from grus.data.arrow import table_columns
+from grus.data.arrow import table_columns, zone_notes
+from grus.data.spool import Spool
 from grus.errors import DataError
-from grus.preprocess.columns import MISSING_TEXT, Columns, Source
+from grus.preprocess.columns import MISSING_TEXT, Columns, Source, missing_column, parse_number
 
 if TYPE_CHECKING:
-    import pyarrow.csv as pc
+    import pyarrow as pa
 
 _HEAD = 1 << 16
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_ENCODINGS = {"utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "cp1252": "Windows-1252"}
+EXPANSION = 3
+"""Bytes that reading takes in memory for one byte of text: Arrow's columns, ours, and blocks on their way."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +35,78 @@ class Dialect:
     delimiter: str
     decimal: str
 
+    def note(self, name: str) -> tuple[str, ...]:
+        """A sentence on what differs from a plain CSV file in UTF-8, if anything does."""
+        parts = [_ENCODINGS[self.encoding]] if self.encoding in _ENCODINGS else []
+        if self.delimiter not in ",\t":
+            parts.append(f"{_DELIMITERS[self.delimiter]} between cells")
+        if self.decimal == ",":
+            parts.append("decimal commas")
+        return (f"{name}: read as a file with {', '.join(parts)}",) if parts else ()
 
-def read_delimited(path: Path) -> tuple[Columns, Source]:
-    """Read a CSV or TSV file whose first row names the columns."""
+
+def read_delimited(path: Path, names: Sequence[str] | None, memory_limit: int) -> tuple[Columns, Source]:
+    """Read a CSV or TSV file whose first row names the columns.
+
+    Args:
+        path: the file; gzip is recognised by its first bytes.
+        names: the columns to read, None for all.
+        memory_limit: bytes; a file that would take more is read batch by batch onto disk.
+    """
+    with _faults(path):
+        head = _head(path)
+        dialect = sniff(head, path)
+        if dialect.encoding != "utf-8":
+            return _read(path, dialect, names, memory_limit)
+        try:
+            return _read(path, dialect, names, memory_limit)
+        except _NotUtf8Error:
+            return _read(path, replace(dialect, encoding="cp1252"), names, memory_limit)
+
+
+def _read(
+    path: Path, dialect: Dialect, names: Sequence[str] | None, memory_limit: int
+) -> tuple[Columns, Source]:
     import pyarrow as pa
-    import pyarrow.csv as pc
 
-    dialect = sniff(path)
-    source = Source(path.name, lambda index: row_number(path, dialect, index))
-    options = _options(dialect)
+    labels = header(path, dialect)
+    for name in names or ():
+        if name not in labels.values():
+            raise missing_column(name, labels.values(), path.name)
+    keep = [raw for raw, name in labels.items() if names is None or name in names]
+    notes = dialect.note(path.name)
+    source = Source(path.name, lambda index: f"row {row_number(path, dialect, index)}", notes)
     try:
-        with _open(path) as file:
-            table = pc.read_csv(file, **options)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path}: expected a whole gzip file, got one that is damaged or cut short"
-        ) from error
+        if _size(path) * EXPANSION > memory_limit:
+            return _spool(path, dialect, keep, labels, source)
+        table = _table(path, dialect, keep)
     except pa.ArrowInvalid as error:
         raise _explain(path, dialect, error) from error
     if not table.num_rows:
         raise DataError(f"{path.name}: expected rows after the header, got none")
-    table = table.rename_columns([name.strip() for name in table.column_names])
-    columns, notes = table_columns(table, source)
-    return columns, Source(path.name, source._locate, notes)
+    table = table.rename_columns([labels[raw] for raw in table.column_names])
+    return table_columns(table, source), Source(source, source.locate, (*notes, *zone_notes(table.schema)))
+
+
+class _NotUtf8Error(Exception):
+    """The file turned out to hold bytes that are not UTF-8."""
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """Say in one sentence what a damaged or unreadable file is."""
+    try:
+        yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path}: expected a whole gzip file, got one that is damaged or cut short"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: expected text in UTF-8, UTF-16 or Windows-1252, got bytes of none"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path}: expected a file that can be read, got {error.strerror or error}") from error
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -58,34 +116,146 @@ def _open(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
 
 
-def sniff(path: Path) -> Dialect:
-    """Find encoding, delimiter and decimal sign from the first 64 KB; an empty file is a ``DataError``."""
+def _head(path: Path) -> bytes:
+    with _open(path) as file:
+        head = file.read(_HEAD)
+    if not head.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
+        raise DataError(f"{path.name}: expected a header and rows, got an empty file")
+    return head
+
+
+def _size(path: Path) -> int:
+    """Bytes of text in the file; of a gzipped one, by how far its beginning unpacks."""
+    packed = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(1 << 18)
+    if start[:2] != b"\x1f\x8b":
+        return packed
+    return int(packed * len(zlib.decompressobj(31).decompress(start)) / len(start))
+
+
+def sniff(head: bytes, path: Path) -> Dialect:
+    """Find encoding, delimiter and decimal sign from the beginning of a file."""
+    encoding = _encoding(head)
+    text = head.decode(encoding, errors="ignore").lstrip("\ufeff")
+    # The last line may be cut off.
+    lines = text.splitlines(keepends=True)
+    lines = lines[:-1] if len(head) == _HEAD and len(lines) > 1 else lines
+    delimiter = "\t" if ".tsv" in path.suffixes else max(_DELIMITERS, key=lambda d: _fit(lines[:100], d))
+    cells = [cell for row in csv.reader(lines[1:1000], delimiter=delimiter) for cell in row]
+    comma = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells)
+    return Dialect(encoding, delimiter, "," if comma else ".")
+
+
+def _encoding(head: bytes) -> str:
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if b"\x00" in head[:4]:  # the comma or letter of a header in UTF-16 without its mark
+        return "utf-16-be" if head[0] == 0 else "utf-16-le"
     try:
-        with _open(path) as file:
-            head = file.read(_HEAD)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        head[: max(len(head) - 4, 1) if len(head) == _HEAD else None].decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def _fit(lines: list[str], delimiter: str) -> tuple[int, int]:
+    """How well a delimiter explains the first lines: rows as wide as the header, then the header's width."""
+    rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+    width = len(rows[0]) if rows else 0
+    return (sum(len(row) == width for row in rows), width) if width > 1 else (0, width)
+
+
+def header(path: Path, dialect: Dialect) -> dict[str, str]:
+    """The column names as written, and without the spaces around them."""
+    row = next((row for row in _rows(path, dialect) if row), [])
+    names = [cell.strip() for cell in row]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"{path.name}, row 1: expected column names that differ, got {name!r} twice")
+    if all(name and parse_number(name) is not None for name in names):
+        got = dialect.delimiter.join(row)
         raise DataError(
-            f"{path}: expected a whole gzip file, got one that is damaged or cut short"
-        ) from error
-    if not head.strip():
-        raise DataError(f"{path}: expected a header and rows, got an empty file")
-    return Dialect("utf-8", "\t" if ".tsv" in path.suffixes else ",", ".")
+            f"{path.name}, row 1: expected the names of the columns, got {got[:80]!r}",
+            "add a header as first row",
+        )
+    return dict(zip(row, names))
 
 
-def _options(dialect: Dialect) -> dict[str, object]:
+def _options(
+    dialect: Dialect, keep: list[str], types: "dict[str, pa.DataType] | None" = None
+) -> dict[str, Any]:
     import pyarrow.csv as pc
 
+    encoding = {"utf-8": "utf8"}.get(dialect.encoding, dialect.encoding)
     return {
-        "read_options": pc.ReadOptions(encoding=dialect.encoding, block_size=1 << 22),
+        "read_options": pc.ReadOptions(encoding=encoding, block_size=1 << 22),
         "parse_options": pc.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
         "convert_options": pc.ConvertOptions(
-            null_values=sorted(MISSING_TEXT), strings_can_be_null=True, decimal_point=dialect.decimal
+            null_values=sorted(MISSING_TEXT),
+            strings_can_be_null=True,
+            decimal_point=dialect.decimal,
+            include_columns=keep,
+            column_types=types or {},
         ),
     }
 
 
+def _table(path: Path, dialect: Dialect, keep: list[str]) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    with _open(path) as file:
+        table = pc.read_csv(file, **_options(dialect, keep))
+    if any(pa.types.is_binary(field.type) for field in table.schema):
+        raise _NotUtf8Error
+    return table
+
+
+def _spool(
+    path: Path, dialect: Dialect, keep: list[str], labels: dict[str, str], source: Source
+) -> tuple[Columns, Source]:
+    """Read batch by batch onto disk; a column whose type the first block did not show is widened and re-read."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    types: dict[str, pa.DataType] = {}
+    while True:
+        spool = Spool(path.name)
+        try:
+            with _open(path) as file, pc.open_csv(file, **_options(dialect, keep, types)) as batches:
+                schema = batches.schema
+                for batch in batches:
+                    spool.append(batch.rename_columns([labels[raw] for raw in batch.schema.names]))
+            break
+        except pa.ArrowInvalid as error:
+            name, wider = _widened(error, dialect, list(labels))
+            if wider is None:
+                raise
+            types[name] = wider
+    columns = spool.finish()
+    notes = (*source.notes, *zone_notes(schema), *spool.notes)
+    return columns, Source(path.name, source.locate, notes)
+
+
+def _widened(error: Exception, dialect: Dialect, names: list[str]) -> "tuple[str, pa.DataType | None]":
+    """The column that Arrow could not convert and the type to try next, None if that was not the trouble."""
+    import pyarrow as pa
+
+    match = re.search(r"In CSV column #(\d+): CSV conversion error to (\w+)", str(error))
+    if match is None:
+        return "", None
+    if match[2] == "string" and dialect.encoding == "utf-8":
+        raise _NotUtf8Error
+    wider = {"int64": pa.float64(), "null": pa.float64(), "string": None}.get(match[2], pa.string())
+    return names[int(match[1])], wider
+
+
 def row_number(path: Path, dialect: Dialect, index: int) -> int:
-    """The row of the file that holds record ``index`` (from 0): the header is row 1, empty lines count."""
+    """The row of the file that holds record ``index`` (from 0), as a spreadsheet counts.
+
+    The header is row 1; empty lines count; a cell with line breaks in it is still one row.
+    """
     seen = -1
     for number, row in enumerate(_rows(path, dialect), start=1):
         if row:
@@ -95,8 +265,9 @@ def row_number(path: Path, dialect: Dialect, index: int) -> int:
     return index + 2
 
 
-def _rows(path: Path, dialect: Dialect):  # noqa: ANN202
-    with _open(path) as raw, io.TextIOWrapper(raw, dialect.encoding, newline="") as text:
+def _rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
+    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
+    with _open(path) as raw, io.TextIOWrapper(raw, encoding, newline="") as text:
         yield from csv.reader(text, delimiter=dialect.delimiter)
 
 
@@ -106,10 +277,9 @@ def _explain(path: Path, dialect: Dialect, error: Exception) -> DataError:
     for number, row in enumerate(_rows(path, dialect), start=1):
         width = width or len(row)
         if row and len(row) != width:
-            cells = "cell" if len(row) == 1 else "cells"
-            return DataError(
-                f"{path.name}, row {number}: expected {width} cells as in the header, got {len(row)} {cells}"
-            )
+            got = f"{len(row)} cell{'s' * (len(row) > 1)}"
+            return DataError(f"{path.name}, row {number}: expected {width} cells as in the header, got {got}")
+    said = str(error).splitlines()[0]
     return DataError(
-        f"{path.name}: expected a table of comma-separated values, got one that cannot be read ({error})"
+        f"{path.name}: expected a table of separated values, got one that cannot be read ({said})"
     )

@@ -3,39 +3,45 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.data.arrow import table_columns
+from grus.data.arrow import table_columns, zone_notes
 from grus.data.delimited import read_delimited
+from grus.data.parquet import SUFFIXES, read_parquet
+from grus.data.spool import available_memory
 from grus.errors import DataError, UsageError
-from grus.preprocess.columns import Columns, Source, as_column
+from grus.preprocess.columns import Columns, Source, as_column, missing_column
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import narwhals as nw
 
-_DELIMITED = {".csv", ".tsv", ".txt"}
-_PARQUET = {".parquet", ".pq"}
+_DELIMITED = (".csv", ".tsv", ".txt")
 
 
-def read_columns(table: object, columns: Sequence[str] | None = None) -> tuple[Columns, Source]:
+def read_columns(
+    table: object, columns: Sequence[str] | None = None, memory_limit: int | None = None
+) -> tuple[Columns, Source]:
     """Read a table into columns.
 
     Args:
         table: a path to a CSV or TSV file (also ``.gz``), to a Parquet file or a folder of them; or a pandas,
             polars or pyarrow table; or a dict of arrays; or a list of dicts, one per row.
         columns: the names to keep (default: all), in this order.
+        memory_limit: bytes (default: half of the memory available); a file that would take more is read batch
+            by batch, and the columns are ``np.memmap`` on nameless temporary files under ``TMPDIR``.
 
     Returns:
         the columns, and the source: a name for messages that also knows the file's row numbers.
     Raises:
         DataError: the file is missing, empty, cut short or not a table, or lacks a named column.
     """
+    limit = available_memory() // 2 if memory_limit is None else memory_limit
     if isinstance(table, (str, Path)):
-        found, source = _read_path(Path(table))
+        found, source = _read_path(Path(table), columns, limit)
     else:
-        found, source = _read_object(table), Source("data")
+        found, source = _read_object(table)
     if columns is None:
         return found, source
     for name in columns:
@@ -44,18 +50,16 @@ def read_columns(table: object, columns: Sequence[str] | None = None) -> tuple[C
     return {name: found[name] for name in columns}, source
 
 
-def _read_path(path: Path) -> tuple[Columns, Source]:
+def _read_path(path: Path, names: Sequence[str] | None, limit: int) -> tuple[Columns, Source]:
     if not path.exists():
         raise DataError(f"no such file: {path}", _close_files(path))
-    suffixes = path.suffixes
-    kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else path.suffix
-    if path.is_dir() or kind.lower() in _PARQUET:
-        return _read_parquet(path)
+    if path.is_dir() or path.suffix in SUFFIXES:
+        return read_parquet(path, names, limit)
+    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if kind.lower() not in _DELIMITED:
-        raise DataError(
-            f"{path}: expected a file ending in .csv, .tsv, .txt (also .gz) or .parquet, got {kind!r}"
-        )
-    return read_delimited(path)
+        kinds = ", ".join((*_DELIMITED, *SUFFIXES))
+        raise DataError(f"{path}: expected a file ending in {kinds} (or .csv.gz), got {path.name!r}")
+    return read_delimited(path, names, limit)
 
 
 def _close_files(path: Path) -> str:
@@ -65,58 +69,67 @@ def _close_files(path: Path) -> str:
     return f"did you mean {' or '.join(str(folder / name) for name in close)}?" if close else ""
 
 
-def _read_parquet(path: Path) -> tuple[Columns, Source]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    files = sorted(p for p in path.rglob("*") if p.suffix in _PARQUET) if path.is_dir() else [path]
-    if not files:
-        raise DataError(f"{path}: expected Parquet files in the folder, got none")
-    tables: list[pa.Table] = []
-    for file in files:
-        try:
-            tables.append(pq.read_table(file, partitioning=None))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(
-                f"{file}: expected a Parquet file, got one that cannot be read ({error})"
-            ) from error
-    table = pa.concat_tables(tables, promote_options="permissive")
-    return _from_arrow(table, str(path), Source(path.name))
-
-
-def _from_arrow(table: "pa.Table", name: str, source: Source) -> tuple[Columns, Source]:
-    columns, notes = table_columns(table, source)
-    if not table.num_rows:
-        raise DataError(f"{name}: expected rows, got a table without any")
-    return columns, Source(source, source._locate, (*source.notes, *notes))
-
-
-def _read_object(table: object) -> Columns:
+def _read_object(table: object) -> tuple[Columns, Source]:
+    source = Source("data")
     if isinstance(table, Mapping):
-        return {str(name): as_column(values, str(name)) for name, values in table.items()}
-    if isinstance(table, Sequence) and all(isinstance(row, Mapping) for row in table):
-        names = dict.fromkeys(name for row in table for name in row)
-        return {str(n): as_column(_cells([row.get(n) for row in table]), str(n)) for n in names}
-    try:
-        import narwhals as nw
+        columns = {str(name): as_column(values, str(name)) for name, values in table.items()}
+    elif isinstance(table, Sequence) and not isinstance(table, (bytes, bytearray)):
+        columns = _read_records(table)
+    else:
+        columns, source = _read_frame(table)
+    lengths = {name: len(values) for name, values in columns.items()}
+    for name, length in lengths.items():
+        if length != next(iter(lengths.values())):
+            first, rows = next(iter(lengths.items()))
+            raise DataError(
+                f"{source}, column {name!r}: expected {rows:,} rows as in {first!r}, got {length:,}"
+            )
+    if not any(lengths.values()):
+        raise DataError(f"{source}: expected rows, got a table without any")
+    return columns, source
 
-        frame = nw.from_native(table, eager_only=True)
+
+def _read_records(rows: Sequence[object]) -> Columns:
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise UsageError(f"data, row {number}: expected a dict, got {type(row).__name__}")
+    records: Sequence[Mapping[str, object]] = rows  # type: ignore[assignment]
+    columns = {}
+    for name in dict.fromkeys(name for row in records for name in row):
+        cells = np.empty(len(records), object)
+        cells[:] = [row.get(name) for row in records]
+        columns[str(name)] = as_column(cells, str(name))
+    return columns
+
+
+def _read_frame(table: object) -> tuple[Columns, Source]:
+    import narwhals as nw
+    import pyarrow as pa
+
+    try:
+        frame = nw.from_native(table)  # type: ignore[call-overload]
     except TypeError as error:
         raise UsageError(
             "data: expected a path, a pandas, polars or pyarrow table, a dict of arrays or a list of dicts, "
             f"got {type(table).__name__}"
         ) from error
-    return table_columns(frame.to_arrow(), Source("data"))[0]
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect()
+    try:
+        arrow = _with_index(frame).to_arrow()
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"data: expected columns of one type each, got a mixture ({error})") from error
+    source = Source("data", None, zone_notes(arrow.schema))
+    return table_columns(arrow, source), source
 
 
-def _cells(cells: list[object]) -> np.ndarray:
-    out = np.empty(len(cells), object)
-    out[:] = cells
-    return out
+def _with_index(frame: "nw.DataFrame[Any]") -> "nw.DataFrame[Any]":
+    """A pandas frame indexed by time stamps with them as a column, named as the index is, or ``ds``."""
+    native = frame.to_native()
+    index = getattr(native, "index", None)
+    if getattr(getattr(index, "dtype", None), "kind", "") != "M" or index is None:
+        return frame
+    import narwhals as nw
 
-
-def missing_column(name: str, columns: Columns, source: str) -> DataError:
-    """The error for a column that is not there."""
-    from grus.preprocess.panel import missing_column as error
-
-    return error(name, columns, source)
+    name = index.name or "ds"
+    return frame if name in frame.columns else nw.from_native(native.rename_axis(name).reset_index())

@@ -1,22 +1,27 @@
 """Column roles: as the user names them, the obvious ones inferred, and the plan in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from grus.errors import DataError
-from grus.preprocess.columns import Columns, is_text
-from grus.preprocess.panel import missing_column
+from grus.data.splits import Split
+from grus.errors import DataError, UsageError
+from grus.preprocess.columns import Columns, is_text, is_time, listed, missing_column
+from grus.preprocess.frequency import stamp
+from grus.preprocess.panel import Panel
 from grus.preprocess.roles import Roles
-from grus.preprocess.times import looks_like_times
+from grus.preprocess.times import looks_like_times, time_parts
 
-_IDS = ("unique_id", "id", "series", "series_id", "item_id", "item")
-_TIMES = ("ds", "date", "datetime", "timestamp", "time", "month", "week", "day", "year")
-_TARGETS = ("y", "target", "value")
+IDS = ("unique_id", "id", "series_id", "series", "item_id", "item")
+TIMES = ("ds", "date", "datetime", "timestamp", "time")
+TARGETS = ("y", "target", "value")
+_CALENDAR = (("year",), ("month", "mnth", "mon"), ("day",), ("hour", "hr"), ("minute", "min"))
+_COUNTED = ("week", "month", "quarter", "year", "step", "t")
 
 
 def infer_roles(
     columns: Columns,
+    *,
     id: str | None = None,
     time: str | None = None,
     target: str | None = None,
@@ -25,37 +30,130 @@ def infer_roles(
     static: Sequence[str] = (),
     source: str = "data",
 ) -> Roles:
-    """Complete the roles that were named with those that are obvious; covariates are never guessed."""
-    named = [n for n in (id, time, target, *past, *future, *static) if n is not None]
+    """Complete the roles that were named with those that are obvious; covariates are never guessed.
+
+    id: a column called unique_id, id, series ..., otherwise none. time: ds, date, timestamp ..., the only column
+    of dates, dates with an ``hour`` beside them (``date+hour``), or ``year+month+day``; otherwise none, and the
+    rows are in order. target: y, target, value, or the only numeric column left.
+
+    Args:
+        columns: the table.
+        id, time, target: names given by the user; ``time`` may join columns with ``+``.
+        past, future, static: covariates given by the user.
+        source: the table's name, for messages.
+
+    Raises:
+        DataError: a named column is not there, or no column is obviously the target.
+        UsageError: a column is given two roles.
+    """
+    times = time_parts(time, columns) if time is not None else ()
+    named = [n for n in (id, *times, target, *past, *future, *static) if n is not None]
     for name in named:
         if name not in columns:
             raise missing_column(name, columns, source)
-    for name in named:
         if named.count(name) > 1:
-            raise DataError(f"{source}, column {name!r}: expected one role, got {named.count(name)}")
-    free = [name for name in columns if name not in named]
+            raise UsageError(f"column {name!r}: expected one role, got {named.count(name)}")
+    free = {name: values for name, values in columns.items() if name not in named}
     if time is None:
-        time = _by_name(free, _TIMES) or _only([n for n in free if looks_like_times(columns[n])])
-        free = [name for name in free if name != time]
+        time = _time(free)
+        for name in time_parts(time, columns) if time else ():
+            del free[name]
     if id is None:
-        id = _by_name(free, _IDS)
-        free = [name for name in free if name != id]
+        id = _by_name(free, IDS)
+        free.pop(id or "", None)
     if target is None:
-        numeric = [n for n in free if not is_text(columns[n]) and columns[n].dtype.kind in "fi"]
-        target = _by_name(free, _TARGETS) or _only(numeric)
-        if target is None:
-            choice = ", ".join(repr(n) for n in numeric) or "none"
-            raise DataError(
-                f"{source}: expected a column named 'y', 'target' or 'value', or one numeric column, got {choice}",
-                "name the target",
-            )
+        target = _target(free, source)
     return Roles(target, id, time, tuple(past), tuple(future), tuple(static))
 
 
-def _by_name(free: list[str], names: tuple[str, ...]) -> str | None:
-    lower = {name.strip().lower(): name for name in reversed(free)}
+def _target(free: Columns, source: str) -> str:
+    numeric = [n for n, values in free.items() if values.dtype.kind in "fi"]
+    found = _by_name(free, TARGETS) or (numeric[0] if len(numeric) == 1 else None)
+    if found is None:
+        got = listed(numeric) or "none"
+        must = "a column named 'y', 'target' or 'value', or a single numeric one, as the target"
+        raise DataError(f"{source}: expected {must}, got {got}", "name the target")
+    return found
+
+
+def _time(free: Columns) -> str | None:
+    """The time axis, if there is one plain candidate."""
+    dates = {name: values for name, values in free.items() if looks_like_times(values)}
+    whole = {n: v for n, v in free.items() if v.dtype.kind == "i"}
+    hour = _by_name(whole, _CALENDAR[3])
+    found = _by_name({**dates, **whole}, TIMES) or (next(iter(dates)) if len(dates) == 1 else None)
+    if found is not None:
+        return (
+            f"{found}+{hour}" if hour and found in dates and _is_daily(dates[found], whole[hour]) else found
+        )
+    parts = [_by_name(whole, names) for names in _CALENDAR]
+    if parts[0] and parts[1]:
+        known = parts[: parts.index(None)] if None in parts else parts
+        return "+".join(part for part in known if part)
+    return None if dates else _by_name(whole, _COUNTED)
+
+
+def _is_daily(dates: np.ndarray, hours: np.ndarray) -> bool:
+    """Whether an hour column completes the dates: they say nothing of the clock, and hours are 0 to 23."""
+    if is_time(dates):
+        bare = bool(np.all(dates == dates.astype("M8[D]")))
+    else:
+        bare = not any(":" in str(cell) for cell in dates[:1000].tolist())
+    return bare and hours.min() >= 0 and hours.max() <= 23 and bool(np.any(hours != hours[0]))
+
+
+def _by_name(free: Iterable[str], names: tuple[str, ...]) -> str | None:
+    lower = {name.strip().lower(): name for name in reversed(list(free))}
     return next((lower[name] for name in names if name in lower), None)
 
 
-def _only(candidates: list[str]) -> str | None:
-    return candidates[0] if len(candidates) == 1 else None
+def plan_lines(panel: Panel, split: Split, columns: Iterable[str] = ()) -> list[str]:
+    """The plan in words: which column is what, the time axis, what trains, validates and tests, what is unused.
+
+    Args:
+        panel: the series that will be used.
+        split: where their parts end.
+        columns: every column of the table, to list those that play no part.
+    """
+    roles = panel.roles
+    series = f"{panel.n_series:,} by {roles.id!r}" if roles.id else "one"
+    seen = int(np.count_nonzero(panel.observed))
+    rows = [
+        ("target", f"{roles.target!r}, {seen:,} values on {panel.n_rows:,} steps"),
+        ("series", series),
+        (
+            "time",
+            f"{roles.time!r}, every {panel.frequency.words}"
+            if roles.time
+            else "none: rows in the order they come",
+        ),
+        ("past", _named(panel.past, "known up to now only")),
+        ("future", _named(panel.future, "known for the horizon too")),
+        ("static", _named(panel.static, "one value per series")),
+    ]
+    used = {part for name in roles.names() for part in time_parts(name, {})} | set(roles.names())
+    unused = [name for name in columns if name not in used]
+    if unused:
+        rows.append(("not used", listed(unused).replace("'", "")))
+    words = {"train": "train", "val": "validate", "test": "test"}
+    rows += [(words[part], _span(panel, *ends)) for part, ends in split.ranges().items()]
+    return [f"{name:<9} {text}" for name, text in rows]
+
+
+def _named(columns: Columns, meaning: str) -> str:
+    """``temp, wind (category); known up to now only``; ``none``."""
+    if not columns:
+        return "none"
+    return f"{', '.join(n + ' (category)' * is_text(v) for n, v in columns.items())}; {meaning}"
+
+
+def _span(panel: Panel, first: np.ndarray, last: np.ndarray) -> str:
+    """``1,344 hours from 2012-11-06 to 2012-12-31 23:00:00``; rows of all series where there are several."""
+    some = np.flatnonzero(last > first)
+    if not len(some):
+        return "none"
+    begin = panel.frequency.at(panel.starts[some], first[some]).min()
+    end = panel.frequency.at(panel.starts[some], last[some] - 1).max()
+    n = int((last - first).sum())
+    count = panel.frequency.count(n) if panel.n_series == 1 else f"{n:,} rows of {len(some):,} series"
+    return f"{count} from {stamp(begin)} to {stamp(end)}"

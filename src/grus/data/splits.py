@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grus.errors import DataError, UsageError
+from grus.preprocess.frequency import stamp
 from grus.preprocess.panel import Panel
 
 
@@ -12,8 +13,8 @@ from grus.preprocess.panel import Panel
 class Split:
     """Where the parts of each series end, as positions inside it, int64 [N].
 
-    Rows ``0:train_end`` train, ``train_end:val_end`` validate, ``val_end:test_end`` test. A part's windows may read
-    history from before the part; their targets lie inside it, so no target is ever seen early.
+    Rows ``0:train_end`` train, ``train_end:val_end`` validate, ``val_end:test_end`` test. The windows of a part
+    may read history from before it; their targets lie inside it, so no target is ever seen early.
     """
 
     train_end: np.ndarray
@@ -21,7 +22,7 @@ class Split:
     test_end: np.ndarray
 
     def ranges(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """First and last (exclusive) target positions of ``train``, ``val`` and ``test``, for ``window_index``."""
+        """Target positions (first, last exclusive) of ``train``, ``val``, ``test``, for ``window_index``."""
         zero = np.zeros_like(self.train_end)
         return {
             "train": (zero, self.train_end),
@@ -35,14 +36,17 @@ def split_panel(
 ) -> tuple[Panel, Split, tuple[str, ...]]:
     """Cut every series by time: its last ``test_size`` steps test, the ``val_size`` before validate, the rest train.
 
-    By default a tenth of the shortest usable series each, but at least ``horizon``; 0 leaves a part out. A series
-    too short for lookback + horizon rows of training is left out with a note; if all are, that is an error.
+    By default each is a tenth of the shortest usable series in whole horizons, at least one horizon; 0 leaves a
+    part out. A series too short for lookback + horizon rows of training is left out with a note; if all are, that
+    is an error. Every series is cut by its own end; a note says so if the ends differ.
 
     Returns:
         the panel without the series left out, the split, and notes.
     Raises:
         DataError: no series is long enough.
     """
+    if lookback < 1 or horizon < 1:
+        raise UsageError(f"lookback and horizon: expected at least 1 each, got {lookback} and {horizon}")
     for name, size in (("val_size", val_size), ("test_size", test_size)):
         if size is not None and size != 0 and size < horizon:
             raise UsageError(f"{name}: expected 0 or at least the horizon of {horizon}, got {size}")
@@ -61,6 +65,10 @@ def split_panel(
         notes = (f"{len(short):,} series shorter than {needed:,} rows left out of training ({some})",)
         panel = panel.select(np.flatnonzero(enough))
     end = panel.lengths
+    last = panel.frequency.at(panel.starts, end - 1)
+    if (val or test) and last.min() != last.max():
+        ends = f"between {stamp(last.min())} and {stamp(last.max())}"
+        notes += (f"series end at different times, {ends}: each is split by its own end",)
     return panel, Split(end - test - val, end - test, end), notes
 
 

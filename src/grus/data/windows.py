@@ -14,10 +14,11 @@ def window_index(
     stride: int = 1,
     observed: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Every window whose targets lie in ``first:last`` of their series and whose history is ``lookback`` rows long.
+    """Every window whose targets lie in ``first:last`` of their series, after ``lookback`` rows of history.
 
-    A window with origin o reads rows o - lookback .. o - 1 and is scored on o .. o + horizon - 1. Its history may
-    begin before ``first``, never before the series. Origins are first, first + stride, ... (moved up to ``lookback``).
+    A window with origin o reads rows o - lookback .. o - 1 and is scored on o .. o + horizon - 1. Its history
+    may begin before ``first``, never before the series. Origins are first, first + stride, ...; those that
+    lack history are left out.
 
     Args:
         offsets: int64 [N + 1], rows of series i are ``offsets[i]:offsets[i + 1]``.
@@ -34,7 +35,8 @@ def window_index(
             f"windows: expected lookback >= 0, horizon >= 1, stride >= 1, got {lookback}, {horizon} and {stride}"
         )
     lengths = np.diff(offsets)
-    lo = np.maximum(np.broadcast_to(np.asarray(first, np.int64), lengths.shape), lookback)
+    lo = np.broadcast_to(np.asarray(first, np.int64), lengths.shape)
+    lo = lo + stride * np.maximum(-((lo - lookback) // stride), 0)
     hi = np.minimum(np.broadcast_to(np.asarray(last, np.int64), lengths.shape), lengths) - horizon
     counts = np.maximum((hi - lo) // stride + 1, 0)
     heads = np.cumsum(counts) - counts

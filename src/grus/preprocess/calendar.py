@@ -3,9 +3,8 @@
 import numpy as np
 
 from grus.errors import UsageError
-from grus.preprocess.frequency import _FIXED, Frequency
+from grus.preprocess.frequency import DAY, Frequency
 
-_DAY = 86_400 * 10**9
 HARMONICS = {
     "minute_of_hour": 2,
     "hour_of_day": 4,
@@ -62,8 +61,9 @@ def default_calendar(frequency: Frequency) -> tuple[str, ...]:
     unit = frequency.unit
     if unit == "step":
         return ()
-    if unit in _FIXED and frequency.multiple * _FIXED[unit] < _DAY:
-        short = frequency.multiple * _FIXED[unit] < 3600 * 10**9
+    length = frequency.nanoseconds
+    if length is not None and length < DAY:
+        short = length < 3600 * 10**9
         return (
             *(("minute_of_hour",) if short else ()),
             "hour_of_day",
@@ -96,9 +96,9 @@ def _phase(stamps: np.ndarray, name: str) -> np.ndarray:
     if name == "minute_of_hour":
         return clock % (3600 * 10**9) / (3600 * 10**9)
     if name == "hour_of_day":
-        return clock / _DAY
+        return clock / DAY
     if name == "day_of_week":
-        return (weekday + clock / _DAY) / 7
+        return (weekday + clock / DAY) / 7
     if name == "weekend":
         return (weekday >= 5).astype(np.float64)
     if name == "day_of_month":
@@ -110,4 +110,4 @@ def _phase(stamps: np.ndarray, name: str) -> np.ndarray:
     start = stamps.astype("M8[Y]")
     length = ((start + 1).astype("M8[D]") - start.astype("M8[D]")).astype(np.int64)
     day = (days - start.astype("M8[D]")).astype(np.int64)
-    return (day + clock / _DAY) / length
+    return (day + clock / DAY) / length

@@ -1,17 +1,19 @@
 """Columns of a table as NumPy arrays, and where they came from."""
 
+import difflib
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from grus.errors import DataError
+from grus.preprocess.storage import chunks, distinct, empty, on_disk, take
 
 Columns = dict[str, np.ndarray]
 """Column name -> 1-D array, all of one length: float64, int64, bool, datetime64[ns], or text (object holding
-``str`` or ``None``, or fixed-width ``U`` where a column lies on disk)."""
+``str`` or ``None``; fixed-width ``U`` with "" for missing where a column lies on disk)."""
 
 MISSING_TEXT = frozenset(
-    ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None", "NaT", "<NA>")
+    ("", "NA", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "-nan", "null", "NULL", "None", "NaT", "<NA>")
 )
 
 
@@ -21,25 +23,46 @@ class Source(str):
     A plain ``str`` does where only a name is known; rows are then counted from 0, as in a frame.
     """
 
-    __slots__ = ("_locate", "notes")
+    __slots__ = ("locate", "notes")
 
     def __new__(
-        cls, name: str, locate: Callable[[int], int] | None = None, notes: Iterable[str] = ()
+        cls, name: str, locate: Callable[[int], str] | None = None, notes: Iterable[str] = ()
     ) -> "Source":
-        """Name a table; ``locate`` turns the position of a record (from 0) into the file's row number."""
+        """Name a table; ``locate`` turns the position of a record (from 0) into words such as ``row 2``."""
         self = super().__new__(cls, name)
-        self._locate = locate
+        self.locate = locate
         self.notes = tuple(notes)
         return self
 
     def row(self, index: int) -> str:
         """``row 18`` for a file (its header is row 1), ``row 16 (counting from 0)`` for anything else."""
-        return f"row {index} (counting from 0)" if self._locate is None else f"row {self._locate(index)}"
+        return f"row {index} (counting from 0)" if self.locate is None else self.locate(index)
 
 
 def as_source(source: str) -> Source:
     """The source itself, or a plain name made into one."""
     return source if isinstance(source, Source) else Source(source)
+
+
+def cell_error(source: str, index: int, column: str, must: str, got: object, hint: str = "") -> DataError:
+    """``sales.csv, row 18, column 'qty': expected a number, got 'n/a-ish'``."""
+    where = as_source(source).row(index)
+    return DataError(f"{source}, {where}, column {column!r}: expected {must}, got {got}", hint)
+
+
+def missing_column(name: str, columns: Iterable[str], source: str) -> DataError:
+    """The error for a column that is not there, naming those that are and hinting at the closest."""
+    there = list(columns)
+    close = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else ""
+    return DataError(f"{source}: no column {name!r}; the columns are {listed(there)}", hint)
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """``'ds', 'y'``: names in quotes; of very many only the first are spelled out."""
+    quoted = [repr(name) for name in names]
+    more = f" and {len(quoted) - most:,} more" if len(quoted) > most else ""
+    return ", ".join(quoted[:most]) + more
 
 
 def is_text(values: np.ndarray) -> bool:
@@ -52,22 +75,19 @@ def is_time(values: np.ndarray) -> bool:
     return values.dtype.kind == "M"
 
 
-def missing_mask(values: np.ndarray) -> np.ndarray:
-    """Boolean [R]: NaN, NaT, None or one of the usual spellings of a missing value."""
-    if values.dtype.kind == "f":
-        return np.isnan(values)
-    if values.dtype.kind == "M":
-        return np.isnat(values)
-    if values.dtype.kind == "O":
-        return np.fromiter((v is None or v in MISSING_TEXT for v in values), bool, len(values))
-    if values.dtype.kind == "U":
-        return np.isin(values, list(MISSING_TEXT))
-    return np.zeros(len(values), bool)
+def is_missing_text(word: object) -> bool:
+    """Whether a cell of text stands for a missing value."""
+    return word is None or (isinstance(word, str) and word.strip() in MISSING_TEXT)
+
+
+def first_row(mask: np.ndarray) -> int:
+    """The first True, or -1."""
+    return int(np.argmax(mask)) if mask.any() else -1
 
 
 def as_column(values: object, name: str, source: str = "data") -> np.ndarray:
     """Bring one array (or list) into a type that ``Columns`` allows, or raise ``DataError``."""
-    array = np.asarray(values)
+    array = values if isinstance(values, np.ndarray) else np.asarray(values)
     if array.ndim != 1:
         raise DataError(f"{source}, column {name!r}: expected one value per row, got shape {array.shape}")
     kind = array.dtype.kind
@@ -81,9 +101,7 @@ def as_column(values: object, name: str, source: str = "data") -> np.ndarray:
         return array
     if kind == "O":
         return _from_objects(array, name, source)
-    raise DataError(
-        f"{source}, column {name!r}: expected numbers, text or dates, got values of type {array.dtype}"
-    )
+    raise DataError(f"{source}, column {name!r}: expected numbers, text or dates, got type {array.dtype}")
 
 
 def to_nanoseconds(values: np.ndarray, name: str, source: str = "data") -> np.ndarray:
@@ -91,67 +109,82 @@ def to_nanoseconds(values: np.ndarray, name: str, source: str = "data") -> np.nd
     if values.dtype == np.dtype("M8[ns]"):
         return values
     years = values.astype("M8[Y]").astype(np.int64) + 1970
-    bad = np.flatnonzero(~np.isnat(values) & ((years < 1678) | (years > 2261)))
-    if len(bad):
-        where = as_source(source).row(int(bad[0]))
-        got = str(values[bad[0]]).replace("T", " ")
-        raise DataError(f"{source}, {where}, column {name!r}: expected a date from 1678 to 2261, got {got!r}")
+    bad = first_row(~np.isnat(values) & ((years < 1678) | (years > 2261)))
+    if bad >= 0:
+        got = str(values[bad]).replace("T", " ")
+        raise cell_error(source, bad, name, "a date from 1678 to 2261", repr(got))
     return values.astype("M8[ns]")
 
 
 def _from_objects(array: np.ndarray, name: str, source: str) -> np.ndarray:
     """Objects as text, numbers or dates, by what all the values that are present are."""
-    kinds = {type(v) for v in array.tolist()} - {type(None)}
-    if all(issubclass(k, str) for k in kinds) and kinds:
+    cells = array.tolist()
+    kinds = {type(v) for v in cells} - {type(None)}
+    if kinds == {str}:
         return array
-    present = np.array([v is not None for v in array.tolist()], bool)
+    present = np.array([v is not None for v in cells], bool)
+    if kinds and all(issubclass(k, bool | np.bool_) for k in kinds) and present.all():
+        return array.astype(bool)
     try:
-        if kinds and all(issubclass(k, bool | np.bool_) for k in kinds) and present.all():
-            return array.astype(bool)
-        if all(hasattr(k, "__float__") and not issubclass(k, str) for k in kinds):
-            return np.where(present, array, np.nan).astype(np.float64)
-        if all(hasattr(k, "year") for k in kinds):
-            return to_nanoseconds(np.where(present, array, None).astype("M8[us]"), name, source)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    if kinds <= {str} or any(issubclass(k, str) for k in kinds):
-        return np.array([None if v is None or v != v else str(v) for v in array.tolist()], object)
+        if all(hasattr(k, "__float__") for k in kinds):
+            return np.array([np.nan if v is None else float(v) for v in cells])
+        if all(hasattr(k, "year") or issubclass(k, np.datetime64) for k in kinds):
+            return to_nanoseconds(np.array(cells, "M8[us]"), name, source)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{source}, column {name!r}: expected numbers, text or dates ({error})") from error
+    if str in kinds and all(k is str or hasattr(k, "__float__") for k in kinds):
+        # Numbers among text, and NaN among text, as pandas gives them.
+        texts = [None if v is None or v != v else v if isinstance(v, str) else f"{v!s}" for v in cells]
+        return np.array(texts, object)
     names = ", ".join(sorted(k.__name__ for k in kinds))
     raise DataError(f"{source}, column {name!r}: expected numbers, text or dates, got values of type {names}")
 
 
 def as_numbers(values: np.ndarray, name: str, source: str = "data") -> np.ndarray:
-    """A column as float64 with NaN for missing; text that is no number is named with its row."""
+    """A column as finite float64 with NaN for missing; the first cell that is no number is named with its row."""
     if is_time(values):
         raise DataError(f"{source}, column {name!r}: expected numbers, got dates")
-    if not is_text(values):
-        return _finite(values.astype(np.float64, copy=False), name, source)
-    table = {v: _parse_number(v) for v in dict.fromkeys(values.tolist())}
-    bad = {v for v, number in table.items() if number is None}
-    if bad:
-        index = next(i for i, v in enumerate(values.tolist()) if v in bad)
-        where = as_source(source).row(index)
-        raise DataError(f"{source}, {where}, column {name!r}: expected a number, got {str(values[index])!r}")
-    numbers = np.fromiter(map(table.__getitem__, values.tolist()), np.float64, len(values))
-    return _finite(numbers, name, source)
-
-
-def _finite(numbers: np.ndarray, name: str, source: str) -> np.ndarray:
-    infinite = np.isinf(numbers)
-    if infinite.any():
-        index = int(np.argmax(infinite))
-        where = as_source(source).row(index)
-        raise DataError(
-            f"{source}, {where}, column {name!r}: expected a finite number, got {numbers[index]}",
-            "leave the value empty if it is not known",
-        )
+    if is_text(values):
+        words, codes = distinct(values)
+        parsed = [parse_number(word) for word in words]
+        if None in parsed:
+            row = int(np.argmax(np.isin(codes, [i for i, number in enumerate(parsed) if number is None])))
+            raise cell_error(source, row, name, "a number", repr(str(values[row])))
+        numbers = take(np.array(parsed, np.float64), codes)
+    elif values.dtype == np.float64:
+        numbers = values
+    else:
+        numbers = empty(len(values), np.float64, on_disk(values))
+        for piece in chunks(len(values)):
+            numbers[piece] = values[piece]
+    for piece in chunks(len(numbers)):
+        bad = first_row(np.isinf(numbers[piece]))
+        if bad >= 0:
+            row = piece.start + bad
+            hint = "leave the cell empty if its value is not known"
+            raise cell_error(source, row, name, "a finite number", str(numbers[row]), hint)
     return numbers
 
 
-def _parse_number(text: str | None) -> float | None:
-    if text is None or text.strip() in MISSING_TEXT:
-        return np.nan
+def parse_number(word: str | None) -> float | None:
+    """A cell of text as a number: NaN if it is missing, None if it is no number."""
+    if word is None or is_missing_text(word):
+        return float("nan")
     try:
-        return float(text) if "_" not in text else None
+        return float(word) if "_" not in word else None
     except ValueError:
         return None
+
+
+def as_covariate(values: np.ndarray, name: str, source: str = "data") -> np.ndarray:
+    """float64 with NaN, or text; dates, and text that is nearly all numbers, are refused."""
+    if is_time(values):
+        raise DataError(f"{source}, column {name!r}: expected numbers or text for a covariate, got dates")
+    if not is_text(values):
+        return as_numbers(values, name, source)
+    words = [word for word in distinct(values)[0] if not is_missing_text(word)]
+    numbers = sum(parse_number(word) is not None for word in words)
+    # A few stray words among many different numbers are a spoilt number column, not a category: name them.
+    if 20 < 0.9 * len(words) <= numbers < len(words):
+        return as_numbers(values, name, source)
+    return values

@@ -7,8 +7,10 @@ import numpy as np
 
 from grus.errors import DataError, UsageError
 
-MINUTE, HOUR, DAY, WEEK = 60 * 10**9, 3600 * 10**9, 86_400 * 10**9, 7 * 86_400 * 10**9
-_FIXED = {"us": 10**3, "ms": 10**6, "s": 10**9, "min": MINUTE, "h": HOUR, "D": DAY, "W": WEEK}
+DAY = 86_400 * 10**9
+_FIXED = {
+    "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": DAY, "W": 7 * DAY,
+}  # fmt: skip
 _MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3, "YS": 12, "YE": 12}
 _UNITS = (*_FIXED, "B", *_MONTHS, "step")
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -21,6 +23,10 @@ _NOUNS = {
     "us": "microsecond", "ms": "millisecond", "s": "second", "min": "minute", "h": "hour", "D": "day",
     "W": "week", "B": "business day", "MS": "month", "ME": "month", "QS": "quarter", "QE": "quarter",
     "YS": "year", "YE": "year", "step": "step",
+}  # fmt: skip
+_CYCLES = {
+    "us": (10**6,), "ms": (10**3,), "s": (60, 3600), "min": (60, 1440, 10_080), "h": (24, 168), "D": (7,),
+    "B": (5,), "W": (52,), "MS": (12,), "ME": (12,), "QS": (4,), "QE": (4,),
 }  # fmt: skip
 _SPELLING = re.compile(r"([0-9]{0,9})([A-Za-z]+)(?:-([A-Z]{3}))?")
 
@@ -40,10 +46,10 @@ class Frequency:
     multiple: int = 1
     anchor: str = ""
 
-    def __post_init__(self) -> None:  # noqa: D105
+    def __post_init__(self) -> None:
         anchors = _anchors(self.unit)
         if self.unit not in _UNITS or self.multiple < 1 or (self.anchor and self.anchor not in anchors):
-            raise UsageError(_expected(f"{self.multiple}{self.unit}-{self.anchor}".rstrip("-")))
+            raise _unknown(f"{self.multiple}{self.unit}-{self.anchor}".rstrip("-"))
         if anchors and not self.anchor:
             default = {"W": "SUN", "QE": "DEC", "YE": "DEC"}.get(self.unit, "JAN")
             object.__setattr__(self, "anchor", default)
@@ -52,15 +58,33 @@ class Frequency:
     def from_string(cls, text: str) -> "Frequency":
         """Read a spelling such as ``15min``; raises ``UsageError`` for one it does not know."""
         match = _SPELLING.fullmatch(text.strip())
-        if match is None:
-            raise UsageError(_expected(text))
-        count, unit, anchor = match.groups()
-        unit = _OTHER_SPELLINGS.get(unit, unit)
-        if unit not in _UNITS or (anchor and anchor not in _anchors(unit)) or count.strip("0") == "" != count:
-            raise UsageError(_expected(text))
-        return cls(unit, int(count or 1), anchor or "")
+        if match is None or (match[1] and not int(match[1])):
+            raise _unknown(text)
+        unit = _OTHER_SPELLINGS.get(match[2], match[2])
+        if unit not in _UNITS or (match[3] and match[3] not in _anchors(unit)):
+            raise _unknown(text)
+        return cls(unit, int(match[1] or 1), match[3] or "")
 
-    def __str__(self) -> str:  # noqa: D105
+    @classmethod
+    def from_gap(cls, gap: int, first: np.datetime64) -> "Frequency":
+        """The fixed-length step of ``gap`` nanoseconds; ``first`` gives the weekday of a weekly one."""
+        if gap % (7 * DAY) == 0:
+            weekday = (int(first.astype("M8[D]").astype(np.int64)) + 3) % 7  # 1970-01-01 was a Thursday
+            return cls("W", gap // (7 * DAY), _WEEKDAYS[weekday])
+        unit = next((u for u in ("D", "h", "min", "s", "ms") if gap % _FIXED[u] == 0), "us")
+        return cls(unit, max(gap // _FIXED[unit], 1))
+
+    @classmethod
+    def from_months(cls, months: int, first: np.datetime64, edge: str) -> "Frequency":
+        """The step of so many calendar months, on their first ("S") or last ("E") days, from the stamp ``first``."""
+        month = int(first.astype("M8[M]").astype(np.int64)) % 12
+        if months % 12 == 0:
+            return cls("Y" + edge, months // 12, _MONTH_NAMES[month])
+        if months % 3 == 0:  # quarters go by the first of their months, JAN to MAR, or the last, OCT to DEC
+            return cls("Q" + edge, months // 3, _MONTH_NAMES[month % 3 + (0 if edge == "S" else 9)])
+        return cls("M" + edge, months)
+
+    def __str__(self) -> str:
         hidden = {"QS": "JAN", "YS": "JAN", "QE": "DEC", "YE": "DEC"}.get(self.unit, "")
         anchor = f"-{self.anchor}" if self.anchor != hidden else ""
         return f"{self.multiple if self.multiple > 1 else ''}{self.unit}{anchor}"
@@ -71,14 +95,16 @@ class Frequency:
         return self.unit == "step"
 
     @property
+    def nanoseconds(self) -> int | None:
+        """Length of a step if it is always the same, None for calendar steps and whole numbers."""
+        return self.multiple * _FIXED[self.unit] if self.unit in _FIXED else None
+
+    @property
     def seasons(self) -> tuple[int, ...]:
         """Usual season lengths in steps, shortest first: ``h`` gives (24, 168), ``D`` (7,), ``MS`` (12,)."""
-        cycles = {
-            "us": (10**6,), "ms": (10**3,), "s": (60, 3600), "min": (60, 1440, 10_080), "h": (24, 168),
-            "D": (7,), "B": (5,), "W": (52,), "MS": (12,), "ME": (12,), "QS": (4,), "QE": (4,),
-        }.get(self.unit, ())  # fmt: skip
+        cycles = _CYCLES.get(self.unit, ())
         if self.unit == "min" and self.multiple > 1:
-            cycles = (1440, 10_080)
+            cycles = cycles[1:]  # of 15-minute steps people mean the day, not the hour
         found = [cycle // self.multiple for cycle in cycles if cycle % self.multiple == 0]
         return tuple(n for n in found if n > 1) or (1,)
 
@@ -87,12 +113,15 @@ class Frequency:
         """The default season length in steps: h 24, D 7, B 5, W 52, month 12, quarter 4, otherwise 1."""
         return self.seasons[0]
 
+    @property
+    def words(self) -> str:
+        """The length of a step in words: ``hour``, ``15 minutes``."""
+        return _NOUNS[self.unit] if self.multiple == 1 else f"{self.multiple} {_NOUNS[self.unit]}s"
+
     def count(self, n: int) -> str:
         """``1 hour``, ``165 hours``, ``12 steps of 15 minutes``: n steps in words."""
-        noun = _NOUNS[self.unit]
-        if self.multiple == 1:
-            return f"{n:,} {noun}{'' if n == 1 else 's'}"
-        return f"{n:,} step{'' if n == 1 else 's'} of {self.multiple} {noun}s"
+        plural = "" if n == 1 else "s"
+        return f"{n:,} {self.words}{plural}" if self.multiple == 1 else f"{n:,} step{plural} of {self.words}"
 
     def at(self, start: np.ndarray | np.datetime64 | int, k: np.ndarray | int) -> np.ndarray:
         """Stamps ``k`` steps after ``start``; both broadcast; datetime64[ns], or int64 for ``step``."""
@@ -112,12 +141,12 @@ class Frequency:
         return months.astype("M8[ns]") + clock
 
     def locate(
-        self, times: np.ndarray, start: np.ndarray | np.datetime64 | int
+        self, times: np.ndarray | np.datetime64 | int, start: np.ndarray | np.datetime64 | int
     ) -> tuple[np.ndarray, np.ndarray]:
         """How many steps after ``start`` each stamp lies, and whether it lies on a step exactly.
 
         Returns:
-            k, int64, rounded down where the stamp is between two steps; exact, bool; shape of ``times``.
+            k, int64 (the step before or after, where the stamp is between two); exact, bool; shapes broadcast.
         """
         if self.is_integer:
             k, rest = np.divmod(np.asarray(times, np.int64) - np.asarray(start, np.int64), self.multiple)
@@ -125,17 +154,29 @@ class Frequency:
         stamps, first = np.asarray(times, "M8[ns]"), np.asarray(start, "M8[ns]")
         if self.unit in _FIXED:
             span = (stamps - first).astype(np.int64)
+            if np.any(
+                (span < 0) != (stamps < first)
+            ):  # more than 292 years apart: too far for int64 nanoseconds
+                return self._locate_far(stamps, first)
             k, rest = np.divmod(span, self.multiple * _FIXED[self.unit])
             return k, rest == 0
         days, first_day = stamps.astype("M8[D]"), first.astype("M8[D]")
         if self.unit == "B":
-            span = np.busday_count(first_day, days)
-            k = span // self.multiple
+            k = np.busday_count(first_day, days) // self.multiple
         else:
-            span = (days.astype("M8[M]") - first_day.astype("M8[M]")).astype(np.int64)
-            k = span // (self.multiple * _MONTHS[self.unit])
+            months = (days.astype("M8[M]") - first_day.astype("M8[M]")).astype(np.int64)
+            k = months // (self.multiple * _MONTHS[self.unit])
         # A first stamp on a weekend or inside a month is on no grid; neither is what follows from it.
-        return k, (self._on_calendar(days) & self._on_calendar(first_day)) & (self.at(first, k) == stamps)
+        on_calendar = self._on_calendar(days) & self._on_calendar(first_day)
+        regular = np.where(on_calendar, first_day, np.datetime64("1970-01-01"))
+        back = self.at(regular.astype("M8[ns]") + (first - first_day), k)
+        return k, on_calendar & (back == stamps)
+
+    def _locate_far(self, stamps: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``locate`` for fixed steps, in microseconds."""
+        coarse, begin = stamps.astype("M8[us]"), first.astype("M8[us]")
+        k, rest = np.divmod((coarse - begin).astype(np.int64), self.multiple * _FIXED[self.unit] // 1000)
+        return k, (rest == 0) & (stamps - coarse == first - begin)
 
     def _on_calendar(self, days: np.ndarray) -> np.ndarray:
         if self.unit == "B":
@@ -147,94 +188,36 @@ class Frequency:
         """Steps from ``start`` to each stamp, int64; a stamp between two steps is a ``DataError``."""
         k, exact = self.locate(times, start)
         if not np.all(exact):
-            bad = np.asarray(times)[~exact].reshape(-1)[0]
-            first = np.broadcast_to(np.asarray(start), np.shape(times))[~exact].reshape(-1)[0]
+            bad = int(np.argmin(np.ravel(exact)))
+            got, first = (np.ravel(np.broadcast_to(v, exact.shape))[bad] for v in (times, np.asarray(start)))
             raise DataError(
-                f"time stamps: expected steps of {self} counted from {stamp(first)!r}, got {stamp(bad)!r}"
+                f"time stamps: expected steps of {self} counted from {stamp(first)!r}, got {stamp(got)!r}"
             )
         return k
 
 
-def stamp(value: np.datetime64 | np.int64 | int) -> str:
+def stamp(value: object) -> str:
     """One time stamp as people write it: ``2024-01-05``, ``2024-01-05 13:00:00``, or a whole number."""
     if not isinstance(value, np.datetime64):
-        return str(int(value))
+        return str(value)
     if value == value.astype("M8[D]"):
         return str(value.astype("M8[D]"))
     text = str(value.astype("M8[ns]")).replace("T", " ")
-    return text.rstrip("0").rstrip(".") if int(value.astype("M8[ns]").astype(np.int64)) % 10**9 else text[:19]
+    return text.rstrip("0").rstrip(".") if not text.endswith("000000000") else text[:19]
+
+
+def full_stamp(value: object) -> str:
+    """A stamp with its time of day, also at midnight: ``2024-01-05 00:00:00``."""
+    text = stamp(value)
+    return text + " 00:00:00" if isinstance(value, np.datetime64) and len(text) == 10 else text
 
 
 def _anchors(unit: str) -> tuple[str, ...]:
     return _WEEKDAYS if unit == "W" else _MONTH_NAMES if unit in ("QS", "QE", "YS", "YE") else ()
 
 
-def _expected(got: str) -> str:
+def _unknown(got: str) -> UsageError:
     units = ", ".join(_UNITS)
-    return f"frequency: expected one of {units}, a multiple or an anchor of it (15min, W-MON), got {got!r}"
-
-
-def guess_frequency(times: np.ndarray, offsets: np.ndarray) -> Frequency | None:
-    """The commonest step between neighbouring stamps of the same series; None if no series has two.
-
-    Looks at the calendar (month ends, weekdays) but does not check that every stamp lies on the grid.
-
-    Args:
-        times: datetime64[ns] or int64 [R], ascending and without repeats inside each series.
-        offsets: int64 [N + 1], the rows of series i are ``offsets[i]:offsets[i + 1]``.
-    """
-    inside = np.ones(max(len(times) - 1, 0), bool)
-    inside[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < len(times))] - 1] = False
-    ticks = times.astype(np.int64)
-    gaps = np.diff(ticks)[inside]
-    if not len(gaps):
-        return None
-    if times.dtype.kind != "M":
-        return Frequency("step", _commonest(gaps))
-    gap = _commonest(gaps)
-    return _guess_calendar(times, inside, gap) or _guess_fixed(times, gaps, gap)
-
-
-def _commonest(gaps: np.ndarray) -> int:
-    """The commonest value, the smallest of several; without sorting when the first one holds the majority."""
-    if np.count_nonzero(gaps == gaps[0]) * 2 > len(gaps):
-        return int(gaps[0])
-    values, counts = np.unique(gaps, return_counts=True)
-    return int(values[np.argmax(counts)])
-
-
-def _guess_calendar(times: np.ndarray, inside: np.ndarray, gap: int) -> Frequency | None:
-    """Months, quarters and years, if every stamp is the first, or the last, day of a month."""
-    if gap < 28 * DAY:
-        return None
-    days = times.astype("M8[D]")
-    months = days.astype("M8[M]")
-    if np.all(days == months.astype("M8[D]")):
-        edge = "S"
-    elif np.all(days == (months + 1).astype("M8[D]") - 1):
-        edge = "E"
-    else:
-        return None
-    step = _commonest(np.diff(months.astype(np.int64))[inside])
-    month = _MONTH_NAMES[int(months[0].astype(np.int64)) % 12]
-    if step % 12 == 0:
-        return Frequency("Y" + edge, step // 12, month)
-    if step % 3 == 0:
-        return Frequency("Q" + edge, step // 3, _quarter_anchor(month, edge))
-    return Frequency("M" + edge, step)
-
-
-def _quarter_anchor(month: str, edge: str) -> str:
-    """Name a cycle of quarters by JAN, FEB or MAR if they begin, by OCT, NOV or DEC if they end there."""
-    phase = _MONTH_NAMES.index(month) % 3
-    return _MONTH_NAMES[phase if edge == "S" else 9 + phase]
-
-
-def _guess_fixed(times: np.ndarray, gaps: np.ndarray, gap: int) -> Frequency:
-    weekday = (times[:1].astype("M8[D]").astype(np.int64)[0] + 3) % 7  # 1970-01-01 was a Thursday
-    if gap % WEEK == 0:
-        return Frequency("W", gap // WEEK, _WEEKDAYS[weekday])
-    if gap == DAY and np.any(gaps == 3 * DAY) and np.all(np.is_busday(times.astype("M8[D]"))):
-        return Frequency("B")
-    unit = next((u for u in ("D", "h", "min", "s", "ms") if gap % _FIXED[u] == 0), "us")
-    return Frequency(unit, max(gap // _FIXED[unit], 1))
+    return UsageError(
+        f"frequency: expected one of {units}, a multiple or an anchor of it (15min, W-MON), got {got!r}"
+    )

@@ -1,17 +1,20 @@
-"""From rows in any order to positions on a regular grid."""
+"""From rows in any order to places on a regular grid, piece by piece, without sorting."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from grus.errors import DataError, UsageError
-from grus.preprocess.columns import as_source, is_text, missing_mask
-from grus.preprocess.frequency import Frequency, guess_frequency, stamp
-from grus.preprocess.roles import Roles
+from grus.preprocess.columns import as_column, as_source, cell_error, first_row, is_missing_text, is_text
+from grus.preprocess.frequency import DAY, Frequency, full_stamp, stamp
+from grus.preprocess.storage import chunks, distinct, empty, full, on_disk
 from grus.preprocess.times import as_times
 
 SPARSEST = 1000
 """A grid may have this many times the rows of its table, before a stray stamp is suspected instead."""
+SAMPLE = 1 << 22
+"""Rows that are sorted to find the frequency of a table whose rows are in no order."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,8 @@ class Grid:
     """Where every row of a table goes.
 
     Attributes:
-        codes: series number of each row, int64 [rows of the table].
-        place: row of the grid that each row of the table goes to, int64 [rows of the table].
+        codes: series number of each row of the table, int32.
+        place: row of the grid that each row of the table goes to, int64.
         ids, id_values, starts, frequency, offsets, notes: as in ``Panel``.
     """
 
@@ -34,186 +37,270 @@ class Grid:
     notes: tuple[str, ...]
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """Table rows onto the grid; NaN or None where the table has no row."""
-        text = is_text(values)
-        out = np.full(int(self.offsets[-1]), None if text else np.nan, object if text else np.float64)
-        out[self.place] = values
+        """Numbers or text of the table's rows onto the grid; NaN or None ("" in ``U``) where there is no row."""
+        if not is_text(values):
+            out = full(int(self.offsets[-1]), np.nan, np.float64, on_disk(self.place))
+        else:
+            out = full(
+                int(self.offsets[-1]),
+                "" if values.dtype.kind == "U" else None,
+                values.dtype,
+                on_disk(self.place),
+            )
+        for piece in chunks(len(values)):
+            out[self.place[piece]] = values[piece]
         return out
+
+
+def infer_frequency(times: np.ndarray, name: str = "time", source: str = "data") -> Frequency:
+    """The step between the stamps of one series, in any order, with gaps: their commonest difference.
+
+    Months, quarters and years are told by their first or last days, business days by weekends never seen.
+
+    Raises:
+        DataError: a stamp lies off that step (two rows are named), comes twice, or there is only one.
+    """
+    return lay_out(None, as_column(times, name, source), None, name, None, len(times), source).frequency
+
+
+def lay_out(
+    id_column: np.ndarray | None,
+    time_column: np.ndarray | None,
+    id_name: str | None,
+    time_name: str | None,
+    frequency: Frequency | None,
+    n_rows: int,
+    source: str,
+) -> Grid:
+    """Number the series, find their first and last stamps and the frequency, and place every row.
+
+    Without a time column the rows of each series are whole-number steps in the order they come.
+    """
+    codes, id_values = group(id_column, n_rows, id_name or "", source)
+    if time_column is None:
+        if frequency is not None and not frequency.is_integer:
+            raise UsageError(f"frequency: {frequency} needs a time column, got none")
+        times, said, frequency = rank_within(codes, len(id_values)), (), frequency or Frequency("step")
+        times = times if frequency.multiple == 1 else times * frequency.multiple
+    else:
+        times, said = as_times(time_column, time_name or "", source)
+    axis = _Axis(times, codes, tuple(label(v) for v in id_values), time_name, id_name, source)
+    survey = _survey(axis)
+    notes = list(said)
+    if survey.late >= 0:
+        row = as_source(source).row(survey.late)
+        notes.append(f"rows were not in the order of time (first at {row}) and have been sorted")
+    found = axis.check(frequency) if frequency is not None else _guess(axis, survey)
+    return _place(axis, survey, found, id_values, notes)
 
 
 def group(values: np.ndarray | None, n_rows: int, name: str, source: str) -> tuple[np.ndarray, np.ndarray]:
     """Number the series in the order they first appear.
 
     Returns:
-        codes int64 [R], and the distinct ids as they came [N].
+        codes int32 [R], and the distinct ids as they came [N].
     """
     if values is None:
-        return np.zeros(n_rows, np.int64), np.array(["series"], object)
-    lost = missing_mask(values)
-    if lost.any():
-        where = as_source(source).row(int(np.argmax(lost)))
-        raise DataError(
-            f"{source}, {where}, column {name!r}: expected the name of a series, got an empty cell"
-        )
+        return np.zeros(n_rows, np.int32), np.array(["series"], object)
     if is_text(values):
-        cells = values.tolist()
-        table = {v: i for i, v in enumerate(dict.fromkeys(cells))}
-        codes = np.fromiter(map(table.__getitem__, cells), np.int64, len(cells))
-        return codes, np.array(list(table), object)
-    # Neighbours are mostly of the same series: only the rows where the id changes need sorting.
-    change = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
-    heads, first, codes = np.unique(values[change], return_index=True, return_inverse=True)
-    rank = np.empty(len(heads), np.int64)
-    rank[np.argsort(first)] = np.arange(len(heads))
-    runs = np.diff(np.append(change, n_rows))
-    return np.repeat(rank[codes], runs), values[change[np.sort(first)]]
-
-
-def lay_out(
-    id_column: np.ndarray | None,
-    time_column: np.ndarray | None,
-    roles: Roles,
-    frequency: Frequency | None,
-    n_rows: int,
-    source: str,
-) -> Grid:
-    """Group rows by series, sort them by time and find every row's place on the grid."""
-    codes, id_values = group(id_column, n_rows, roles.id or "", source)
-    notes: list[str] = []
-    order = _order(codes, None)
-    if time_column is None:
-        times = rank_within(codes)
-        if frequency is not None and not frequency.is_integer:
-            raise UsageError(f"frequency: {frequency} needs a time column, got none")
-        frequency = frequency or Frequency("step")
+        words, codes = distinct(values)
+        missing = [i for i, word in enumerate(words) if is_missing_text(word)]
+        lost = first_row(np.isin(codes, missing)) if missing else -1
+        found = np.array(words, object)
     else:
-        times, said = as_times(time_column, roles.time or "", source)
-        notes += said
-    ids = tuple(label(v) for v in id_values)
-    axis = _Axis(times, codes, order, ids, roles, source)
-    axis = axis.sorted(notes)
-    axis.refuse_repeats()
-    found = axis.frequency(frequency)
-    return _place(axis, found, id_values, notes)
+        lost = first_row(np.isnan(values)) if values.dtype.kind in "fM" else -1
+        codes, found = _group_numbers(values) if lost < 0 else (values, values)
+    if lost >= 0:
+        raise cell_error(source, lost, name, "the name of a series", "an empty cell")
+    return codes, found
 
 
-def rank_within(codes: np.ndarray) -> np.ndarray:
-    """How many earlier rows carry the same code, int64: 0, 1, 2 ... inside each series."""
-    order = _order(codes, None)
-    counts = np.bincount(codes)
-    ranks = np.empty(len(codes), np.int64)
-    ranks[order] = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+def _group_numbers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # Neighbours are mostly of the same series: only the rows where the id changes need sorting.
+    codes = empty(len(values), np.int32, on_disk(values))
+    numbers: dict[object, int] = {}
+    for piece in chunks(len(values)):
+        part = np.asarray(values[piece])
+        change = np.flatnonzero(np.append(True, part[1:] != part[:-1]))
+        heads, first, inverse = np.unique(part[change], return_index=True, return_inverse=True)
+        keys = heads.astype(np.int64).tolist() if heads.dtype.kind == "M" else heads.tolist()
+        for i in np.argsort(first):
+            numbers.setdefault(keys[i], len(numbers))
+        ranks = np.array([numbers[key] for key in keys], np.int32)
+        codes[piece] = np.repeat(ranks[inverse], np.diff(np.append(change, len(part))))
+    return codes, np.array(list(numbers)).astype(values.dtype)
+
+
+def rank_within(codes: np.ndarray, n_series: int) -> np.ndarray:
+    """How many earlier rows carry the same code, int64 [R]: 0, 1, 2 ... inside each series."""
+    ranks = empty(len(codes), np.int64, on_disk(codes))
+    seen = np.zeros(n_series, np.int64)
+    for piece in chunks(len(codes)):
+        part = codes[piece]
+        order = np.argsort(part, kind="stable")
+        counts = np.bincount(part, minlength=n_series)
+        inner = np.arange(len(part)) - np.repeat(np.cumsum(counts) - counts, counts)
+        here = np.empty(len(part), np.int64)
+        here[order] = inner + seen[part[order]]
+        ranks[piece] = here
+        seen += counts
     return ranks
 
 
 def label(value: object) -> str:
     """The name of a series as text, whatever its id is."""
-    return stamp(value) if isinstance(value, np.datetime64) else str(value)
-
-
-def _order(codes: np.ndarray, times: np.ndarray | None) -> np.ndarray:
-    """Rows by series (and time), stable; without sorting if they are in that order already."""
-    if times is None:
-        if np.all(codes[1:] >= codes[:-1]):
-            return np.arange(len(codes))
-        return np.argsort(codes, kind="stable")
-    return np.lexsort((times, codes))
+    return stamp(value)
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Stamps of the table's rows, with the order that sorts them by series and time."""
+    """Stamps and series of the table's rows, and how to speak of them."""
 
     times: np.ndarray
     codes: np.ndarray
-    order: np.ndarray
     ids: tuple[str, ...]
-    roles: Roles
+    time_name: str | None
+    id_name: str | None
     source: str
 
-    def sorted(self, notes: list[str]) -> "_Axis":
-        times, codes = self.times[self.order], self.codes[self.order]
-        late = np.flatnonzero((times[1:] < times[:-1]) & (codes[1:] == codes[:-1]))
-        if not len(late):
-            return self
-        row = as_source(self.source).row(int(self.order[late[0] + 1]))
-        notes.append(f"rows were not in the order of time (first at {row}) and have been sorted")
-        return _Axis(
-            self.times, self.codes, _order(self.codes, self.times), self.ids, self.roles, self.source
-        )
+    @property
+    def where(self) -> str:
+        return f"{self.source}, column {self.time_name!r}"
 
-    def refuse_repeats(self) -> None:
-        times, codes = self.times[self.order], self.codes[self.order]
-        twice = np.flatnonzero((times[1:] == times[:-1]) & (codes[1:] == codes[:-1]))
-        if not len(twice):
-            return
-        rows = self.order[np.stack((twice, twice + 1))]
-        first, second = rows[:, np.argmin(rows.max(0))]
-        origin = as_source(self.source)
-        of = f" for series {self.ids[self.codes[second]]!r}" if self.roles.id else ""
-        hint = (
-            ""
-            if self.roles.id
-            else "if the table holds several series, name the column that tells them apart"
-        )
-        raise DataError(
-            f"{self.source}, {origin.row(int(second))}, column {self.roles.time!r}: expected one row per time stamp{of}, "
-            f"got {full_stamp(self.times[second])!r} twice (first in {origin.row(int(first))})",
-            hint,
-        )
-
-    def frequency(self, given: Frequency | None) -> Frequency:
+    def check(self, given: Frequency) -> Frequency:
         dates = self.times.dtype.kind == "M"
-        if given is not None:
-            if given.is_integer == dates:
-                got, need = ("dates", "whole numbers") if dates else ("whole numbers", "dates")
-                raise DataError(
-                    f"{self.source}, column {self.roles.time!r}: expected {need} for frequency '{given}', got {got}"
-                )
-            return given
-        found = guess_frequency(self.times[self.order], offsets_of(self.codes, len(self.ids)))
-        if found is None:
-            raise DataError(
-                f"{self.source}, column {self.roles.time!r}: expected two time stamps or more in some series, got one each",
-                "name the frequency",
-            )
-        return found
+        if given.is_integer == dates:
+            got, need = ("dates", "whole numbers") if dates else ("whole numbers", "dates")
+            raise DataError(f"{self.where}: expected {need} for frequency '{given}', got {got}")
+        return given
+
+    def row(self, index: int) -> str:
+        return as_source(self.source).row(index)
 
 
-def full_stamp(value: np.datetime64 | np.int64) -> str:
-    """A stamp with its time of day, also at midnight: ``2024-01-05 00:00:00``."""
-    text = stamp(value)
-    return text + " 00:00:00" if isinstance(value, np.datetime64) and len(text) == 10 else text
+@dataclass
+class _Survey:
+    """What one pass over the stamps shows: first and last of each series, steps between neighbours."""
+
+    first: np.ndarray
+    last: np.ndarray
+    gaps: Counter[int]
+    late: int = -1
 
 
-def offsets_of(codes: np.ndarray, n_series: int) -> np.ndarray:
-    """int64 [N + 1] from the series number of each row."""
-    return np.concatenate(([0], np.cumsum(np.bincount(codes, minlength=n_series)))).astype(np.int64)
+def _survey(axis: _Axis) -> _Survey:
+    n = len(axis.ids)
+    bounds = np.iinfo(np.int64)
+    survey = _Survey(np.full(n, bounds.max), np.full(n, bounds.min), Counter())
+    before = np.full(n, bounds.min)
+    for piece in chunks(len(axis.codes)):
+        codes, ticks = axis.codes[piece], np.asarray(axis.times[piece]).astype(np.int64)
+        order = None
+        if n > 1 and np.any(codes[1:] < codes[:-1]):
+            order = np.argsort(codes, kind="stable")
+            codes, ticks = codes[order], ticks[order]
+        head = np.append(True, codes[1:] != codes[:-1])
+        previous = np.append(0, ticks[:-1])
+        previous[head] = before[codes[head]]
+        gaps = ticks - previous
+        known = ~head | (previous != bounds.min)
+        if survey.late < 0 and (known & (ticks < previous)).any():
+            late = np.flatnonzero(known & (ticks < previous))
+            survey.late = piece.start + int((late if order is None else order[late]).min())
+        _count(survey.gaps, gaps[known])
+        np.minimum.at(survey.first, codes, ticks)
+        np.maximum.at(survey.last, codes, ticks)
+        tail = np.append(head[1:], True)
+        before[codes[tail]] = ticks[tail]
+    return survey
 
 
-def _place(axis: _Axis, frequency: Frequency, id_values: np.ndarray, notes: list[str]) -> Grid:
-    bounds = offsets_of(axis.codes, len(axis.ids))
-    starts = axis.times[axis.order[bounds[:-1]]]
-    k, exact = frequency.locate(axis.times, starts[axis.codes])
-    if not exact.all():
-        raise _off_grid(axis, frequency, exact, k)
-    lengths = k[axis.order[bounds[1:] - 1]] + 1
-    if lengths.sum() > SPARSEST * len(k) + 10**6:
-        i = int(np.argmax(lengths))
-        last = axis.times[axis.order[bounds[i + 1] - 1]]
+def _count(counter: Counter[int], gaps: np.ndarray) -> None:
+    """Add the commonest steps; without sorting where all are alike."""
+    if not len(gaps):
+        return
+    same = gaps == gaps[0]
+    values, counts = np.unique(gaps[~same], return_counts=True)
+    top = np.argsort(counts)[-1000:]
+    counter.update(dict(zip(values[top].tolist(), counts[top].tolist())))
+    counter[int(gaps[0])] += int(np.count_nonzero(same))
+
+
+def _guess(axis: _Axis, survey: _Survey) -> Frequency:
+    """The commonest step of all series together, named by the calendar where it follows it."""
+    gaps = survey.gaps
+    if survey.late >= 0:
+        rows = np.bincount(axis.codes, minlength=len(axis.ids)).cumsum()
+        some = np.flatnonzero(axis.codes <= int(np.searchsorted(rows, SAMPLE)))
+        codes, ticks = axis.codes[some], np.asarray(axis.times[some]).astype(np.int64)
+        order = np.lexsort((ticks, codes))
+        steps = np.diff(ticks[order])[np.diff(codes[order]) == 0]
+        _count(gaps := Counter(), steps)
+    counts = {gap: count for gap, count in gaps.items() if gap > 0}
+    if not counts:
+        if len(axis.codes) > len(axis.ids):
+            raise _repeat(axis)
         raise DataError(
-            f"{axis.source}, column {axis.roles.time!r}: expected few gaps in steps of {frequency}, got {len(k):,} rows for "
-            f"{lengths.sum():,} steps (series {axis.ids[i]!r} from {stamp(starts[i])!r} to {stamp(last)!r})",
+            f"{axis.where}: expected two time stamps or more in some series, got one each",
+            "name the frequency",
+        )
+    gap = min(counts, key=lambda g: (-counts[g], g))
+    if axis.times.dtype.kind != "M":
+        return Frequency("step", gap)
+    return _guess_calendar(axis.times, survey, gap, counts)
+
+
+def _guess_calendar(times: np.ndarray, survey: _Survey, gap: int, counts: dict[int, int]) -> Frequency:
+    first = survey.first[:1].astype("M8[ns]")[0]
+    if gap >= 28 * DAY:
+        for edge in ("S", "E"):
+            if all(_at_edge(times[piece], edge) for piece in chunks(len(times))):
+                # Whole months differ from this average by two days at most, however many they are.
+                return Frequency.from_months(round(gap / (30.436875 * DAY)), first, edge)
+    weekends = (not np.is_busday(times[piece].astype("M8[D]")).all() for piece in chunks(len(times)))
+    if gap == DAY and 3 * DAY in counts and not any(weekends):
+        return Frequency("B")
+    return Frequency.from_gap(gap, first)
+
+
+def _at_edge(times: np.ndarray, edge: str) -> bool:
+    days = times.astype("M8[D]") + (1 if edge == "E" else 0)
+    return bool(np.all(days == days.astype("M8[M]").astype("M8[D]")))
+
+
+def _place(
+    axis: _Axis, survey: _Survey, frequency: Frequency, id_values: np.ndarray, notes: list[str]
+) -> Grid:
+    kind = axis.times.dtype
+    starts, ends = survey.first.astype(kind), survey.last.astype(kind)
+    lengths = frequency.locate(ends, starts)[0] + 1
+    n_rows, n_grid = len(axis.codes), int(lengths.sum())
+    if n_grid > SPARSEST * n_rows + 10**6:
+        i = int(np.argmax(lengths))
+        raise DataError(
+            f"{axis.where}: expected rows in steps of {frequency} with few gaps, got {n_rows:,} rows for {n_grid:,} "
+            f"steps (series {axis.ids[i]!r} goes from {stamp(starts[i])!r} to {stamp(ends[i])!r})",
             "look for a stray time stamp, or name the frequency",
         )
-    offsets = np.concatenate(([0], np.cumsum(lengths)))
-    gaps = int(offsets[-1]) - len(k)
-    if gaps:
-        series = f" in {np.count_nonzero(lengths > np.diff(bounds)):,} series" if len(axis.ids) > 1 else ""
-        notes.append(f"{missing_steps(frequency, gaps)} filled and masked{series}")
-    return Grid(
-        axis.ids, id_values, starts, frequency, offsets, axis.codes, offsets[axis.codes] + k, tuple(notes)
-    )
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+    disk = on_disk(axis.times, axis.codes)
+    place = empty(n_rows, np.int64, disk)
+    taken = full(n_grid, False, np.bool_, disk)
+    for piece in chunks(n_rows):
+        codes = axis.codes[piece]
+        k, exact = frequency.locate(axis.times[piece], starts[codes])
+        if not exact.all():
+            raise _off_grid(axis, frequency, piece.start + int(np.argmin(exact)))
+        place[piece] = offsets[codes] + k
+        taken[place[piece]] = True
+    present = sum(int(np.count_nonzero(taken[piece])) for piece in chunks(n_grid))
+    if present < n_rows:
+        raise _repeat(axis)
+    if n_grid > n_rows:
+        rows = np.bincount(axis.codes, minlength=len(axis.ids))
+        series = f" in {np.count_nonzero(lengths > rows):,} series" if len(axis.ids) > 1 else ""
+        notes.append(f"{missing_steps(frequency, n_grid - n_rows)} filled and masked{series}")
+    return Grid(axis.ids, id_values, starts, frequency, offsets, axis.codes, place, tuple(notes))
 
 
 def missing_steps(frequency: Frequency, n: int) -> str:
@@ -222,15 +309,47 @@ def missing_steps(frequency: Frequency, n: int) -> str:
     return f"{number} missing {rest}"
 
 
-def _off_grid(axis: _Axis, frequency: Frequency, exact: np.ndarray, k: np.ndarray) -> DataError:
-    """Name the first row, in order of time, that is off the grid, and the row before it."""
-    at = int(np.argmin(exact[axis.order]))
-    row = int(axis.order[at])
-    origin = as_source(axis.source)
-    same = at > 0 and axis.codes[axis.order[at - 1]] == axis.codes[row]
-    before = int(axis.order[at - 1]) if same else None
-    what = f"{axis.source}, {origin.row(row)}, column {axis.roles.time!r}"
-    got = repr(full_stamp(axis.times[row]))
-    after = "" if before is None else f" after {full_stamp(axis.times[before])!r} ({origin.row(before)})"
-    hint = "name the frequency, or bring the rows to even steps first"
-    return DataError(f"{what}: expected steps of {frequency}, got {got}{after}", hint)
+def _off_grid(axis: _Axis, frequency: Frequency, row: int) -> DataError:
+    """Name a row that is off the grid, and the one before it in time."""
+    same = np.flatnonzero(axis.codes == axis.codes[row])
+    earlier = same[axis.times[same] < axis.times[row]]
+    after = ""
+    if len(earlier):
+        before = int(earlier[np.argmax(axis.times[earlier])])
+        after = f" after {full_stamp(axis.times[before])!r} ({axis.row(before)})"
+    return cell_error(
+        axis.source,
+        row,
+        axis.time_name or "",
+        f"steps of {frequency}",
+        f"{full_stamp(axis.times[row])!r}{after}",
+        "name the frequency, or bring the rows to even steps first",
+    )
+
+
+def _repeat(axis: _Axis) -> DataError:
+    """Name the first row whose stamp its series has had before, and the row that had it."""
+    order = np.lexsort((axis.times, axis.codes))
+    times, codes = axis.times[order], axis.codes[order]
+    twice = np.flatnonzero((times[1:] == times[:-1]) & (codes[1:] == codes[:-1]))
+    at = twice[np.argmin(order[twice + 1])]
+    first, second = int(order[at]), int(order[at + 1])
+    of = f" for series {axis.ids[codes[at]]!r}" if axis.id_name else ""
+    hint = (
+        ""
+        if axis.id_name
+        else "name the column that tells the series apart, if there are several; else keep one of the rows"
+    )
+    if times.dtype.kind == "M" and _clock_set_back(times[twice]):
+        hint = "if clocks were set back in that hour, give the time stamps their UTC offset"
+    got = f"{full_stamp(axis.times[second])!r} twice (first in {axis.row(first)})"
+    return cell_error(axis.source, second, axis.time_name or "", f"one row per time stamp{of}", got, hint)
+
+
+def _clock_set_back(times: np.ndarray) -> bool:
+    """Whether all the stamps that come twice lie in the small hours of Sundays in autumn or, down south, April."""
+    days = times.astype("M8[D]")
+    hours = (times - days) // np.timedelta64(1, "h")
+    month = days.astype("M8[M]").astype(np.int64) % 12 + 1
+    sunday = days.astype(np.int64) % 7 == 3  # 1970-01-01 was a Thursday
+    return bool(np.all(sunday & (hours <= 3) & np.isin(month, (4, 9, 10, 11))))

@@ -5,11 +5,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from grus.errors import DataError
-from grus.preprocess.columns import Columns, as_column, as_numbers, as_source, is_text, is_time
-from grus.preprocess.frequency import Frequency, stamp
-from grus.preprocess.grid import Grid, full_stamp, group, label, lay_out, rank_within
+from grus.preprocess.categories import spell
+from grus.preprocess.columns import (
+    Columns,
+    as_column,
+    as_covariate,
+    as_numbers,
+    as_source,
+    cell_error,
+    is_missing_text,
+    is_text,
+    missing_column,
+)
+from grus.preprocess.frequency import Frequency, full_stamp, stamp
+from grus.preprocess.grid import Grid, group, label, lay_out, rank_within
 from grus.preprocess.roles import Roles
-from grus.preprocess.times import as_times
+from grus.preprocess.storage import chunks, distinct, empty, on_disk, take_runs
+from grus.preprocess.times import as_times, time_column, time_parts
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,7 @@ class Panel:
         offsets: int64 [N + 1]; rows of series i are ``offsets[i]:offsets[i + 1]``.
         target: float64 [R], NaN where missing.
         observed: bool [R], False in a filled gap and where the target is missing.
-        past, future: covariates [R]: float64 with NaN, or text (object) with None.
+        past, future: covariates [R]: float64 with NaN, or text with None (``U`` with "" on disk).
         static: one value per series [N], typed likewise.
         roles: the columns that these came from.
         notes: sentences for people on what was noticed and done.
@@ -72,26 +84,22 @@ class Panel:
 
     def all_times(self) -> np.ndarray:
         """Stamps of every row [R]."""
-        lengths = self.lengths
-        k = np.arange(self.n_rows) - np.repeat(self.offsets[:-1], lengths)
-        return self.frequency.at(np.repeat(self.starts, lengths), k)
+        out = empty(self.n_rows, self.starts.dtype, on_disk(self.target))
+        for piece in chunks(self.n_rows):
+            row = np.arange(piece.start, piece.stop)
+            series = np.searchsorted(self.offsets, row, side="right") - 1
+            out[piece] = self.frequency.at(self.starts[series], row - self.offsets[series])
+        return out
 
     def cut(self, first: np.ndarray | int, last: np.ndarray | int) -> "Panel":
-        """Rows ``first:last`` of every series, by position; both scalar or [N]; clipped to the series."""
+        """Rows ``first:last`` of every series, by position; both scalar or [N]; clipped to the series.
+
+        Arrays are shared with this panel where the rows kept adjoin, as they do in a single series.
+        """
         lengths = self.lengths
         lo = np.clip(np.broadcast_to(np.asarray(first, np.int64), lengths.shape), 0, lengths)
         hi = np.clip(np.broadcast_to(np.asarray(last, np.int64), lengths.shape), lo, lengths)
-        offsets = np.concatenate(([0], np.cumsum(hi - lo)))
-        keep = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1] + lo - offsets[:-1], hi - lo)
-        return replace(
-            self,
-            starts=self.frequency.at(self.starts, lo),
-            offsets=offsets,
-            target=self.target[keep],
-            observed=self.observed[keep],
-            past={name: values[keep] for name, values in self.past.items()},
-            future={name: values[keep] for name, values in self.future.items()},
-        )
+        return replace(self._runs(self.offsets[:-1] + lo, hi - lo), starts=self.frequency.at(self.starts, lo))
 
     def last(self, n: int) -> "Panel":
         """The last n rows of every series (all of a shorter one)."""
@@ -99,50 +107,49 @@ class Panel:
 
     def between(self, first: np.datetime64 | str | int, last: np.datetime64 | str | int) -> "Panel":
         """Rows with ``first <= stamp < last``."""
-        lo, hi = (
-            (value if self.frequency.is_integer else np.datetime64(value, "ns")) for value in (first, last)
-        )
-        times = self.all_times()
-        before = np.add.reduceat(np.append(times < lo, False), self.offsets[:-1]) * (self.lengths > 0)
-        inside = np.add.reduceat(np.append(times < hi, False), self.offsets[:-1]) * (self.lengths > 0)
-        return self.cut(before, inside)
+        return self.cut(self._ceil(first), self._ceil(last))
+
+    def _ceil(self, when: np.datetime64 | str | int) -> np.ndarray:
+        """Position of the first row at or after a stamp, in each series."""
+        value = int(when) if self.frequency.is_integer else np.asarray(when, "M8[ns]")
+        k = self.frequency.locate(value, self.starts)[0]
+        return k + (self.frequency.at(self.starts, k) < value)
 
     def select(self, which: np.ndarray) -> "Panel":
-        """Some of the series, by number, in the order given."""
+        """Some of the series, by number (or a boolean [N]), in the order given."""
         which = np.arange(self.n_series)[which]
-        lengths = self.lengths[which]
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
-        keep = np.arange(offsets[-1]) + np.repeat(self.offsets[which] - offsets[:-1], lengths)
         return replace(
-            self,
+            self._runs(self.offsets[which], self.lengths[which]),
             ids=tuple(self.ids[i] for i in which),
             id_values=self.id_values[which],
             starts=self.starts[which],
-            offsets=offsets,
-            target=self.target[keep],
-            observed=self.observed[keep],
-            past={name: values[keep] for name, values in self.past.items()},
-            future={name: values[keep] for name, values in self.future.items()},
             static={name: values[which] for name, values in self.static.items()},
         )
 
+    def _runs(self, first: np.ndarray, lengths: np.ndarray) -> "Panel":
+        return replace(
+            self,
+            offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+            target=take_runs(self.target, first, lengths),
+            observed=take_runs(self.observed, first, lengths),
+            past={name: take_runs(values, first, lengths) for name, values in self.past.items()},
+            future={name: take_runs(values, first, lengths) for name, values in self.future.items()},
+        )
+
     def describe(self) -> str:
-        """One line: ``1 series, 17,544 hours from 2011-01-01 to 2012-12-31 23:00:00, 165 without a value``."""
+        """One line: ``1 series, 17,544 hours from 2011-01-01 to 2012-12-31 23:00:00, 165 unobserved``."""
         lengths = self.lengths
         if not self.n_rows:
             return f"{self.n_series:,} series without rows"
         full = np.flatnonzero(lengths)
         first = self.starts[full].min()
         last = self.frequency.at(self.starts[full], lengths[full] - 1).max()
-        span = (
-            self.frequency.count(int(lengths[0]))
-            if self.n_series == 1
-            else f"{lengths.min():,} to {self.frequency.count(int(lengths.max()))} each, {self.n_rows:,} rows"
-        )
-        lost = int(self.n_rows - np.count_nonzero(self.observed))
-        return (
-            f"{self.n_series:,} series, {span} from {stamp(first)} to {stamp(last)}, {lost:,} without a value"
-        )
+        span = self.frequency.count(int(lengths.max()))
+        if self.n_series > 1:
+            shortest = f"{lengths.min():,} to " if lengths.min() < lengths.max() else ""
+            span = f"{shortest}{span} each, {self.n_rows:,} rows"
+        lost = self.n_rows - int(np.count_nonzero(self.observed))
+        return f"{self.n_series:,} series, {span} from {stamp(first)} to {stamp(last)}, {lost:,} unobserved"
 
 
 def build_panel(
@@ -151,33 +158,30 @@ def build_panel(
     """Lay a table out as series on a regular grid; gaps become masked rows, never closed.
 
     Args:
-        columns: name -> 1-D array of one length, rows in any order.
-        roles: which column plays which part.
+        columns: name -> 1-D array of one length, rows in any order; results lie on disk if any of these does.
+        roles: which column plays which part; ``time`` may join columns (``date+hour``).
         frequency: the step between rows; inferred if None.
         source: the table's name (and row numbering, if a ``Source``) for messages.
 
     Raises:
-        DataError: a column is missing or of the wrong kind, a stamp comes twice, is missing or lies off the grid,
-            a static value changes, the target has no value at all.
+        DataError: a column is missing or of the wrong kind, a stamp comes twice, is missing or lies off the
+            grid, a static value changes, the target has no value at all.
     """
     table = _table(columns, roles, source)
-    grid = lay_out(
-        None if roles.id is None else table[roles.id],
-        None if roles.time is None else table[roles.time],
-        roles,
-        frequency,
-        n_rows=len(table[roles.target]),
-        source=source,
-    )
     target = as_numbers(table[roles.target], roles.target, source)
-    if len(target) and np.isnan(target).all():
+    lost = sum(int(np.isnan(target[piece]).sum()) for piece in chunks(len(target)))
+    if lost == len(target):
         raise DataError(f"{source}, column {roles.target!r}: expected numbers, got only empty cells")
+    covariates = {name: as_covariate(table[name], name, source) for name in (*roles.past, *roles.future)}
+    ids = None if roles.id is None else table[roles.id]
+    times = None if roles.time is None else table[roles.time]
+    grid = lay_out(ids, times, roles.id, roles.time, frequency, len(target), source)
     laid = grid.spread(target)
-    static = {name: _static(table[name], grid, name, roles, source) for name in roles.static}
-    missing = int(np.isnan(target).sum())
-    notes = list(grid.notes)
-    if missing:
-        notes.append(f"column {roles.target!r}: {missing:,} missing value{'s' * (missing > 1)} masked")
+    observed = empty(len(laid), np.bool_, on_disk(laid))
+    for piece in chunks(len(laid)):
+        observed[piece] = ~np.isnan(laid[piece])
+    values = f"{lost:,} missing value{'s' * (lost > 1)}"
+    masked = (f"column {roles.target!r}: {values} masked",) if lost else ()
     return Panel(
         ids=grid.ids,
         id_values=grid.id_values,
@@ -185,76 +189,65 @@ def build_panel(
         frequency=grid.frequency,
         offsets=grid.offsets,
         target=laid,
-        observed=~np.isnan(laid),
-        past={name: grid.spread(_covariate(table[name], name, source)) for name in roles.past},
-        future={name: grid.spread(_covariate(table[name], name, source)) for name in roles.future},
-        static=static,
+        observed=observed,
+        past={name: grid.spread(covariates[name]) for name in roles.past},
+        future={name: grid.spread(covariates[name]) for name in roles.future},
+        static={name: _static(table[name], grid, name, source) for name in roles.static},
         roles=roles,
-        notes=(*as_source(source).notes, *notes),
+        notes=(*as_source(source).notes, *grid.notes, *masked),
     )
 
 
 def _table(columns: Columns, roles: Roles, source: str) -> Columns:
     """The columns that the roles name, typed, all there and of one length."""
+    table: Columns = {}
     for name in roles.names():
-        if name not in columns:
+        if name == roles.time:
+            table[name] = time_column(columns, name, source)
+        elif name in columns:
+            table[name] = as_column(columns[name], name, source)
+        else:
             raise missing_column(name, columns, source)
-    table = {name: as_column(columns[name], name, source) for name in roles.names()}
     n = len(table[roles.target])
     for name, values in table.items():
         if len(values) != n:
-            raise DataError(
-                f"{source}, column {name!r}: expected {n:,} rows as in {roles.target!r}, got {len(values):,}"
-            )
+            must = f"{n:,} rows as in {roles.target!r}"
+            raise DataError(f"{source}, column {name!r}: expected {must}, got {len(values):,}")
     if not n:
         raise DataError(f"{source}: expected rows, got a table without any")
     return table
 
 
-def missing_column(name: str, columns: Columns, source: str) -> DataError:
-    """The error for a column that is not there, naming those that are and hinting at the closest."""
-    import difflib
-
-    close = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
-    there = ", ".join(repr(c) for c in columns)
-    return DataError(
-        f"{source}: no column {name!r}; the columns are {there}",
-        f"did you mean {close[0]!r}?" if close else "",
-    )
-
-
-def _covariate(values: np.ndarray, name: str, source: str) -> np.ndarray:
-    """float64 with NaN, or text with None; dates are refused."""
-    if is_time(values):
-        raise DataError(f"{source}, column {name!r}: expected numbers or text for a covariate, got dates")
-    if not is_text(values):
-        return as_numbers(values, name, source)
-    return values
-
-
-def _static(values: np.ndarray, grid: Grid, name: str, roles: Roles, source: str) -> np.ndarray:
-    """The one value of each series [N]; two different ones are an error."""
-    values = _covariate(values, name, source)
-    lost = (
-        np.isnan(values) if values.dtype.kind == "f" else np.array([v is None for v in values.tolist()], bool)
-    )
-    present = np.flatnonzero(~lost)
-    empty = None if is_text(values) else np.nan
-    found = np.full(len(grid.ids), empty, object if is_text(values) else np.float64)
-    first = np.full(len(grid.ids), len(values), np.int64)
-    np.minimum.at(first, grid.codes[present], present)
-    known = first < len(values)
-    found[known] = values[first[known]]
-    differs = present[values[present] != found[grid.codes[present]]]
-    if len(differs):
-        row = int(differs[0])
-        series = int(grid.codes[row])
-        raise DataError(
-            f"{source}, {as_source(source).row(row)}, column {name!r}: expected one value for the whole of series "
-            f"{grid.ids[series]!r}, got {str(values[row])!r} after {str(found[series])!r}",
-            "a value that changes belongs under past or future",
-        )
-    return found
+def _static(column: np.ndarray, grid: Grid, name: str, source: str) -> np.ndarray:
+    """The one value of each series [N]; two different ones are an error, missing ones are passed over."""
+    values = as_covariate(column, name, source)
+    words: list[str | None] = []
+    if is_text(values):
+        words, values = distinct(values)
+    gone = np.array([is_missing_text(word) for word in words], bool)
+    found = np.full(len(grid.ids), np.nan)
+    for piece in chunks(len(values)):
+        codes, part = grid.codes[piece], np.asarray(values[piece], np.float64)
+        if words:
+            part[gone[values[piece]]] = np.nan
+        rows = np.flatnonzero(~np.isnan(part))
+        new = rows[np.isnan(found[codes[rows]])]
+        found[codes[new[::-1]]] = part[new[::-1]]
+        differs = rows[part[rows] != found[codes[rows]]]
+        if len(differs):
+            row, series = piece.start + int(differs[0]), int(codes[differs[0]])
+            old = words[int(found[series])] if words else found[series]
+            raise cell_error(
+                source,
+                row,
+                name,
+                f"one value for the whole of series {grid.ids[series]!r}",
+                f"{column[row]!s} after {old!s}",
+                "a value that changes with time belongs under past or future",
+            )
+    if not words:
+        return found
+    return np.array([None if v != v else words[int(v)] for v in found], object)
 
 
 def extend(panel: Panel, horizon: int, future: Columns | None = None, source: str = "future") -> Panel:
@@ -263,7 +256,7 @@ def extend(panel: Panel, horizon: int, future: Columns | None = None, source: st
     Args:
         panel: history, N series.
         horizon: steps to append, at least 1.
-        future: rows holding the id, time and future covariate columns; rows beyond those needed are ignored.
+        future: rows holding the id, time and future covariate columns; rows not needed are passed over.
         source: the name of ``future`` for messages.
 
     Returns:
@@ -271,25 +264,27 @@ def extend(panel: Panel, horizon: int, future: Columns | None = None, source: st
     Raises:
         DataError: a needed covariate, series or stamp is missing from ``future``.
     """
-    lengths = panel.lengths
-    offsets = panel.offsets + horizon * np.arange(panel.n_series + 1)
-    old = np.arange(panel.n_rows) + np.repeat(horizon * np.arange(panel.n_series), lengths)
-    new = ((offsets[1:] - horizon)[:, None] + np.arange(horizon)).reshape(-1)
+    steps = horizon * np.arange(panel.n_series + 1)
     filled = _future_rows(panel, horizon, future, source)
+    old = np.arange(panel.n_rows) + np.repeat(steps[:-1], panel.lengths)
+    new = ((panel.offsets + steps)[1:, None] - horizon + np.arange(horizon)).reshape(-1)
 
     def grow(values: np.ndarray, tail: np.ndarray | float | bool | None) -> np.ndarray:
-        out = np.empty(int(offsets[-1]), values.dtype)
+        out = empty(len(old) + len(new), values.dtype, on_disk(values))
         out[old] = values
         out[new] = tail
         return out
 
+    def missing(values: np.ndarray) -> object:
+        return {"O": None, "U": ""}.get(values.dtype.kind, np.nan)
+
     return replace(
         panel,
-        offsets=offsets,
+        offsets=panel.offsets + steps,
         target=grow(panel.target, np.nan),
         observed=grow(panel.observed, False),
-        past={name: grow(v, None if is_text(v) else np.nan) for name, v in panel.past.items()},
-        future={name: grow(v, filled[name]) for name, v in panel.future.items()},
+        past={name: grow(values, missing(values)) for name, values in panel.past.items()},  # type: ignore[arg-type]
+        future={name: grow(values, filled[name]) for name, values in panel.future.items()},
     )
 
 
@@ -297,45 +292,51 @@ def _future_rows(panel: Panel, horizon: int, future: Columns | None, source: str
     """Future covariates of the appended rows, [N * horizon] each."""
     if not panel.future:
         return {}
-    names = tuple(panel.future)
     first = panel.frequency.at(panel.starts, panel.lengths)
+    count = panel.frequency.count(horizon)
+    names = ", ".join(map(repr, panel.future))
     if future is None:
-        needed = ", ".join(repr(name) for name in names)
         raise DataError(
-            f"{source}: expected {panel.frequency.count(horizon)} of {needed} after the last row of each series, got none",
-            f"give the rows from {stamp(first.min())} on, with the columns that are known in advance",
+            f"{source}: expected {count} of {names} after the last row of each series, got none",
+            f"give rows from {stamp(first.min())} on with the columns that are known in advance",
         )
-    row, step = _match(panel, horizon, future, source)
+    series, row, step = _match(panel, horizon, future, source)
     have = np.zeros((panel.n_series, horizon), bool)
-    have[row[0], step] = True
+    have[series, step] = True
     if not have.all():
-        i, j = (int(v) for v in np.argwhere(~have)[0])
+        i = int(np.argmin(have.all(1)))
         lacking = panel.frequency.at(first[i], np.flatnonzero(~have[i]))
-        span = repr(full_stamp(lacking[0])) + (f" to {full_stamp(lacking[-1])!r}" if len(lacking) > 1 else "")
+        span = " to ".join(repr(full_stamp(t)) for t in dict.fromkeys((lacking[0], lacking[-1])))
+        of = f" for series {panel.ids[i]!r}" if panel.roles.id else ""
         raise DataError(
-            f"{source}, column {names[0]!r}: expected {panel.frequency.count(horizon)} from {full_stamp(first[i])!r} on for "
-            f"series {panel.ids[i]!r}, got no row for {len(lacking):,} of them ({span})"
+            f"{source}, column {names}: expected {count} from {full_stamp(first[i])!r} on{of}, "
+            f"got no row for {len(lacking):,} of them ({span})"
         )
-    place = row[0] * horizon + step
     filled = {}
     for name, values in panel.future.items():
-        given = _covariate(as_column(future[name], name, source), name, source)
-        if is_text(values) and not is_text(given):
-            given = np.array([None if v != v else f"{v:g}" for v in given.tolist()], object)
-        elif is_text(given) and not is_text(values):
+        given = as_covariate(as_column(future[name], name, source), name, source)
+        if is_text(given) and not is_text(values):
             given = as_numbers(given, name, source)
-        out = np.full(panel.n_series * horizon, None if is_text(values) else np.nan, values.dtype)
-        out[place] = given[row[1]]
-        filled[name] = out
+        out = np.full(panel.n_series * horizon, None if is_text(values) else np.nan, object)
+        out[series * horizon + step] = given[row]
+        filled[name] = _typed_like(out, values)
     return filled
+
+
+def _typed_like(given: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Covariates of the future in the type of the past: numbers, or text."""
+    if not is_text(values):
+        return given.astype(np.float64)
+    return np.array([spell(v) for v in given.tolist()], object)
 
 
 def _match(
     panel: Panel, horizon: int, future: Columns, source: str
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """Rows of ``future`` that are needed: (their series, their row number), and their step after the last row."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows of ``future`` that are needed: their series, their number, their step after the last row."""
     roles = panel.roles
-    for name in (roles.id, roles.time, *panel.future):
+    needed = (roles.id, *(time_parts(roles.time, future) if roles.time else ()), *panel.future)
+    for name in needed:
         if name is not None and name not in future:
             raise missing_column(name, future, source)
     n_rows = len(next(iter(future.values())))
@@ -346,14 +347,14 @@ def _match(
     rows = np.flatnonzero(series >= 0)
     series = series[rows]
     if roles.time is None:
-        step = rank_within(series)
+        step = rank_within(series, panel.n_series)
         wanted = step < horizon
     else:
-        times, _ = as_times(as_column(future[roles.time], roles.time, source), roles.time, source)
+        times, _ = as_times(time_column(future, roles.time, source), roles.time, source)
         if (times.dtype.kind == "M") == panel.frequency.is_integer:
             need = "whole numbers" if panel.frequency.is_integer else "dates"
             raise DataError(f"{source}, column {roles.time!r}: expected {need} as in the history")
         k, exact = panel.frequency.locate(times[rows], panel.starts[series])
         step = k - panel.lengths[series]
         wanted = exact & (step >= 0) & (step < horizon)
-    return (series[wanted], rows[wanted]), step[wanted]
+    return series[wanted], rows[wanted], step[wanted]
