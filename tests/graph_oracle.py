@@ -12,7 +12,7 @@ def run(graph: Graph, tensors, inputs, lengths=None, dtype=np.float64):
     values = {k: v if v.dtype.kind in "iu" else v.astype(dtype) for k, v in inputs.items()}
     clocks = {port.name: port.clock for port in graph.inputs}
     for node in graph.nodes:
-        weights = {k: v.astype(dtype) for k, v in node_weights(graph, tensors, node).items()}
+        weights = {k: v.astype(dtype) for k, v in node_weights(tensors, node).items()}
         clock = next((clocks[name] for name in node.inputs if clocks[name]), "")
         base, *cuts = clock.split("/")
         steps = None if lengths is None or base not in lengths else lengths[base]

@@ -1,1 +1,43 @@
-"""Grus: gated recurrent units."""
+"""Grus: gated recurrent units that train fast, tell what they remember, and run anywhere, live.
+
+``import grus`` is quick and torch-free; a name that needs torch loads it when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from grus.errors import GrusError
+
+if TYPE_CHECKING:
+    from grus.decode import Evaluation, LiveForecaster, load
+    from grus.tasks.forecast import Forecaster
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Evaluation": "grus.decode",
+    "Forecaster": "grus.tasks.forecast",
+    "LiveForecaster": "grus.decode",
+    "load": "grus.decode",
+}
+
+__all__ = ["Evaluation", "Forecaster", "GrusError", "LiveForecaster", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'grus' has no attribute {name!r}")
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("grus", ""):
+            raise
+        from grus.errors import MissingExtraError
+
+        raise MissingExtraError(
+            f"grus.{name} needs {error.name}, which is not installed", hint="pip install 'grus[train]'"
+        ) from error
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

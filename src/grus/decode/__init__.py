@@ -1,7 +1,8 @@
 """From network outputs to answers, NumPy only, on the training side and live."""
 
 from grus.decode.forecaster import LiveForecaster
+from grus.decode.load import load
 from grus.decode.scores import Evaluation, Score
 from grus.decode.windows import Forecasts
 
-__all__ = ["Evaluation", "Forecasts", "LiveForecaster", "Score"]
+__all__ = ["Evaluation", "Forecasts", "LiveForecaster", "Score", "load"]

@@ -50,7 +50,7 @@ def calibrate(outputs: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ..
     known = np.isfinite(truth)
     margins = np.empty((len(LEVELS), truth.shape[1]))
     for row, level in enumerate(LEVELS):
-        lower, upper = base_interval(outputs, quantiles, level)
+        lower, upper = base_interval(outputs, quantiles, float(level))
         scores = np.maximum(lower - truth, truth - upper)
         for step in range(truth.shape[1]):
             mask = known[:, step]

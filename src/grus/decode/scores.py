@@ -169,4 +169,4 @@ def _score(
 
 
 def _text(time: np.datetime64 | np.int64) -> str:
-    return str(np.datetime64(time, "s")).replace("T", " ") if isinstance(time, np.datetime64) else str(time)
+    return str(time.astype("M8[s]")).replace("T", " ") if isinstance(time, np.datetime64) else str(time)

@@ -125,10 +125,7 @@ class _GRUStep(nn.Module):
     def forward(self, inputs: Inputs, lengths: Tensor | None) -> Outputs:
         x, h = inputs
         time = x.shape[1]
-        weights = CellWeights(
-            self.weight_ih_l0, self.weight_hh_l0,
-            getattr(self, "bias_ih_l0", None), getattr(self, "bias_hh_l0", None),
-        )  # fmt: skip
+        weights = CellWeights(**{n.removesuffix("_l0"): p for n, p in self.named_parameters()})
         y, _ = gru_cell(
             x.flatten(0, 1), h.repeat_interleave(time, 0), weights, reset_after=self._reset_after
         )

@@ -36,7 +36,7 @@ class Program:
         for node in graph.nodes:
             build = IMPLEMENTATIONS[type(node.op)]
             inputs = tuple(self.shapes[name] for name in node.inputs)
-            self._nodes.append(build(node.op, node_weights(graph, tensors, node), inputs))
+            self._nodes.append(build(node.op, node_weights(tensors, node), inputs))
 
     def __call__(self, inputs: Arrays, lengths: Arrays | None = None) -> dict[str, np.ndarray]:
         """Run whole sequences.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -9,6 +10,7 @@ from grus.errors import SpecError
 from grus.spec.ops import AnyOp, Op, Weights
 from grus.spec.shapes import Kind, Shape, check_size
 
+_Tensor = TypeVar("_Tensor")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 MAX_NODES = 4096
 
@@ -88,7 +90,7 @@ def weight_shapes(graph: Graph) -> Weights:
     }
 
 
-def node_weights(graph: Graph, tensors: Mapping[str, object], node: Node) -> dict[str, object]:
+def node_weights(tensors: Mapping[str, _Tensor], node: Node) -> dict[str, _Tensor]:
     """Pick a node's tensors, by their own names, from the flat mapping that `weight_shapes` describes."""
     prefix = (node.weights or node.name) + "."
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from grus.errors import SpecError
-from grus.spec.shapes import MAX_SIZE, Shape, check_rate, check_size, want
+from grus.spec.shapes import Shape, check_rate, check_size, want
 
 #: pointwise: each step alone; causal: a state is carried from step to step; pool: a running summary of all steps;
 #: window: works on blocks of steps, buffering a partial block; whole: needs the whole sequence, so it cannot stream.
@@ -336,5 +336,3 @@ def _same_size(op: str, inputs: Inputs) -> Shape:
         raise SpecError(f"{op}: inputs must have one size, got {inputs[0].size} and {inputs[1].size}")
     return Shape(kind, inputs[0].size, clock)
 
-
-__all__ = [op.__name__ for op in OPS] + ["MAX_SIZE", "OPS", "AnyOp", "Op", "Time"]

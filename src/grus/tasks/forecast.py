@@ -25,11 +25,14 @@ from grus.models import GraphModule
 from grus.preprocess.features import SERIES, Preprocessor, fit_steps, layout
 from grus.preprocess.frequency import Frequency
 from grus.preprocess.panel import Panel, build_panel
+from grus.preprocess.scaling import Method
 from grus.spec import AnyStep, Forecast, Model
 from grus.tasks.estimator import Estimator
 from grus.tasks.forecast_job import ForecastJob, Windows, series_code, truth
 from grus.tasks.forecast_networks import NetworkConfig, build_network, segment_length
 from grus.training import History, TrainingConfig, make_progress, train
+from grus.training.config import Log
+from grus.training.progress import Mode
 
 _VALIDATION_WINDOWS = 4096
 _RUN_FILE = "run.json"
@@ -93,7 +96,7 @@ class Forecaster(Estimator):
         calendar: Sequence[str] | None = None,
         loss: Literal["mae", "mse", "huber"] = "mae",
         quantiles: Sequence[float] = (),
-        scaling: Literal["standard", "robust", "none"] = "standard",
+        scaling: Method = "standard",
         val_size: int | None = None,
         test_size: int = 0,
         epochs: int = 8,
@@ -105,7 +108,7 @@ class Forecaster(Estimator):
         windows_per_epoch: int = 50_000,
         seed: int = 0,
         device: str = "auto",
-        log: Literal["none", "csv", "tensorboard"] = "csv",
+        log: Log = "csv",
         alias: str = "GRU",
     ) -> None:
         self.horizon = horizon
@@ -114,11 +117,13 @@ class Forecaster(Estimator):
         self.freq, self.lookback = freq, lookback
         self.model, self.hidden_size, self.layers, self.dropout = model, hidden_size, layers, dropout
         self.segment, self.anchor, self.calendar = segment, anchor, calendar
-        self.loss, self.quantiles, self.scaling = loss, quantiles, scaling
+        self.loss, self.quantiles = loss, quantiles
+        self.scaling: Method = scaling
         self.val_size, self.test_size = val_size, test_size
         self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
         self.weight_decay, self.patience, self.ema = weight_decay, patience, ema
-        self.windows_per_epoch, self.seed, self.device, self.log = windows_per_epoch, seed, device, log
+        self.windows_per_epoch, self.seed, self.device = windows_per_epoch, seed, device
+        self.log: Log = log
         self.alias = alias
 
     def fit(
@@ -127,7 +132,7 @@ class Forecaster(Estimator):
         *,
         folder: str | Path | None = None,
         resume: bool = False,
-        progress: str = "auto",
+        progress: Mode = "auto",
         report_plan: Callable[[list[str]], None] | None = None,
     ) -> Self:
         """Train on a table; see the class for what is learned.
@@ -144,11 +149,11 @@ class Forecaster(Estimator):
             TrainingInterrupted: on Ctrl-C; a checkpoint remains.
         """
         config = self._training_config()
-        panel, network = self._read(data)
+        panel, network, names = self._read(data)
         panel, split, notes = split_panel(
             panel, network.lookback, self.horizon, self.val_size, self.test_size
         )
-        self.plan_ = [*plan_lines(panel.roles, panel, split), *notes]
+        self.plan_ = [*plan_lines(panel, split, names), *notes]
         if report_plan is not None:
             report_plan(self.plan_)
         training_rows = panel.cut(0, split.train_end)
@@ -165,7 +170,7 @@ class Forecaster(Estimator):
         with tempfile.TemporaryDirectory(prefix="grus-") as temporary:
             run = Path(folder) if folder is not None else Path(temporary)
             self._check_run(run, panel, resume)
-            self.history_: History = train(job, config, run, make_progress(progress), resume)  # type: ignore[arg-type]
+            self.history_: History = train(job, config, run, make_progress(progress), resume)
         tensors = arrays | {f"main.{name}": values for name, values in module.tensors().items()}
         model = Model(1, task, steps, {"main": graph})
         self._finish(model, tensors, panel, split, validation)
@@ -210,7 +215,7 @@ class Forecaster(Estimator):
         n_windows: int = 1,
         step_size: int | None = None,
         level: Sequence[float] = (),
-        progress: str = "auto",
+        progress: Mode = "auto",
     ) -> Any:
         """Train once on all but the last windows, then forecast each of them.
 
@@ -267,14 +272,21 @@ class Forecaster(Estimator):
             model=self.model_,
         )
 
-    def _read(self, data: Any) -> tuple[Panel, NetworkConfig]:
+    def _read(self, data: Any) -> tuple[Panel, NetworkConfig, list[str]]:
         columns, source = read_columns(data)
         roles = infer_roles(
-            columns, self.id, self.time, self.target, self.past, self.future, self.static, source
+            columns,
+            id=self.id,
+            time=self.time,
+            target=self.target,
+            past=self.past,
+            future=self.future,
+            static=self.static,
+            source=source,
         )
         frequency = None if self.freq is None else Frequency.from_string(self.freq)
         panel = build_panel(columns, roles, frequency, source)
-        return panel, self._network(panel)
+        return panel, self._network(panel), list(columns)
 
     def _network(self, panel: Panel) -> NetworkConfig:
         if not isinstance(self.horizon, int) or self.horizon < 1:
