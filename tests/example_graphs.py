@@ -53,7 +53,10 @@ GRAPHS: dict[str, Graph] = {
         Node("b", ops.GRUStep(7), ("y", "a.h"), weights="a"),
     ),
     "encoder-decoder": _graph(
-        (X, Y), Node("a", ops.GRU(7), ("x",)), Node("b", ops.GRU(7), ("y", "a.h")), Node("c", ops.Linear(2), ("b",))
+        (X, Y),
+        Node("a", ops.GRU(7), ("x",)),
+        Node("b", ops.GRU(7), ("y", "a.h")),
+        Node("c", ops.Linear(2), ("b",)),
     ),
 }
 
@@ -67,7 +70,9 @@ def random_tensors(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:
     """Weights of ordinary size: uniform in +-1/sqrt(fan in), gains around one."""
     rng = np.random.default_rng(seed)
     return {
-        name: (rng.uniform(-1, 1, shape) / np.sqrt(shape[-1]) + (1 if ".gain_" in name else 0)).astype(np.float32)
+        name: (rng.uniform(-1, 1, shape) / np.sqrt(shape[-1]) + (1 if ".gain_" in name else 0)).astype(
+            np.float32
+        )
         for name, shape in weight_shapes(graph).items()
     }
 

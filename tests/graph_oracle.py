@@ -50,7 +50,9 @@ def _stack(op, weights, inputs, lengths):
     layers = []
     for layer in range(op.layers):
         for suffix in [f"l{layer}", f"l{layer}_reverse"][: op.directions]:
-            layers.append(GRUWeights(**{n: weights[f"{n}_{suffix}"] for n in names if f"{n}_{suffix}" in weights}))
+            layers.append(
+                GRUWeights(**{n: weights[f"{n}_{suffix}"] for n in names if f"{n}_{suffix}" in weights})
+            )
     flat = inputs[1] if len(inputs) == 2 else np.zeros((len(x), parts * op.hidden), x.dtype)
     h_0 = flat.reshape(len(x), parts, op.hidden).swapaxes(0, 1)
     options = StackOptions(op.bidirectional, op.reset_after, lengths, keep=op.zoneout)
@@ -67,9 +69,11 @@ def _step(op, weights, inputs, lengths):
 
 RULES = {
     ops.Linear: lambda op, w, i, n: i[0] @ w["weight"].T + w.get("bias", i[0].dtype.type(0)),
-    ops.Activation: lambda op, w, i, n: {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, "sigmoid": sigmoid}[
-        op.function
-    ](i[0]),
+    ops.Activation: lambda op, w, i, n: {
+        "relu": lambda x: np.maximum(x, 0),
+        "tanh": np.tanh,
+        "sigmoid": sigmoid,
+    }[op.function](i[0]),
     ops.Dropout: lambda op, w, i, n: i[0],
     ops.Embedding: lambda op, w, i, n: w["weight"][i[0]],
     ops.Position: lambda op, w, i, n: np.repeat(w["weight"][None, : i[0].shape[1]], len(i[0]), axis=0),

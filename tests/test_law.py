@@ -105,7 +105,8 @@ def test_lengths_on_both_sides(name):
     module.load_tensors(tensors)
     with torch.no_grad():
         theirs = module(
-            {k: torch.from_numpy(v) for k, v in inputs.items()}, {k: torch.from_numpy(v) for k, v in used.items()}
+            {k: torch.from_numpy(v) for k, v in inputs.items()},
+            {k: torch.from_numpy(v) for k, v in used.items()},
         )
     ours = Program(graph, tensors)(inputs, used)
     narrow = run(graph, tensors, inputs, used, np.float32)
@@ -113,7 +114,9 @@ def test_lengths_on_both_sides(name):
         keep = valid(graph, source, used, whole[output])
         for side in (theirs, ours):
             masked = np.where(keep, to_numpy(side[output]), np.float32(0))
-            assert_close_to_oracle(masked, np.where(keep, whole[output], 0), np.where(keep, narrow[output], 0), output)
+            assert_close_to_oracle(
+                masked, np.where(keep, whole[output], 0), np.where(keep, narrow[output], 0), output
+            )
 
 
 def valid(graph, source, lengths, value):

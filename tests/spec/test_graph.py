@@ -5,7 +5,19 @@ import pytest
 from example_graphs import of_op
 
 from grus.errors import SpecError, UnsupportedError
-from grus.spec import BACKENDS, CAPABILITIES, OPS, Graph, Node, Port, chain, infer, ops, require, require_streaming
+from grus.spec import (
+    BACKENDS,
+    CAPABILITIES,
+    OPS,
+    Graph,
+    Node,
+    Port,
+    chain,
+    infer,
+    ops,
+    require,
+    require_streaming,
+)
 from grus.spec import weight_shapes
 
 X = Port("x", "seq", 3, "src")
@@ -129,5 +141,7 @@ def test_a_summary_fed_back_to_its_own_steps_cannot_stream():
 
 def test_a_summary_of_one_clock_may_feed_another():
     ports = (X, Port("y", "seq", 4, "tgt"))
-    g = graph(Node("encoder", ops.GRU(4), ("x",)), Node("decoder", ops.GRU(4), ("y", "encoder.h")), ports=ports)
+    g = graph(
+        Node("encoder", ops.GRU(4), ("x",)), Node("decoder", ops.GRU(4), ("y", "encoder.h")), ports=ports
+    )
     require_streaming(g)
