@@ -138,7 +138,7 @@ VARIANTS = [
     Shape(bidirectional=True),
     Shape(bidirectional=True, lengths=(3, 0, 5), L=2),
     Shape(L=3),
-    Shape(L=2, dropout=True, bidirectional=True),
+    Shape(L=3, dropout=True, bidirectional=True),
     Shape(T=1, B=1, I=1, H=1),
     Shape(B=0),
     Shape(

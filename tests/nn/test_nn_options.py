@@ -209,11 +209,14 @@ def test_batch_first_unbatched_and_packed_are_the_same_computation() -> None:
     assert_bitwise_equal(swapped_h, h_n)
     for a, b in zip(swapped_gates, gates):
         assert_bitwise_equal(a.transpose(1, 2), b)
-    for b, length in ((0, 4), (2, 6)):
-        alone = module(x[:, b], h_0[:, b], lengths=length, resets=given["resets"][b], return_gates=True)
-        torch.testing.assert_close(alone[0], output[:, b])
-        torch.testing.assert_close(alone[1], h_n[:, b])
-        torch.testing.assert_close(alone[2].z, gates.z[:, :, b])
+    for batch_first in (False, True):
+        module.batch_first = batch_first
+        for b, length in ((0, 4), (2, 6)):
+            given_row = {"lengths": length, "resets": given["resets"][b]}
+            alone = module(x[:, b], h_0[:, b], return_gates=True, **given_row)
+            torch.testing.assert_close(alone[0], output[:, b])
+            torch.testing.assert_close(alone[1], h_n[:, b])
+            torch.testing.assert_close(alone[2].z, gates.z[:, :, b])
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
