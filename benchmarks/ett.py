@@ -1,8 +1,8 @@
 """ETT (Zhou et al. 2021): the standard protocol, every window, beside the naive forecasts.
 
-Protocol: a month is 30 days; rows [0, 12), [12, 16), [16, 20) months train, validate and test, and later rows are never
-used; every channel is scaled by the mean and standard deviation (ddof=0) of its training rows; windows have stride 1 and
-none is dropped; MSE and MAE are averaged over all windows, steps and the 7 channels, on the scaled values.
+Protocol: a month is 30 days; rows [0, 12), [12, 16), [16, 20) months train, validate and test, and later rows are
+never used; every channel is scaled by the mean and standard deviation (ddof=0) of its training rows; windows have
+stride 1 and none is dropped; MSE and MAE are averaged over all windows, steps and the 7 channels, on the scaled values.
 
     scripts/bench ett --naive                              the floors, all sets and horizons
     scripts/bench ett --set ETTh1 --horizon 96             train and score, three seeds: --seeds 0,1,2
@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from shared_data import data_folder
 
 from grus.data.readers import read_columns
 from grus.decode.baselines import repeat_last, seasonal_naive
 from grus.preprocess.panel import Panel, build_panel
 from grus.preprocess.roles import Roles
 from grus.preprocess.scaling import fit_series_scaler
+from shared_data import data_folder
 
 STEPS_PER_DAY = {"ETTh1": 24, "ETTh2": 24, "ETTm1": 96}
 HORIZONS = (96, 192, 336, 720)
@@ -108,7 +108,9 @@ def train(args: argparse.Namespace, seed: int) -> dict[str, object]:
 
 def main() -> None:
     """Parse the command line and print one JSON object a result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--naive", action="store_true", help="only the naive floors, all sets and horizons")
     parser.add_argument("--set", default="ETTh1", choices=STEPS_PER_DAY)
     parser.add_argument("--horizon", type=int, default=96)
@@ -116,7 +118,9 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--dropout", type=float, default=0.5)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--batch-size", type=int, default=1792, help="windows of one channel (256 of 7 channels)")
+    parser.add_argument(
+        "--batch-size", type=int, default=1792, help="windows of one channel (256 of 7 channels)"
+    )
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--loss", default="mse", choices=("mse", "mae", "huber"))
     parser.add_argument("--seeds", default="0", help="comma separated")
@@ -127,7 +131,9 @@ def main() -> None:
             panel = load(name)
             for horizon in HORIZONS:
                 for rival, (mse, mae) in naive(name, horizon, panel).items():
-                    print(json.dumps({"set": name, "horizon": horizon, "model": rival, "mse": mse, "mae": mae}))
+                    print(
+                        json.dumps({"set": name, "horizon": horizon, "model": rival, "mse": mse, "mae": mae})
+                    )
         return
     for seed in map(int, args.seeds.split(",")):
         print(json.dumps(train(args, seed)), flush=True)

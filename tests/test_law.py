@@ -8,16 +8,16 @@ batch, whole or in chunks. Where the capability table says that an op cannot, a 
 import numpy as np
 import pytest
 import torch
+
 from example_graphs import GRAPHS, random_inputs, random_tensors
 from graph_oracle import run
-from numerics import assert_bitwise_equal, assert_close_to_oracle, to_numpy
-
 from grus.errors import UnsupportedError
 from grus.models import GraphModule
 from grus.models.ops import MODULES
 from grus.runtime import Program, State
 from grus.runtime.ops import IMPLEMENTATIONS
 from grus.spec import CAPABILITIES, OPS, Graph, infer, require_streaming
+from numerics import assert_bitwise_equal, assert_close_to_oracle, to_numpy
 
 TIMES = {"src": 24, "tgt": 8}
 BATCH = 3

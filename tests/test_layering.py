@@ -61,7 +61,10 @@ def test_every_room_is_known():
         ("kernels/x.py", "def f():\n    from grus.nn import GRU"),
         ("spec/x.py", "from ..tasks import forecast"),
         ("runtime/x.py", "import torch.nn"),
-        ("decode/x.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from grus.models import GraphModule"),
+        (
+            "decode/x.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from grus.models import GraphModule",
+        ),
     ],
 )
 def test_the_check_rejects(file, text):
@@ -71,7 +74,17 @@ def test_the_check_rejects(file, text):
 def test_lower_floors_and_grus_itself_import_without_torch_and_the_extras():
     rooms = ", ".join(f"grus.{room}" for room in TORCH_FREE if (ROOT / room).with_suffix(".py").is_file()
                       or (ROOT / room / "__init__.py").is_file())  # fmt: skip
-    blocked = ["torch", "lightning_fabric", "pyarrow", "narwhals", "pandas", "matplotlib", "jinja2", "typer", "rich"]
+    blocked = [
+        "torch",
+        "lightning_fabric",
+        "pyarrow",
+        "narwhals",
+        "pandas",
+        "matplotlib",
+        "jinja2",
+        "typer",
+        "rich",
+    ]
     code = (
         "import sys\n"
         "class Block:\n"

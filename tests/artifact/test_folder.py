@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import pytest
 import safetensors.numpy
-from example_models import small_model
 
+from example_models import small_model
 from grus.artifact import load_model, save_model
 from grus.errors import ModelFolderError
 

@@ -2,8 +2,8 @@
 
 import msgspec
 import pytest
-from example_graphs import of_op
 
+from example_graphs import of_op
 from grus.errors import SpecError, UnsupportedError
 from grus.spec import (
     BACKENDS,
@@ -17,8 +17,8 @@ from grus.spec import (
     ops,
     require,
     require_streaming,
+    weight_shapes,
 )
-from grus.spec import weight_shapes
 
 X = Port("x", "seq", 3, "src")
 

@@ -1,7 +1,5 @@
 """The forecasting task: one global GRU over one or many series, with covariates and calibrated intervals."""
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +9,7 @@ import msgspec
 import numpy as np
 import torch
 
-from grus.artifact import refuse_existing, save_model, write_file
+from grus.artifact import refuse_existing, save_model
 from grus.data.frames import like
 from grus.data.readers import read_columns
 from grus.data.roles import infer_roles, plan_lines
@@ -29,13 +27,13 @@ from grus.preprocess.scaling import Method
 from grus.spec import AnyStep, Forecast, Model
 from grus.tasks.estimator import Estimator
 from grus.tasks.forecast_job import ForecastJob, Windows, series_code, truth
-from grus.tasks.forecast_networks import NetworkConfig, build_network, segment_length
+from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
+from grus.tasks.run_folder import claim_run
 from grus.training import History, TrainingConfig, make_progress, train
 from grus.training.config import Log
 from grus.training.progress import Mode
 
 _VALIDATION_WINDOWS = 4096
-_RUN_FILE = "run.json"
 
 
 class Forecaster(Estimator):
@@ -169,7 +167,7 @@ class Forecaster(Estimator):
         job, validation = self._job(module, task, steps, arrays, panel, split, network)
         with tempfile.TemporaryDirectory(prefix="grus-") as temporary:
             run = Path(folder) if folder is not None else Path(temporary)
-            self._check_run(run, panel, resume)
+            claim_run(run, self.get_params(), panel, resume)
             self.history_: History = train(job, config, run, make_progress(progress), resume)
         tensors = arrays | {f"main.{name}": values for name, values in module.tensors().items()}
         model = Model(1, task, steps, {"main": graph})
@@ -296,8 +294,7 @@ class Forecaster(Estimator):
         lookback = self.lookback
         if lookback is None:
             room = (int(panel.lengths.max()) - self.test_size) // 2 - self.horizon
-            wanted = max(2 * self.horizon, min(7 * season, max(2 * season, 168)))
-            lookback = max(1, min(wanted, room) // segment) * segment
+            lookback = default_lookback(self.horizon, season, segment, room)
         return NetworkConfig(
             model=self.model,
             lookback=lookback,
@@ -398,25 +395,3 @@ class Forecaster(Estimator):
             device=self.device,
             log=self.log,
         )
-
-    def _check_run(self, run: Path, panel: Panel, resume: bool) -> None:
-        """Tie a run folder to its data and parameters, so that resuming with others is refused."""
-        digest = hashlib.sha256(panel.target.tobytes())
-        for values in (*panel.past.values(), *panel.future.values()):
-            digest.update(values.tobytes() if values.dtype != object else repr(values.tolist()).encode())
-        mine = {
-            "parameters": json.loads(json.dumps(self.get_params(), default=list)),
-            "data": digest.hexdigest(),
-        }
-        file = run / _RUN_FILE
-        if resume and file.is_file():
-            theirs = json.loads(file.read_text(encoding="utf-8"))
-            changed = [k for k, v in mine["parameters"].items() if theirs.get("parameters", {}).get(k) != v]
-            if changed or theirs.get("data") != mine["data"]:
-                what = f"parameter {changed[0]!r}" if changed else "the data"
-                raise UsageError(
-                    f"{run}: cannot resume, because {what} is not what the run was started with",
-                    hint="give the same data and options, or start again without resume",
-                )
-        run.mkdir(parents=True, exist_ok=True)
-        write_file(file, json.dumps(mine, indent=1).encode())

@@ -49,6 +49,15 @@ def segment_length(horizon: int, season: int, lookback: int | None = None) -> in
     return chosen if lookback is None else max(1, min(chosen, lookback))
 
 
+def default_lookback(horizon: int, season: int, segment: int, room: int) -> int:
+    """Seven seasons (at most 168 steps unless two seasons are longer), at least two horizons, in whole segments.
+
+    ``room`` bounds it, so that short series keep half of their rows to learn from.
+    """
+    wanted = max(2 * horizon, min(7 * season, max(2 * season, 168)))
+    return max(1, min(wanted, room) // segment) * segment
+
+
 def build_network(config: NetworkConfig, layout: Layout) -> Graph:
     """The graph of a forecaster whose inputs are those of `grus.preprocess.features.Preprocessor.windows`.
 
