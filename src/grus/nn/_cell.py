@@ -58,11 +58,9 @@ class GRUCell(torch.nn.GRUCell):
     ) -> None:
         """Make the parameters; see the class for the arguments."""
         name = type(self).__name__
-        for option, value in {"input_size": input_size, "hidden_size": hidden_size}.items():
-            _checks.cell_size(name, option, value)
-        _checks.flag(name, "reset_after", reset_after)
-        _checks.flag(name, "layer_norm", layer_norm)
-        _checks.probability(name, "zoneout", zoneout)
+        _checks.cell_sizes(name, input_size=input_size, hidden_size=hidden_size)
+        _checks.flags(name, reset_after=reset_after, layer_norm=layer_norm)
+        _checks.probabilities(name, zoneout=zoneout)
         super().__init__(input_size, hidden_size, bias, device=device, dtype=dtype)
         self.reset_after = reset_after
         self.layer_norm = layer_norm

@@ -15,36 +15,40 @@ from torch import Tensor
 from grus.errors import UsageError
 
 
-def probability(name: str, option: str, value: Any) -> None:
-    """Refuse anything but a number in [0, 1]; types as torch raises them for ``dropout``."""
-    if value is None:
-        raise TypeError(f"{name}: {option} must be a number in [0, 1], got None")
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
-        raise UsageError(f"{name}: {option} must be a number in [0, 1], got {value!r}")
+def probabilities(name: str, **options: Any) -> None:
+    """Refuse anything but numbers in [0, 1]; types as torch raises them for ``dropout``."""
+    for option, value in options.items():
+        if value is None:
+            raise TypeError(f"{name}: {option} must be a number in [0, 1], got None")
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
+            raise UsageError(f"{name}: {option} must be a number in [0, 1], got {value!r}")
 
 
-def flag(name: str, option: str, value: Any) -> None:
+def flags(name: str, **options: Any) -> None:
     """Refuse anything but True and False."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: {option} must be True or False, got {value!r}")
+    for option, value in options.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name}: {option} must be True or False, got {value!r}")
 
 
-def size(name: str, option: str, value: Any) -> None:
-    """Refuse anything but a positive int."""
-    if not isinstance(value, int):
-        raise TypeError(f"{name}: {option} must be an int, got {value!r}")
-    if value <= 0:
-        raise UsageError(f"{name}: {option} must be greater than zero, got {value}")
+def sizes(name: str, **options: Any) -> None:
+    """Refuse anything but positive ints."""
+    for option, value in options.items():
+        if not isinstance(value, int):
+            raise TypeError(f"{name}: {option} must be an int, got {value!r}")
+        if value <= 0:
+            raise UsageError(f"{name}: {option} must be greater than zero, got {value}")
 
 
-def cell_size(name: str, option: str, value: Any) -> None:
-    """Refuse a negative size and what is no integer; zero is allowed, as in torch.nn.GRUCell."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: {option} must be an int, got {value!r}") from None
-    if number < 0:
-        raise RuntimeError(f"{name}: {option} must not be negative, got {number}")
+def cell_sizes(name: str, **options: Any) -> None:
+    """Refuse negative sizes and what is no integer; zero is allowed, as in torch.nn.GRUCell."""
+    for option, value in options.items():
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{name}: {option} must be an int, got {value!r}") from None
+        if number < 0:
+            raise RuntimeError(f"{name}: {option} must not be negative, got {number}")
 
 
 def layers(name: str, value: Any) -> None:

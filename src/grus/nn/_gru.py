@@ -93,16 +93,12 @@ class GRU(torch.nn.GRU):
         name = type(self).__name__
         if proj_size is not None:
             raise UsageError(f"{name}: proj_size exists only in an LSTM, got proj_size={proj_size!r}")
-        _checks.probability(name, "dropout", dropout)
-        _checks.flag(name, "bias", bias)
-        _checks.flag(name, "batch_first", batch_first)
-        _checks.size(name, "input_size", input_size)
-        _checks.size(name, "hidden_size", hidden_size)
+        _checks.sizes(name, input_size=input_size, hidden_size=hidden_size)
         _checks.layers(name, num_layers)
-        _checks.flag(name, "reset_after", reset_after)
-        _checks.flag(name, "layer_norm", layer_norm)
-        _checks.probability(name, "recurrent_dropout", recurrent_dropout)
-        _checks.probability(name, "zoneout", zoneout)
+        _checks.flags(
+            name, bias=bias, batch_first=batch_first, reset_after=reset_after, layer_norm=layer_norm
+        )
+        _checks.probabilities(name, dropout=dropout, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
         super().__init__(
             input_size,
             hidden_size,
