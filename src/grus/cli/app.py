@@ -30,8 +30,9 @@ class _Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the group's own options; raises UsageError if no command follows."""
         if not args and not ctx.resilient_parsing:
+            known = ", ".join(self.list_commands(ctx))
             raise UsageError(
-                f"{ctx.command_path}: {self.noun} is missing; the {self.noun}s are {', '.join(self.list_commands(ctx))}",
+                f"{ctx.command_path}: {self.noun} is missing; the {self.noun}s are {known}",
                 hint=f"'{ctx.command_path} --help' says what they do",
             )
         return super().parse_args(ctx, args)

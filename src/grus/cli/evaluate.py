@@ -1,6 +1,6 @@
 """``grus evaluate MODEL DATA``: errors beside those of naive forecasts; needs no torch."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,7 @@ from grus.cli.options import Config, Data, Json, Level, ModelFolder, Quiet, as_n
 
 if TYPE_CHECKING:
     from grus.decode import Evaluation
+    from grus.preprocess.columns import Columns
 
 
 def evaluate(
@@ -34,36 +35,21 @@ def evaluate(
         the last eight weeks of hours, day by day
     [bold]grus evaluate model demand.csv --level 50,90 --json > scores.json[/bold]
     """
-    from grus.cli.live import open_model
     from grus.cli.people import People
-    from grus.cli.tables import put, table_file, to_csv, to_json
+    from grus.cli.tables import put, table_file, to_csv
     from grus.data.readers import read_columns
+    from grus.decode import load
+    from grus.inspection.wording import evaluation_dict, to_json
 
-    live = open_model(model)
+    live = load(model)
     with table_file(data) as path:
         columns, source = read_columns(path)
         evaluation = live.evaluate(live.panel(columns, source), step=step, last=last, level=as_numbers(level))
     People(quiet).evaluation(f"{model.name} on {source}", evaluation, live.task.target)
-    put(to_json(as_dict(evaluation)) if json else to_csv(_scores(evaluation)))
+    put(to_json(evaluation_dict(evaluation)) if json else to_csv(_scores(evaluation)))
 
 
-def as_dict(evaluation: "Evaluation") -> dict[str, Any]:
-    """An evaluation as plain data for JSON."""
-    e = evaluation
-    return {
-        "windows": e.windows,
-        "values": e.values,
-        "first_origin": e.first,
-        "last_origin": e.last,
-        "scores": e.rows(),
-        "best_baseline": e.best_baseline.name,
-        "gain": e.gain,
-        "coverage": {str(level): share for level, share in e.coverage.items()},
-        "width": {str(level): width for level, width in e.width.items()},
-    }
-
-
-def _scores(evaluation: "Evaluation") -> Any:
+def _scores(evaluation: "Evaluation") -> "Columns":
     import numpy as np
 
     rows = evaluation.rows()

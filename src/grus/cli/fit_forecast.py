@@ -77,7 +77,8 @@ def forecast(
     path of the model folder, or with --json the scores.
     """
     from grus.cli.people import People
-    from grus.cli.tables import put, require, table_file, to_json
+    from grus.cli.tables import put, require, table_file
+    from grus.inspection.wording import to_json
 
     # The parameters are read from the context, so that forty names do not have to be written a second time.
     arguments = {k: v for k, v in ctx.params.items() if k not in COMMAND_OPTIONS}
@@ -162,7 +163,7 @@ def _conclude(forecaster: "Forecaster", folder: Path, people: Any) -> None:
 
 
 def _summary(forecaster: "Forecaster", folder: Path) -> dict[str, Any]:
-    from grus.cli.evaluate import as_dict
+    from grus.inspection.wording import evaluation_dict
 
     history = forecaster.history_
     found = {name: getattr(forecaster, f"{name}_") for name in ("validation", "test")}
@@ -173,5 +174,5 @@ def _summary(forecaster: "Forecaster", folder: Path) -> dict[str, Any]:
         "epochs": len(history.epochs),
         "stopped": history.stopped,
         "seconds": history.seconds,
-        "evaluations": {name: as_dict(e) for name, e in found.items() if e is not None},
+        "evaluations": {name: evaluation_dict(e) for name, e in found.items() if e is not None},
     }

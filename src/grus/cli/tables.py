@@ -2,8 +2,6 @@
 
 import csv
 import io
-import json
-import math
 import shutil
 import sys
 import tempfile
@@ -17,6 +15,7 @@ import numpy as np
 
 from grus.artifact import write_file
 from grus.errors import DataError, MissingExtraError, UsageError
+from grus.inspection.wording import to_json
 from grus.preprocess.columns import Columns, is_time
 
 _STDIN = "-"
@@ -91,19 +90,6 @@ def records(columns: Columns) -> list[dict[str, Any]]:
     """One dict a row, of what JSON knows."""
     names = list(columns)
     return [dict(zip(names, row)) for row in zip(*(_plain(values) for values in columns.values()))]
-
-
-def to_json(value: Any) -> str:
-    """JSON with a newline at the end; NaN and infinity, which JSON does not have, as null."""
-    return json.dumps(_finite(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(values: np.ndarray) -> list[Any]:

@@ -1,12 +1,23 @@
-"""Reports for people: one self-contained HTML page beside a machine-readable metrics.json."""
+"""Reports for people: one self-contained HTML page, with the figures beside it as metrics.json."""
 
+import re
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from grus.artifact import write_file
 from grus.data.splits import Split
 from grus.decode import Evaluation
+from grus.inspection.forecast_page import forecast_page
+from grus.inspection.palette import style_sheet
+from grus.inspection.wording import evaluation_dict, to_json
 from grus.preprocess.panel import Panel
 from grus.spec import Model
 from grus.training import History
+
+PAGE, METRICS = "index.html", "metrics.json"
 
 
 def write_forecast_report(
@@ -19,9 +30,53 @@ def write_forecast_report(
     history: History,
     evaluations: dict[str, Evaluation],
     model: Model,
+    name: str = "MODEL",
 ) -> Path:
-    """Write ``folder/index.html`` and ``folder/metrics.json``; return the page's path."""
+    """Write what there is to see about a trained forecaster; return the page's path.
+
+    Args:
+        folder: where; made if absent.
+        title: the page's headline.
+        plan: how the data was understood, in sentences.
+        panel, split: the data, and which rows of it were trained on.
+        history: of the training.
+        evaluations: by ``test`` (first, if there is one) and ``validation``; origins count the rows of ``panel``,
+            for ``validation`` those of the panel cut where validation ends.
+        model: the spec.
+        name: of the model folder, for the commands at the end of the page.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "index.html"
-    page.write_text(f"<!doctype html><title>{title}</title>", encoding="utf-8")
-    return page
+    metrics = {
+        "title": title,
+        "task": msgspec.to_builtins(model.task),
+        "evaluations": {part: evaluation_dict(e) for part, e in evaluations.items()},
+        "history": asdict(history),
+    }
+    page = forecast_page(panel, split, history, evaluations, model)
+    text = render("forecast.html.j2", title=title, plan=_columns(plan), name=name, page=page)
+    write_file(folder / METRICS, to_json(metrics).encode())
+    write_file(folder / PAGE, text.encode())
+    return folder / PAGE
+
+
+def _columns(plan: list[str]) -> list[tuple[str, str]]:
+    """Lines such as ``target    'y', 17,379 values`` as (name, text); the name is empty where there is none."""
+    parts = [re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in plan]
+    return [(part[0], part[1]) if len(part) == 2 else ("", part[0]) for part in parts]
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of this package; everything in it is escaped but the pictures, which are ours."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    light, dark = style_sheet(False), style_sheet(True)
+    from grus import __version__
+
+    return environment.get_template(template).render(light=light, dark=dark, version=__version__, **values)
