@@ -3,7 +3,8 @@
 import numpy as np
 
 from grus.errors import DataError
-from grus.preprocess.columns import MISSING_TEXT
+from grus.preprocess.columns import is_missing_text, is_text
+from grus.preprocess.storage import distinct, take
 
 MOST = 1000
 """More different values than this in one column are taken for a mistake (an id, free text)."""
@@ -20,29 +21,35 @@ def fit_categories(values: np.ndarray, name: str = "values", most: int = MOST) -
     Raises:
         DataError: more than ``most`` different values.
     """
-    found = {spell(v) for v in dict.fromkeys(values.tolist())} - {None}
+    found = {spell(word) for word in _distinct(values)[0]} - {None}
     if len(found) > most:
         raise DataError(
             f"column {name!r}: expected at most {most:,} different values in a category, got {len(found):,}",
             "leave the column out, or group its rare values",
         )
-    return tuple(sorted(v for v in found if v is not None))
+    return tuple(sorted(word for word in found if word is not None))
 
 
 def encode(values: np.ndarray, known: tuple[str, ...]) -> np.ndarray:
     """Codes int32 [R]: i + 1 for ``known[i]``, 0 for a value that is missing or was never seen."""
-    table = {name: i + 1 for i, name in enumerate(known)}
-    cells = values.tolist()
-    codes = {v: table.get(spell(v) or "", 0) for v in dict.fromkeys(cells)}
-    return np.fromiter(map(codes.__getitem__, cells), np.int32, len(cells))
+    table = {word: i + 1 for i, word in enumerate(known)}
+    words, numbers = _distinct(values)
+    codes = [0 if (spelled := spell(word)) is None else table.get(spelled, 0) for word in words]
+    return take(np.array(codes, np.int32), numbers)
 
 
 def spell(value: object) -> str | None:
     """A category's name: text as it is, numbers at their shortest, None for what is missing."""
-    if value is None or (isinstance(value, float) and value != value):
+    if is_missing_text(value) or value != value:
         return None
-    if isinstance(value, str):
-        return None if value in MISSING_TEXT else value
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return str(value)
+
+
+def _distinct(values: np.ndarray) -> tuple[list[object], np.ndarray]:
+    if is_text(values):
+        words, numbers = distinct(values)
+        return list(words), numbers
+    found, numbers = np.unique(values, return_inverse=True)
+    return found.tolist(), numbers

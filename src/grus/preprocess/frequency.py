@@ -116,7 +116,9 @@ class Frequency:
     @property
     def words(self) -> str:
         """The length of a step in words: ``hour``, ``15 minutes``."""
-        return _NOUNS[self.unit] if self.multiple == 1 else f"{self.multiple} {_NOUNS[self.unit]}s"
+        if self.multiple == 1:
+            return _NOUNS[self.unit]
+        return str(self.multiple) if self.is_integer else f"{self.multiple} {_NOUNS[self.unit]}s"
 
     def count(self, n: int) -> str:
         """``1 hour``, ``165 hours``, ``12 steps of 15 minutes``: n steps in words."""

@@ -1,6 +1,7 @@
 """Many series laid on one regular grid: the form in which everything after reading sees them."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -269,13 +270,15 @@ def extend(panel: Panel, horizon: int, future: Columns | None = None, source: st
     old = np.arange(panel.n_rows) + np.repeat(steps[:-1], panel.lengths)
     new = ((panel.offsets + steps)[1:, None] - horizon + np.arange(horizon)).reshape(-1)
 
-    def grow(values: np.ndarray, tail: np.ndarray | float | bool | None) -> np.ndarray:
-        out = empty(len(old) + len(new), values.dtype, on_disk(values))
+    def grow(values: np.ndarray, tail: Any) -> np.ndarray:
+        # Fixed-width text must hold the longest word of the future too.
+        kind = values.dtype if np.ndim(tail) == 0 else np.result_type(values, np.asarray(tail))
+        out = empty(len(old) + len(new), kind, on_disk(values))
         out[old] = values
         out[new] = tail
         return out
 
-    def missing(values: np.ndarray) -> object:
+    def missing(values: np.ndarray) -> float | str | None:
         return {"O": None, "U": ""}.get(values.dtype.kind, np.nan)
 
     return replace(
@@ -283,7 +286,7 @@ def extend(panel: Panel, horizon: int, future: Columns | None = None, source: st
         offsets=panel.offsets + steps,
         target=grow(panel.target, np.nan),
         observed=grow(panel.observed, False),
-        past={name: grow(values, missing(values)) for name, values in panel.past.items()},  # type: ignore[arg-type]
+        past={name: grow(values, missing(values)) for name, values in panel.past.items()},
         future={name: grow(values, filled[name]) for name, values in panel.future.items()},
     )
 
@@ -295,6 +298,7 @@ def _future_rows(panel: Panel, horizon: int, future: Columns | None, source: str
     first = panel.frequency.at(panel.starts, panel.lengths)
     count = panel.frequency.count(horizon)
     names = ", ".join(map(repr, panel.future))
+    which = f"column{'s' * (len(panel.future) > 1)} {names}"
     if future is None:
         raise DataError(
             f"{source}: expected {count} of {names} after the last row of each series, got none",
@@ -309,7 +313,7 @@ def _future_rows(panel: Panel, horizon: int, future: Columns | None, source: str
         span = " to ".join(repr(full_stamp(t)) for t in dict.fromkeys((lacking[0], lacking[-1])))
         of = f" for series {panel.ids[i]!r}" if panel.roles.id else ""
         raise DataError(
-            f"{source}, column {names}: expected {count} from {full_stamp(first[i])!r} on{of}, "
+            f"{source}, {which}: expected {count} from {full_stamp(first[i])!r} on{of}, "
             f"got no row for {len(lacking):,} of them ({span})"
         )
     filled = {}
@@ -327,7 +331,8 @@ def _typed_like(given: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Covariates of the future in the type of the past: numbers, or text."""
     if not is_text(values):
         return given.astype(np.float64)
-    return np.array([spell(v) for v in given.tolist()], object)
+    words = [spell(v) for v in given.tolist()]
+    return np.array(words, object) if values.dtype.kind == "O" else np.array([word or "" for word in words])
 
 
 def _match(
@@ -357,4 +362,23 @@ def _match(
         k, exact = panel.frequency.locate(times[rows], panel.starts[series])
         step = k - panel.lengths[series]
         wanted = exact & (step >= 0) & (step < horizon)
-    return series[wanted], rows[wanted], step[wanted]
+    series, rows, step = series[wanted], rows[wanted], step[wanted]
+    _refuse_repeats(panel, series, rows, step, source)
+    return series, rows, step
+
+
+def _refuse_repeats(
+    panel: Panel, series: np.ndarray, rows: np.ndarray, step: np.ndarray, source: str
+) -> None:
+    """A second row for the same series and stamp is an error that names both."""
+    order = np.lexsort((rows, step, series))
+    again = (np.diff(step[order]) == 0) & (np.diff(series[order]) == 0)
+    if again.any():
+        first, second = order[int(np.argmax(again))], order[int(np.argmax(again)) + 1]
+        i = int(series[second])
+        when = full_stamp(panel.frequency.at(panel.starts[i], panel.length(i) + step[second])[()])
+        of = f" for series {panel.ids[i]!r}" if panel.roles.id else ""
+        got = f"{when!r} twice (first in {as_source(source).row(int(rows[first]))})"
+        raise cell_error(
+            source, int(rows[second]), panel.roles.time or "", f"one row per time stamp{of}", got
+        )

@@ -112,7 +112,13 @@ def _in_range(values: np.ndarray, kind: str, name: str, source: str) -> np.ndarr
     low, high = _RANGES.get(kind, (1678, 2261))
     bad = first_row((values < low) | (values > high))
     if bad >= 0:
-        raise cell_error(source, bad, name, f"a {kind} from {low} to {high}", str(values[bad]))
+        raise cell_error(
+            source,
+            bad,
+            name,
+            f"{'an' if kind == 'hour' else 'a'} {kind} from {low} to {high}",
+            str(values[bad]),
+        )
     return values
 
 
