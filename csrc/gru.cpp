@@ -87,7 +87,7 @@ std::vector<idx> deal(idx batch, const int64_t* lengths, int parts, std::vector<
 }  // namespace
 
 template <class T>
-Gru<T>::Gru(const Isa& isa, idx i, idx h, bool after, const T* w_ih, const T* w_hh, const T* b_ih, const T* b_hh)
+Gru<T>::Gru(const Isa& isa, idx i, idx h, bool after, const RawWeights<T>& w)
     : kernels(&kernels_of<T>(isa)),
       input(i),
       hidden(h),
@@ -95,7 +95,12 @@ Gru<T>::Gru(const Isa& isa, idx i, idx h, bool after, const T* w_ih, const T* w_
       wx(allocate<T>(kernels->gru_wx_size(i, h))),
       wh(allocate<T>(kernels->gru_wh_size(h))),
       bias(allocate<T>(kernels->gru_bias_size(h))) {
-  kernels->pack_gru(i, h, after, w_ih, w_hh, b_ih, b_hh, wx.get(), wh.get(), bias.get());
+  kernels->pack_gru(i, h, after, w.w_ih, w.w_hh, w.b_ih, w.b_hh, wx.get(), wh.get(), bias.get());
+  if (!w.gain_ih) return;
+  gain_x = allocate<T>(kernels->gain_size(h));
+  gain_h = allocate<T>(kernels->gain_size(h));
+  kernels->pack_gain(h, w.gain_ih, gain_x.get());
+  kernels->pack_gain(h, w.gain_hh, gain_h.get());
 }
 
 template <class T>
@@ -106,13 +111,15 @@ void Gru<T>::run(SequenceArgs<T> a) const {
   a.wx = wx.get();
   a.wh = wh.get();
   a.bias = bias.get();
+  a.gain_x = gain_x.get();
+  a.gain_h = gain_h.get();
   if (a.batch == 0) return;
-  const int parts = parts_for(a.batch, a.time * 3 * hidden * (input + hidden));
   if (a.batch == 1) {
     const idx row = 0;
     kernels->sequence(a, &row, 1, scratch_of(kernels->sequence_scratch(a, 1)));
     return scratch_done();
   }
+  const int parts = parts_for(a.batch, a.time * 3 * hidden * (input + hidden));
   std::vector<idx> starts;
   const std::vector<idx> rows = deal(a.batch, a.lengths, parts, starts);
   const auto scratch_bytes = [&](int p) { return kernels->sequence_scratch(a, starts[p + 1] - starts[p]); };
@@ -121,11 +128,96 @@ void Gru<T>::run(SequenceArgs<T> a) const {
     return scratch_done();
   }
   // Allocated here, not by the workers: an allocation that fails must be thrown to the caller.
-  std::vector<Aligned<char>> blocks;
-  for (int p = 0; p < parts; ++p) blocks.push_back(allocate<char>(scratch_bytes(p)));
+  std::vector<Aligned<char>> room;
+  for (int p = 0; p < parts; ++p) room.push_back(allocate<char>(scratch_bytes(p)));
   parallel(parts, [&](int p) {
-    kernels->sequence(a, rows.data() + starts[p], starts[p + 1] - starts[p], blocks[p].get());
+    kernels->sequence(a, rows.data() + starts[p], starts[p + 1] - starts[p], room[p].get());
   });
+}
+
+template <class T>
+void train_forward(const Isa& isa, SequenceArgs<T> a, const RawWeights<T>& weights) {
+  Gru<T>(isa, a.input, a.hidden, a.reset_after, weights).run(a);
+}
+
+namespace {
+
+// One part's weight gradients: the caller's arrays for part 0, one zeroed block for every other part, and for
+// arrays that the caller does not want.
+template <class T>
+class GradBlock {
+ public:
+  GradBlock(idx input, idx hidden, const WeightGrads<T>* wanted) {
+    const idx H = hidden, sizes[6] = {3 * H * input, 3 * H * H, 3 * H, 3 * H, 3 * H, 3 * H};
+    T* const given[6] = {wanted ? wanted->w_ih : nullptr,    wanted ? wanted->w_hh : nullptr,
+                         wanted ? wanted->b_ih : nullptr,    wanted ? wanted->b_hh : nullptr,
+                         wanted ? wanted->gain_ih : nullptr, wanted ? wanted->gain_hh : nullptr};
+    idx own = 0;
+    for (int i = 0; i < 6; ++i) own += given[i] ? 0 : sizes[i];
+    block_ = allocate<T>(own);
+    T* next = block_.get();
+    for (int i = 0; i < 6; ++i) {
+      at[i] = given[i] ? given[i] : next;
+      size[i] = sizes[i];
+      if (!given[i]) next += sizes[i];
+      std::fill(at[i], at[i] + sizes[i], T{0});
+    }
+  }
+  WeightGrads<T> grads() const { return {at[0], at[1], at[2], at[3], at[4], at[5]}; }
+  T* at[6];
+  idx size[6];
+
+ private:
+  Aligned<T> block_;
+};
+
+}  // namespace
+
+template <class T>
+void train_backward(const Isa& isa, BackwardArgs<T> b, const RawWeights<T>& weights, const WeightGrads<T>& grads) {
+  const Kernels<T>& k = kernels_of<T>(isa);
+  const SequenceArgs<T>& f = b.f;
+  const Aligned<T> wxT = allocate<T>(k.wxT_size(f.input, f.hidden)), whT = allocate<T>(k.whT_size(f.hidden));
+  k.pack_backward(f.input, f.hidden, f.reset_after, weights.w_ih, weights.w_hh, wxT.get(), whT.get());
+  b.wxT = wxT.get();
+  b.whT = whT.get();
+  Aligned<T> gain_x, gain_h, bias;
+  if (weights.gain_ih) {
+    gain_x = allocate<T>(k.gain_size(f.hidden));
+    gain_h = allocate<T>(k.gain_size(f.hidden));
+    bias = allocate<T>(k.gru_bias_size(f.hidden));
+    k.pack_gain(f.hidden, weights.gain_ih, gain_x.get());
+    k.pack_gain(f.hidden, weights.gain_hh, gain_h.get());
+    k.pack_bias(f.hidden, f.reset_after, weights.b_ih, weights.b_hh, bias.get());
+    b.f.gain_x = gain_x.get();
+    b.f.gain_h = gain_h.get();
+    b.f.bias = bias.get();
+  }
+  const int parts = parts_for(f.batch, 2 * f.time * 3 * f.hidden * (f.input + f.hidden));
+  std::vector<idx> starts;
+  const std::vector<idx> rows = deal(f.batch, f.lengths, parts, starts);
+  std::vector<GradBlock<T>> blocks;
+  std::vector<Aligned<char>> room;
+  for (int p = 0; p < parts; ++p) {
+    blocks.emplace_back(f.input, f.hidden, p == 0 ? &grads : nullptr);
+    room.push_back(allocate<char>(k.backward_scratch(b, starts[p + 1] - starts[p])));
+  }
+  parallel(parts, [&](int p) {
+    k.backward(b, rows.data() + starts[p], starts[p + 1] - starts[p], room[p].get(), blocks[p].grads());
+  });
+  if (parts == 1) return;
+  parallel(parts, [&](int p) {
+    for (int i = 0; i < 6; ++i) {
+      const idx n = blocks[0].size[i], first = n * p / parts, last = n * (p + 1) / parts;
+      for (int q = 1; q < parts; ++q)
+        for (idx j = first; j < last; ++j) blocks[0].at[i][j] += blocks[q].at[i][j];
+    }
+  });
+}
+
+template <class T>
+idx saved_size(const Isa& isa, idx hidden, bool reset_after, bool norm) {
+  return kernels_of<T>(isa).saved_size(hidden, reset_after, norm);
 }
 
 template <class T>
@@ -153,6 +245,13 @@ void check_lengths(const int64_t* lengths, idx batch, idx time) {
                        " steps of x, got " + std::to_string(lengths[b]));
 }
 
+template void train_forward(const Isa&, SequenceArgs<float>, const RawWeights<float>&);
+template void train_forward(const Isa&, SequenceArgs<double>, const RawWeights<double>&);
+template void train_backward(const Isa&, BackwardArgs<float>, const RawWeights<float>&, const WeightGrads<float>&);
+template void train_backward(const Isa&, BackwardArgs<double>, const RawWeights<double>&,
+                             const WeightGrads<double>&);
+template idx saved_size<float>(const Isa&, idx, bool, bool);
+template idx saved_size<double>(const Isa&, idx, bool, bool);
 template struct Gru<float>;
 template struct Gru<double>;
 template struct DenseLayer<float>;

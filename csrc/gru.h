@@ -14,20 +14,33 @@ using Aligned = std::unique_ptr<T[], Freed>;
 template <class T>
 Aligned<T> allocate(idx n);  // aligned to 64 bytes; throws std::bad_alloc
 
+// A layer's weights as the caller holds them: w_ih [3H, I], w_hh [3H, H], the others [3H] or null; contiguous.
+template <class T>
+struct RawWeights {
+  const T *w_ih, *w_hh, *b_ih, *b_hh, *gain_ih, *gain_hh;
+};
+
 // One layer, one direction; read-only after construction, so threads may share it.
 template <class T>
 struct Gru {
   const Kernels<T>* kernels;
   idx input, hidden;
   bool reset_after;
-  Aligned<T> wx, wh, bias;
+  Aligned<T> wx, wh, bias, gain_x, gain_h;
 
-  // w_ih [3H, I], w_hh [3H, H], b_ih and b_hh [3H] or null; contiguous.
-  Gru(const Isa& isa, idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
-      const T* b_hh);
+  Gru(const Isa& isa, idx input, idx hidden, bool reset_after, const RawWeights<T>& weights);
   // a: everything but the layer's own fields; lengths already checked to lie in 0..time.
   void run(SequenceArgs<T> a) const;
 };
+
+// Training: weights are packed once a call. a and b.f: everything but wx, wh, bias and packed gains; lengths checked.
+template <class T>
+void train_forward(const Isa& isa, SequenceArgs<T> a, const RawWeights<T>& weights);
+// grads: where to write (null where not wanted); overwritten. Same bits for the same number of threads.
+template <class T>
+void train_backward(const Isa& isa, BackwardArgs<T> b, const RawWeights<T>& weights, const WeightGrads<T>& grads);
+template <class T>
+idx saved_size(const Isa& isa, idx hidden, bool reset_after, bool norm);
 
 template <class T>
 struct DenseLayer {

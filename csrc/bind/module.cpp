@@ -9,6 +9,7 @@
 #include "array.h"
 #include "gru.h"
 #include "team.h"
+#include "training.h"
 
 namespace grus {
 namespace {
@@ -61,8 +62,13 @@ const T* pointer(const std::optional<std::vector<T>>& v) {
 class PackedGru {
  public:
   PackedGru(nb::handle weight_ih, nb::handle weight_hh, nb::handle bias_ih, nb::handle bias_hh, bool reset_after,
-            const std::string& isa)
-      : isa_(&isa_by_name(isa)), layer_(make(weight_ih, weight_hh, bias_ih, bias_hh, reset_after)) {}
+            nb::handle gain_ih, nb::handle gain_hh, double zoneout, const std::string& isa)
+      : isa_(&isa_by_name(isa)),
+        zoneout_(zoneout),
+        layer_(make({weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh}, reset_after)) {
+    if (!(zoneout >= 0 && zoneout <= 1))
+      throw UsageError("PackedGRU: zoneout must be from 0 to 1, got " + std::to_string(zoneout));
+  }
 
   nb::object run(nb::handle x, nb::handle h0, nb::handle lengths, nb::handle resets, bool reverse,
                  nb::handle out) const {
@@ -87,23 +93,33 @@ class PackedGru {
  private:
   using Layer = std::variant<Gru<float>, Gru<double>>;
   const Isa* isa_;
+  double zoneout_;
   Layer layer_;
 
-  Layer make(nb::handle weight_ih, nb::handle weight_hh, nb::handle bias_ih, nb::handle bias_hh, bool after) const {
-    const Array wi(weight_ih, "PackedGRU: weight_ih"), wh(weight_hh, "PackedGRU: weight_hh");
-    if (wi.kind() == Kind::f64) return pack<double>(wi, wh, bias_ih, bias_hh, after);
-    return pack<float>(wi, wh, bias_ih, bias_hh, after);
+  struct Handles {
+    nb::handle weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh;
+  };
+
+  Layer make(const Handles& o, bool after) const {
+    const Array wi(o.weight_ih, "PackedGRU: weight_ih"), wh(o.weight_hh, "PackedGRU: weight_hh");
+    if (o.gain_ih.is_none() != o.gain_hh.is_none())
+      throw UsageError("PackedGRU: gain_ih and gain_hh must both be given or both be None, got one");
+    if (wi.kind() == Kind::f64) return pack<double>(o, wi, wh, after);
+    return pack<float>(o, wi, wh, after);
   }
   template <class T>
-  Layer pack(const Array& wi, const Array& wh, nb::handle bias_ih, nb::handle bias_hh, bool after) const {
+  Layer pack(const Handles& o, const Array& wi, const Array& wh, bool after) const {
     wh.expect(kind_of<T>, {-1, -1}, "GH");
     const idx hidden = wh.dim(1);
     if (hidden < 1 || wh.dim(0) != 3 * hidden) wh.refuse("have shape (3 * hidden, hidden)");
     wi.expect(kind_of<T>, {3 * hidden, -1}, "GI");
-    const auto bi = bias_of<T>(bias_ih, "PackedGRU: bias_ih", 3 * hidden);
-    const auto bh = bias_of<T>(bias_hh, "PackedGRU: bias_hh", 3 * hidden);
-    return Gru<T>(*isa_, wi.dim(1), hidden, after, contiguous<T>(wi).data(), contiguous<T>(wh).data(), pointer(bi),
-                  pointer(bh));
+    const auto w_ih = contiguous<T>(wi), w_hh = contiguous<T>(wh);
+    const auto b_ih = bias_of<T>(o.bias_ih, "PackedGRU: bias_ih", 3 * hidden);
+    const auto b_hh = bias_of<T>(o.bias_hh, "PackedGRU: bias_hh", 3 * hidden);
+    const auto gain_ih = bias_of<T>(o.gain_ih, "PackedGRU: gain_ih", 3 * hidden);
+    const auto gain_hh = bias_of<T>(o.gain_hh, "PackedGRU: gain_hh", 3 * hidden);
+    return Gru<T>(*isa_, wi.dim(1), hidden, after,
+                  {w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh), pointer(gain_ih), pointer(gain_hh)});
   }
 
   template <class T>
@@ -116,6 +132,7 @@ class PackedGru {
     a.batch = x.dim(0);
     a.time = x.dim(1);
     a.reverse = reverse;
+    a.keep = static_cast<T>(zoneout_);
 
     std::optional<Array> h0, lengths, resets;
     std::optional<Input<T>> h0_in;
@@ -181,6 +198,7 @@ class PackedGru {
     SequenceArgs<T> a{};
     a.batch = x.dim(0);
     a.time = 1;
+    a.keep = static_cast<T>(zoneout_);
     a.x = x_in.data;
     a.x_row = x_in.stride0;
     a.h0 = h_in.data;
@@ -283,11 +301,14 @@ NB_MODULE(_native, m) {
   nb::register_exception_translator(translate);
 
   nb::class_<PackedGru>(m, "PackedGRU")
-      .def(nb::init<nb::handle, nb::handle, nb::handle, nb::handle, bool, const std::string&>(), "weight_ih"_a,
-           "weight_hh"_a, "bias_ih"_a.none(), "bias_hh"_a.none(), nb::kw_only(), "reset_after"_a = true, "isa"_a = "",
+      .def(nb::init<nb::handle, nb::handle, nb::handle, nb::handle, bool, nb::handle, nb::handle, double,
+                    const std::string&>(), "weight_ih"_a,
+           "weight_hh"_a, "bias_ih"_a.none(), "bias_hh"_a.none(), nb::kw_only(), "reset_after"_a = true,
+           "gain_ih"_a = nb::none(), "gain_hh"_a = nb::none(), "zoneout"_a = 0.0, "isa"_a = "",
            nb::sig("def __init__(self, weight_ih: numpy.ndarray, weight_hh: numpy.ndarray, "
                    "bias_ih: numpy.ndarray | None, bias_hh: numpy.ndarray | None, *, reset_after: bool = True, "
-                   "isa: str = '') -> None"))
+                   "gain_ih: numpy.ndarray | None = None, gain_hh: numpy.ndarray | None = None, "
+                   "zoneout: float = 0.0, isa: str = '') -> None"))
       .def("run", &PackedGru::run, "x"_a, "h0"_a = nb::none(), nb::kw_only(), "lengths"_a = nb::none(),
            "resets"_a = nb::none(), "reverse"_a = false, "out"_a = nb::none(),
            nb::sig("def run(self, x: numpy.ndarray, h0: numpy.ndarray | None = None, *, "
@@ -315,6 +336,7 @@ NB_MODULE(_native, m) {
       .def_prop_ro("dtype", &PackedLinear::dtype)
       .def_prop_ro("isa", &PackedLinear::isa);
 
+  def_training(m);
   m.def("activation", &activation, "name"_a, "x"_a, "isa"_a = "",
         nb::sig("def activation(name: str, x: numpy.ndarray, isa: str = '') -> numpy.ndarray"));
   m.def("isa", [] { return isa_by_name("").name; });

@@ -12,6 +12,7 @@ namespace GRUS_ISA {
 #include "core/pack.h"
 #include "core/linear.h"
 #include "core/sequence.h"
+#include "core/backward.h"
 
 template <class L>
 static void each_sigmoid(const typename L::T* a, typename L::T* out, idx n) {
@@ -36,8 +37,17 @@ struct Table {
       Pack<L>::gru_wh_size,
       Pack<L>::gru_bias_size,
       Pack<L>::gru,
+      Pack<L>::biases,
       Sequence<L>::scratch,
       Sequence<L>::run,
+      Pack<L>::gain_size,
+      Pack<L>::gain,
+      Sequence<L>::saved_size,
+      Pack<L>::whT_size,
+      Pack<L>::wxT_size,
+      Pack<L>::backward,
+      Backward<L>::scratch,
+      Backward<L>::run,
       Pack<L>::linear_w_size,
       Pack<L>::linear_bias_size,
       Pack<L>::linear,

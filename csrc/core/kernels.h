@@ -30,6 +30,40 @@ struct SequenceArgs {
   // backwards: after it).
   const uint8_t* resets;
   idx resets_row, resets_time;
+  const T* mask;           // [batch, hidden] recurrent dropout: multiplies the state where it enters wh; or null
+  idx mask_row;
+  T keep;                  // zoneout: h' = keep * h + (1 - keep) * new
+  const uint8_t* keep_mask;  // [batch, time, hidden] nonzero keeps the unit (keep is then ignored); or null
+  idx keep_row, keep_time;
+  const T* gain_x;         // layer norm: packed by pack_gain; both or neither
+  const T* gain_h;
+  // What backward needs, `saved_size` numbers a row and step; or null. See core/sequence.h for the layout.
+  T* saved;
+  idx saved_row, saved_time;
+};
+
+// Gradients of one sequence call. `f` repeats the forward call (y and saved filled). Weight gradients are contiguous
+// and added to; dx and dh0 are written (dx added to where asked). Null pointers: dy, dhn zeros; dx, dh0 not wanted.
+template <class T>
+struct BackwardArgs {
+  SequenceArgs<T> f;
+  const T* whT;  // packed by pack_backward
+  const T* wxT;
+  const T* dy;   // [batch, time, hidden]
+  idx dy_row, dy_time;
+  const T* dhn;  // [batch, hidden]
+  idx dhn_row;
+  T* dx;         // [batch, time, input]; steps beyond a row's length are set to zero
+  idx dx_row, dx_time;
+  bool add_dx;
+  T* dh0;        // [batch, hidden]
+  idx dh0_row;
+};
+
+// One thread's share of the weight gradients: dw_ih [3H, I], dw_hh [3H, H], the others [3H].
+template <class T>
+struct WeightGrads {
+  T *w_ih, *w_hh, *b_ih, *b_hh, *gain_ih, *gain_hh;
 };
 
 // y = x w^T + b over rows given by a base and a stride.
@@ -54,9 +88,20 @@ struct Kernels {
   // b_ih and b_hh may be null.
   void (*pack_gru)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
                    const T* b_hh, T* wx, T* wh, T* bias);
+  void (*pack_bias)(idx hidden, bool reset_after, const T* b_ih, const T* b_hh, T* bias);
   // rows: batch indices, longest first. scratch: at least sequence_scratch bytes, aligned to 64.
   idx (*sequence_scratch)(const SequenceArgs<T>& a, idx rows);
   void (*sequence)(const SequenceArgs<T>& a, const idx* rows, idx count, void* scratch);
+
+  idx (*gain_size)(idx hidden);
+  void (*pack_gain)(idx hidden, const T* gain, T* packed);
+  idx (*saved_size)(idx hidden, bool reset_after, bool norm);
+
+  idx (*whT_size)(idx hidden);
+  idx (*wxT_size)(idx input, idx hidden);
+  void (*pack_backward)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, T* wxT, T* whT);
+  idx (*backward_scratch)(const BackwardArgs<T>& a, idx rows);
+  void (*backward)(const BackwardArgs<T>& a, const idx* rows, idx count, void* scratch, const WeightGrads<T>& grads);
 
   idx (*linear_w_size)(idx input, idx output);
   idx (*linear_bias_size)(idx output);

@@ -13,11 +13,11 @@ struct Pack {
 
   // One vector's column of weights: rows first .. first + live of w [*, depth] -> out[k * step + lane].
   static void columns(const T* w, idx depth, idx first, idx live, T* out, idx step) {
-    for (idx lane = 0; lane < W; ++lane)
-      if (lane < live)
-        for (idx k = 0; k < depth; ++k) out[k * step + lane] = w[(first + lane) * depth + k];
-      else
-        for (idx k = 0; k < depth; ++k) out[k * step + lane] = 0;
+    // k outermost: 16 rows are read side by side, and what is written is contiguous.
+    for (idx k = 0; k < depth; ++k) {
+      for (idx lane = 0; lane < live; ++lane) out[k * step + lane] = w[(first + lane) * depth + k];
+      for (idx lane = live; lane < W; ++lane) out[k * step + lane] = 0;
+    }
   }
   // Gates first .. first + count of w [3 hidden, depth], side by side.
   static void gates(const T* w, idx depth, idx hidden, int count, T* out) {
@@ -49,7 +49,10 @@ struct Pack {
       gates(w_hh, hidden, hidden, 2, wh);
       panels(w_hh + 2 * hidden * hidden, hidden, hidden, wh + n * W * 2 * hidden);
     }
-    for (idx j = 0; j < n * W; ++j) {
+    biases(hidden, reset_after, b_ih, b_hh, bias);
+  }
+  static void biases(idx hidden, bool reset_after, const T* b_ih, const T* b_hh, T* bias) {
+    for (idx j = 0; j < blocks(hidden, W) * W; ++j) {
       T* b = bias + j / W * 4 * W + j % W;
       const bool live = j < hidden;
       for (idx g = 0; g < 3; ++g) {
@@ -59,6 +62,37 @@ struct Pack {
         if (g == 2) b[3 * W] = apart ? bh : 0;
       }
     }
+  }
+
+  static idx gain_size(idx hidden) { return blocks(hidden, W) * W * 3; }
+  static void gain(idx hidden, const T* g, T* packed) {
+    for (idx j = 0; j < gain_size(hidden); ++j) {
+      const idx unit = j / (3 * W) * W + j % W, gate = j / W % 3;
+      packed[j] = unit < hidden ? g[gate * hidden + unit] : 0;
+    }
+  }
+
+  // Rows of w [depth, outputs] as they lie, in panels of up to three vectors: for products with w itself rather
+  // than with its transpose. `rotate` puts the last `rotate` rows first.
+  static void rows(const T* w, idx depth, idx outputs, idx rotate, T* out) {
+    const idx n = blocks(outputs, W);
+    for (idx panel = 0; panel < n; panel += 3) {
+      const idx width = least(3, n - panel) * W, live = least(width, outputs - panel * W);
+      for (idx k = 0; k < depth; ++k, out += width) {
+        const T* row = w + (k < rotate ? depth - rotate + k : k - rotate) * outputs + panel * W;
+        memcpy(out, row, (size_t)live * sizeof(T));
+        for (idx i = live; i < width; ++i) out[i] = 0;
+      }
+    }
+  }
+  static idx whT_size(idx hidden) { return blocks(hidden, W) * W * 3 * hidden; }
+  static idx wxT_size(idx input, idx hidden) { return blocks(input, W) * W * 3 * hidden; }
+  // Backward reads the gates of h in the order n, r, z (reset before: r, z as one product, n as another).
+  static void backward(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, T* wxT, T* whT) {
+    rows(w_ih, 3 * hidden, input, 0, wxT);
+    if (reset_after) return rows(w_hh, 3 * hidden, hidden, hidden, whT);
+    rows(w_hh, 2 * hidden, hidden, 0, whT);
+    rows(w_hh + 2 * hidden * hidden, hidden, hidden, 0, whT + blocks(hidden, W) * W * 2 * hidden);
   }
 
   static idx linear_w_size(idx input, idx output) { return blocks(output, W) * W * input; }

@@ -1,8 +1,14 @@
-// The time loop of inference; included inside an instruction set's namespace.
+// The forward time loop, for inference and training; included inside an instruction set's namespace.
 //
 // Rows are independent, so one call owns its rows for all steps: no barrier inside. Within a step the loop over
 // blocks of W hidden units is outermost, so that a block's weights stay in L1 while all rows pass by. The state
 // lives in two small buffers used in turn; y is only written.
+//
+// Saved for backward, per row and step, each [hidden]:
+//   reset_after   r, z, n, W_hn h + b_hn
+//   reset before  r, z, n
+//   layer norm    r, z, n, the normalised x products (r, z, n), the normalised h products (r, z, n), and four
+//                 numbers: 1/deviation of x's r and z, of x's n, of h's r and z, of h's n
 
 template <class L>
 struct Sequence {
@@ -13,7 +19,7 @@ struct Sequence {
   // With fewer rows than this the x product is done ahead for many steps: a tile of many steps of one row uses
   // the registers better than a tile of one row.
   static constexpr idx kAheadRows = 4;
-  static constexpr idx kAheadSteps = 32;
+  static constexpr idx kAheadPairs = 64;
 
   struct Step {
     const Args* a;
@@ -21,17 +27,35 @@ struct Sequence {
     T** y;           // per row: its output of this step, or null
     const T* ahead;  // x products [row][block][3][W], ahead_row apart; or null
     idx ahead_row;
-    T *h, *next, *z, *n, *rh;  // [row][state_row]; z, n, rh only for reset before
+    // [row][state_row]: the state, as the recurrent weights see it (h unless there is a mask), and both of the
+    // next step; z, n, rh only for reset before.
+    T *h, *seen, *next, *next_seen, *z, *n, *rh;
     idx state_row;
+    T* products;              // layer norm: h products [row][block][3][W]
+    T** saved;                // per row, or null
+    const T** mask;           // per row, or null
+    const uint8_t** keep;     // per row, or null
   };
 
-  static GRUS_INLINE void put(const Args& a, T* row, idx j, V v) {
-    if ((j + 1) * W <= a.hidden)
-      L::store(row + j * W, v);
-    else
-      L::store(L::mask((int)(a.hidden - j * W)), row + j * W, v);
-  }
   static GRUS_INLINE V blend(V z, V n, V h) { return L::fma(z, h, L::mul(L::sub(L::set(1), z), n)); }
+
+  // Everything that follows the gates of one row's block: new state, zoneout, output, what is kept for backward.
+  static GRUS_INLINE void finish_block(const Step& s, idx row, idx j, V z, V n) {
+    const Args& a = *s.a;
+    const idx at = row * s.state_row + j * W;
+    const V h = L::load(s.h + at);
+    V next = blend(z, n, h);
+    if (s.keep)
+      next = blend(get_flags<L>(s.keep[row], j * W, a.hidden), next, h);
+    else if (a.keep != 0)
+      next = blend(L::set(a.keep), next, h);
+    L::store(s.next + at, next);
+    if (s.mask) L::store(s.next_seen + at, L::mul(next, get<L>(s.mask[row], j * W, a.hidden)));
+    if (s.y) put<L>(s.y[row], j * W, a.hidden, next);
+  }
+  static GRUS_INLINE void save(const Step& s, idx row, idx j, int part, V v) {
+    put<L>(s.saved[row] + part * s.a->hidden, j * W, s.a->hidden, v);
+  }
 
   // acc <- bias + W_i x for NB blocks from block j.
   template <int MR, int NB>
@@ -54,7 +78,8 @@ struct Sequence {
     for (int b = 0; b < NB; ++b)
       GRUS_UNROLL
       for (int v = 0; v < 3; ++v) {
-        const V bias = L::load(a.bias + ((j + b) * 4 + v) * W);
+        // Layer norm wants the bare product; the bias follows the gain.
+        const V bias = a.gain_x ? L::set(0) : L::load(a.bias + ((j + b) * 4 + v) * W);
         GRUS_UNROLL
         for (int r = 0; r < MR; ++r) acc[b][r][v] = bias;
       }
@@ -69,7 +94,7 @@ struct Sequence {
     alignas(64) T nx[NB][MR][W];
     const T* in[MR];
     GRUS_UNROLL
-    for (int r = 0; r < MR; ++r) in[r] = s.h + (row + r) * s.state_row;
+    for (int r = 0; r < MR; ++r) in[r] = s.seen + (row + r) * s.state_row;
     GRUS_UNROLL
     for (int b = 0; b < NB; ++b) {
       const V bias = L::load(a.bias + ((j + b) * 4 + 3) * W);
@@ -87,10 +112,13 @@ struct Sequence {
         const V rg = L::sigmoid(acc[b][r][0]);
         const V zg = L::sigmoid(acc[b][r][1]);
         const V ng = L::tanh(L::fma(rg, acc[b][r][2], L::load(nx[b][r])));
-        const V h = L::load(s.h + (row + r) * s.state_row + (j + b) * W);
-        const V next = blend(zg, ng, h);
-        L::store(s.next + (row + r) * s.state_row + (j + b) * W, next);
-        if (s.y) put(a, s.y[row + r], j + b, next);
+        finish_block(s, row + r, j + b, zg, ng);
+        if (s.saved) {
+          save(s, row + r, j + b, 0, rg);
+          save(s, row + r, j + b, 1, zg);
+          save(s, row + r, j + b, 2, ng);
+          save(s, row + r, j + b, 3, acc[b][r][2]);
+        }
       }
   }
 
@@ -102,7 +130,7 @@ struct Sequence {
     from_input<MR, NB>(s, row, j, acc);
     const T* in[MR];
     GRUS_UNROLL
-    for (int r = 0; r < MR; ++r) in[r] = s.h + (row + r) * s.state_row;
+    for (int r = 0; r < MR; ++r) in[r] = s.seen + (row + r) * s.state_row;
     GRUS_UNROLL
     for (int b = 0; b < NB; ++b)
       GRUS_UNROLL
@@ -117,8 +145,10 @@ struct Sequence {
       GRUS_UNROLL
       for (int r = 0; r < MR; ++r) {
         const idx at = (row + r) * s.state_row + (j + b) * W;
-        L::store(s.rh + at, L::mul(L::sigmoid(rz[b][r][0]), L::load(s.h + at)));
+        const V rg = L::sigmoid(rz[b][r][0]);
+        L::store(s.rh + at, L::mul(rg, L::load(s.seen + at)));
         L::store(s.z + at, L::sigmoid(rz[b][r][1]));
+        if (s.saved) save(s, row + r, j + b, 0, rg);
       }
   }
 
@@ -141,9 +171,12 @@ struct Sequence {
       GRUS_UNROLL
       for (int v = 0; v < NV; ++v) {
         const idx at = (row + r) * s.state_row + (j + v) * W;
-        const V next = blend(L::load(s.z + at), L::tanh(acc[0][r][v]), L::load(s.h + at));
-        L::store(s.next + at, next);
-        if (s.y) put(a, s.y[row + r], j + v, next);
+        const V zg = L::load(s.z + at), ng = L::tanh(acc[0][r][v]);
+        finish_block(s, row + r, j + v, zg, ng);
+        if (s.saved) {
+          save(s, row + r, j + v, 1, zg);
+          save(s, row + r, j + v, 2, ng);
+        }
       }
   }
 
@@ -159,6 +192,135 @@ struct Sequence {
         GRUS_UNROLL
         for (int v = 0; v < 3; ++v)
           L::store(s.next + (row + r) * s.state_row + ((j + b) * 3 + v) * W, acc[b][r][v]);
+  }
+
+  // Layer norm: the bare products of h with all three gates (reset before: NV = 2, r and z), for `products`.
+  template <int MR, int NV>
+  static void recurrent_only(const Step& s, idx row, idx j) {
+    const idx hidden = s.a->hidden;
+    V acc[1][MR][NV];
+    const T* in[MR];
+    GRUS_UNROLL
+    for (int r = 0; r < MR; ++r) {
+      in[r] = s.seen + (row + r) * s.state_row;
+      GRUS_UNROLL
+      for (int v = 0; v < NV; ++v) acc[0][r][v] = L::set(0);
+    }
+    accumulate<L, 1, MR, NV>(acc, in, s.a->wh + j * hidden * NV * W, 0, hidden);
+    GRUS_UNROLL
+    for (int r = 0; r < MR; ++r)
+      GRUS_UNROLL
+      for (int v = 0; v < NV; ++v) L::store(product(s, row + r, j, v), acc[0][r][v]);
+  }
+  // Layer norm, reset before: the bare product of r * h with the candidate's weights.
+  template <int MR, int NV>
+  static void candidate_only(const Step& s, idx row, idx j) {
+    const Args& a = *s.a;
+    V acc[1][MR][NV];
+    const T* in[MR];
+    GRUS_UNROLL
+    for (int r = 0; r < MR; ++r) {
+      in[r] = s.rh + (row + r) * s.state_row;
+      GRUS_UNROLL
+      for (int v = 0; v < NV; ++v) acc[0][r][v] = L::set(0);
+    }
+    accumulate<L, 1, MR, NV>(acc, in, a.wh + blocks(a.hidden, W) * W * 2 * a.hidden + j * W * a.hidden, 0, a.hidden);
+    GRUS_UNROLL
+    for (int r = 0; r < MR; ++r)
+      GRUS_UNROLL
+      for (int v = 0; v < NV; ++v) L::store(product(s, row + r, j + v, 2), acc[0][r][v]);
+  }
+  static GRUS_INLINE T* product(const Step& s, idx row, idx j, int v) {
+    return s.products + row * ahead_row(*s.a) + (j * 3 + v) * W;
+  }
+
+  // Normalises gates first .. last of one row of products [block][3][W] in place; returns 1/deviation. Two passes:
+  // the variance is taken about the mean.
+  static T normalise(T* p, idx hidden, int first, int last) {
+    const idx n = blocks(hidden, W);
+    V sum = L::set(0), square = L::set(0);
+    for (idx j = 0; j < n; ++j)
+      for (int v = first; v <= last; ++v) sum = L::add(sum, L::load(p + (j * 3 + v) * W));
+    const T count = (T)(hidden * (last - first + 1));
+    const V mean = L::set(sum_lanes<L>(sum) / count);
+    for (idx j = 0; j < n; ++j)
+      for (int v = first; v <= last; ++v) {
+        T* const at = p + (j * 3 + v) * W;
+        alignas(64) T centred[W] = {};
+        idx live = least(W, hidden - j * W);
+        L::store(centred, L::sub(L::load(at), mean));
+        for (idx i = live; i < W; ++i) centred[i] = 0;
+        const V c = L::load(centred);
+        square = L::fma(c, c, square);
+        L::store(at, c);
+      }
+    const T inverse = 1 / L::root(sum_lanes<L>(square) / count + (T)1e-5);
+    for (idx j = 0; j < n; ++j)
+      for (int v = first; v <= last; ++v) {
+        T* const at = p + (j * 3 + v) * W;
+        L::store(at, L::mul(L::load(at), L::set(inverse)));
+      }
+    return inverse;
+  }
+  // Gain (and for x the bias) of one block's gate, from its normalised product.
+  static GRUS_INLINE V scaled(const T* gain, const T* p, idx j, int v, V bias) {
+    return L::fma(L::load(gain + (j * 3 + v) * W), L::load(p + (j * 3 + v) * W), bias);
+  }
+  static GRUS_INLINE void save_scale(const Step& s, idx row, int which, T inverse) {
+    if (s.saved) s.saved[row][9 * s.a->hidden + which] = inverse;
+  }
+
+  // One row after its x and h products: everything (reset_after), or r, z and r * h (reset before).
+  static void norm_gates(const Step& s, idx row) {
+    const Args& a = *s.a;
+    T* const p = s.products + row * ahead_row(a);
+    const T* const x = s.ahead + row * s.ahead_row;
+    save_scale(s, row, 2, normalise(p, a.hidden, 0, 1));
+    if (a.reset_after) save_scale(s, row, 3, normalise(p, a.hidden, 2, 2));
+    for (idx j = 0; j < blocks(a.hidden, W); ++j) {
+      const V rg = L::sigmoid(scaled(a.gain_h, p, j, 0, L::load(x + (j * 3 + 0) * W)));
+      const V zg = L::sigmoid(scaled(a.gain_h, p, j, 1, L::load(x + (j * 3 + 1) * W)));
+      if (s.saved) {
+        save(s, row, j, 0, rg);
+        save(s, row, j, 1, zg);
+        for (int v = 0; v < (a.reset_after ? 3 : 2); ++v) save(s, row, j, 6 + v, L::load(p + (j * 3 + v) * W));
+      }
+      if (!a.reset_after) {
+        const idx at = row * s.state_row + j * W;
+        L::store(s.rh + at, L::mul(rg, L::load(s.seen + at)));
+        L::store(s.z + at, zg);
+        continue;
+      }
+      const V nh = scaled(a.gain_h, p, j, 2, L::load(a.bias + (j * 4 + 3) * W));
+      const V ng = L::tanh(L::fma(rg, nh, L::load(x + (j * 3 + 2) * W)));
+      finish_block(s, row, j, zg, ng);
+      if (s.saved) save(s, row, j, 2, ng);
+    }
+  }
+  // Layer norm, reset before: one row after the product of r * h.
+  static void norm_state(const Step& s, idx row) {
+    const Args& a = *s.a;
+    T* const p = s.products + row * ahead_row(a);
+    const T* const x = s.ahead + row * s.ahead_row;
+    save_scale(s, row, 3, normalise(p, a.hidden, 2, 2));
+    for (idx j = 0; j < blocks(a.hidden, W); ++j) {
+      const V ng = L::tanh(scaled(a.gain_h, p, j, 2, L::load(x + (j * 3 + 2) * W)));
+      finish_block(s, row, j, L::load(s.z + row * s.state_row + j * W), ng);
+      if (s.saved) {
+        save(s, row, j, 2, ng);
+        save(s, row, j, 8, L::load(p + (j * 3 + 2) * W));
+      }
+    }
+  }
+  // Layer norm of one row's x products, ahead of time; saved (or null) is that row and step's.
+  static void norm_input(const Args& a, T* p, T* saved) {
+    const T rz = normalise(p, a.hidden, 0, 1), n = normalise(p, a.hidden, 2, 2);
+    for (idx j = 0; j < blocks(a.hidden, W); ++j)
+      for (int v = 0; v < 3; ++v) {
+        if (saved) put<L>(saved + (3 + v) * a.hidden, j * W, a.hidden, L::load(p + (j * 3 + v) * W));
+        L::store(p + (j * 3 + v) * W, scaled(a.gain_x, p, j, v, L::load(a.bias + (j * 4 + v) * W)));
+      }
+    if (saved) saved[9 * a.hidden] = rz, saved[9 * a.hidden + 1] = n;
   }
 
   using Tile = void (*)(const Step&, idx, idx);
@@ -181,6 +343,11 @@ struct Sequence {
   static constexpr Tile kGatesWide[] = {reset_before_gates<1, wide(1)>, reset_before_gates<2, wide(2)>,
                                         reset_before_gates<3, wide(3)>};
   static constexpr Tile kInput[] = GRUS_BY_ROWS(input_only, GRUS_ONE);
+  static constexpr Tile kRecurrent3[] = GRUS_BY_ROWS(recurrent_only, GRUS_THREE);
+  static constexpr Tile kRecurrent2[] = GRUS_BY_ROWS(recurrent_only, GRUS_TWO);
+  static constexpr Tile kCandidate[3][kTileRows] = {GRUS_BY_ROWS(candidate_only, GRUS_ONE),
+                                                    GRUS_BY_ROWS(candidate_only, GRUS_TWO),
+                                                    GRUS_BY_ROWS(candidate_only, GRUS_THREE)};
   static constexpr Tile kState[3][kTileRows] = {GRUS_BY_ROWS(reset_before_state, GRUS_ONE),
                                                 GRUS_BY_ROWS(reset_before_state, GRUS_TWO),
                                                 GRUS_BY_ROWS(reset_before_state, GRUS_THREE)};
@@ -197,37 +364,57 @@ struct Sequence {
       for (idx i = 0; i < tiles.count; row += tiles.rows(i), ++i) one[tiles.rows(i) - 1](s, row, j);
     }
   }
-  static void step(const Step& s, idx rows) {
-    if (s.a->reset_after) {
-      sweep(s, rows, kAfter, kAfterWide);
-      return;
-    }
-    sweep(s, rows, kGates, kGatesWide);
+  // The same over panels of up to three blocks.
+  static void sweep_panels(const Step& s, idx rows, const Tile (*tiles_of)[kTileRows]) {
     const idx n = blocks(s.a->hidden, W);
     const Tiles tiles(rows);
     for (idx j = 0; j < n; j += 3) {
       idx row = 0;
       for (idx i = 0; i < tiles.count; row += tiles.rows(i), ++i)
-        kState[least(3, n - j) - 1][tiles.rows(i) - 1](s, row, j);
+        tiles_of[least(3, n - j) - 1][tiles.rows(i) - 1](s, row, j);
+    }
+  }
+  static void step(const Step& s, idx rows) {
+    const Args& a = *s.a;
+    if (a.gain_x) {
+      sweep(s, rows, a.reset_after ? kRecurrent3 : kRecurrent2, nullptr);
+      for (idx i = 0; i < rows; ++i) norm_gates(s, i);
+      if (a.reset_after) return;
+      sweep_panels(s, rows, kCandidate);
+      for (idx i = 0; i < rows; ++i) norm_state(s, i);
+    } else if (a.reset_after) {
+      sweep(s, rows, kAfter, kAfterWide);
+    } else {
+      sweep(s, rows, kGates, kGatesWide);
+      sweep_panels(s, rows, kState);
     }
   }
 
-  static bool uses_ahead(const Args& a, idx count) { return count < kAheadRows && a.time > 1; }
+  static bool uses_ahead(const Args& a, idx count) { return a.gain_x || (count < kAheadRows && a.time > 1); }
+  static idx ahead_steps(const Args& a, idx count) { return least(blocks(kAheadPairs, count), a.time); }
   static idx ahead_row(const Args& a) { return blocks(a.hidden, W) * 3 * W; }
   static idx state_row(const Args& a) { return spread_row<T>(round_up(a.hidden, W)); }
+  static idx saved_size(idx hidden, bool reset_after, bool norm) {
+    return norm ? 9 * hidden + 4 : (reset_after ? 4 : 3) * hidden;
+  }
 
   static idx scratch(const Args& a, idx count) {
-    idx bytes = room<T>(count * state_row(a)) * (a.reset_after ? 2 : 5) + room<T*>(count) * 2;
-    if (uses_ahead(a, count)) bytes += room<T>(count * kAheadSteps * ahead_row(a)) + room<T*>(count * kAheadSteps);
+    const idx states = (a.reset_after ? 2 : 5) + (a.mask ? 2 : 0);
+    idx bytes = room<T>(count * state_row(a)) * states + room<T*>(count) * 5;
+    if (a.gain_x) bytes += room<T>(count * ahead_row(a));
+    if (uses_ahead(a, count)) {
+      const idx pairs = count * ahead_steps(a, count);
+      bytes += room<T>(pairs * ahead_row(a)) + room<T*>(pairs);
+    }
     return bytes;
   }
 
   static idx length(const Args& a, idx row) { return a.lengths ? a.lengths[row] : a.time; }
   static idx when(const Args& a, idx row, idx s) { return a.reverse ? length(a, row) - 1 - s : s; }
 
-  // Products of x for steps first .. first + kAheadSteps, laid out [step][row].
-  static void look_ahead(const Args& a, const idx* rows, idx count, idx first, T* out, const T** in) {
-    const idx last = least(first + kAheadSteps, length(a, rows[0]));
+  // Products of x for steps first .. first + steps, laid out [step][row].
+  static void look_ahead(const Args& a, const idx* rows, idx count, idx first, idx steps, T* out, const T** in) {
+    const idx last = least(first + steps, length(a, rows[0]));
     idx pairs = 0;
     for (idx s = first; s < last; ++s)
       for (idx i = 0; i < count; ++i) {
@@ -241,31 +428,52 @@ struct Sequence {
     s.next = out;
     s.state_row = ahead_row(a);
     sweep(s, pairs, kInput, nullptr);
+    if (!a.gain_x) return;
+    for (idx p = 0; p < pairs; ++p) {
+      const idx row = rows[p % count], at = first + p / count;
+      T* saved = nullptr;
+      if (a.saved && at < length(a, row)) saved = a.saved + row * a.saved_row + when(a, row, at) * a.saved_time;
+      norm_input(a, out + p * ahead_row(a), saved);
+    }
   }
 
   static void run(const Args& a, const idx* rows, idx count, void* scratch_block) {
     Arena arena{static_cast<char*>(scratch_block)};
+    const idx states = count * state_row(a);
     Step s{};
     s.a = &a;
     s.state_row = state_row(a);
-    s.h = arena.take<T>(count * s.state_row);
-    s.next = arena.take<T>(count * s.state_row);
+    s.h = arena.take<T>(states);
+    s.next = arena.take<T>(states);
+    s.seen = a.mask ? arena.take<T>(states) : s.h;
+    s.next_seen = a.mask ? arena.take<T>(states) : s.next;
     if (!a.reset_after) {
-      s.z = arena.take<T>(count * s.state_row);
-      s.n = arena.take<T>(count * s.state_row);
-      s.rh = arena.take<T>(count * s.state_row);
+      s.z = arena.take<T>(states);
+      s.n = arena.take<T>(states);
+      s.rh = arena.take<T>(states);
     }
     s.x = arena.take<const T*>(count);
-    T** y = arena.take<T*>(count);
-    s.y = a.y ? y : nullptr;
+    s.y = arena.take<T*>(count);
+    s.saved = arena.take<T*>(count);
+    s.mask = arena.take<const T*>(count);
+    s.keep = arena.take<const uint8_t*>(count);
+    if (a.gain_x) s.products = arena.take<T>(count * ahead_row(a));
     T* ahead = nullptr;
     const T** ahead_in = nullptr;
-    if (uses_ahead(a, count)) {
-      ahead = arena.take<T>(count * kAheadSteps * ahead_row(a));
-      ahead_in = arena.take<const T*>(count * kAheadSteps);
+    const idx steps = uses_ahead(a, count) ? ahead_steps(a, count) : 0;
+    if (steps) {
+      ahead = arena.take<T>(count * steps * ahead_row(a));
+      ahead_in = arena.take<const T*>(count * steps);
       s.ahead_row = ahead_row(a);
     }
-    for (idx i = 0; i < count; ++i) begin(a, s.h + i * s.state_row, rows[i]);
+    if (!a.y) s.y = nullptr;
+    if (!a.saved) s.saved = nullptr;
+    if (!a.mask) s.mask = nullptr;
+    if (!a.keep_mask) s.keep = nullptr;
+    for (idx i = 0; i < count; ++i) {
+      begin(a, s, i, rows[i]);
+      if (s.mask) s.mask[i] = a.mask + rows[i] * a.mask_row;
+    }
 
     idx active = count, ahead_rows = 0;
     for (idx t = 0;; ++t) {
@@ -274,38 +482,44 @@ struct Sequence {
         finish(a, s.h + active * s.state_row, rows[active]);
       }
       if (active == 0) break;
-      if (ahead) {
-        if (t % kAheadSteps == 0) look_ahead(a, rows, ahead_rows = active, t, ahead, ahead_in);
-        s.ahead = ahead + t % kAheadSteps * ahead_rows * s.ahead_row;
+      if (steps) {
+        if (t % steps == 0) look_ahead(a, rows, ahead_rows = active, t, steps, ahead, ahead_in);
+        s.ahead = ahead + t % steps * ahead_rows * s.ahead_row;
       }
-      for (idx i = 0; i < active; ++i) {
-        const idx at = when(a, rows[i], t);
-        s.x[i] = a.x + rows[i] * a.x_row + at * a.x_time;
-        if (s.y) y[i] = a.y + rows[i] * a.y_row + at * a.y_time;
-        if (starts_anew(a, rows[i], at))
-          memset(s.h + i * s.state_row, 0, (size_t)s.state_row * sizeof(T));
-      }
+      for (idx i = 0; i < active; ++i) aim(a, s, i, rows[i], when(a, rows[i], t));
       step(s, active);
-      T* swap = s.h;
-      s.h = s.next;
-      s.next = swap;
+      swap(s.h, s.next);
+      swap(s.seen, s.next_seen);
     }
   }
-
+  static void swap(T*& a, T*& b) {
+    T* const t = a;
+    a = b;
+    b = t;
+  }
+  // Points row i at its arrays of time `at`, and zeroes its state where a sequence begins.
+  static GRUS_INLINE void aim(const Args& a, const Step& s, idx i, idx row, idx at) {
+    s.x[i] = a.x + row * a.x_row + at * a.x_time;
+    if (s.y) s.y[i] = a.y + row * a.y_row + at * a.y_time;
+    if (s.saved) s.saved[i] = a.saved + row * a.saved_row + at * a.saved_time;
+    if (s.keep) s.keep[i] = a.keep_mask + row * a.keep_row + at * a.keep_time;
+    if (starts_anew(a, row, at)) {
+      memset(s.h + i * s.state_row, 0, (size_t)s.state_row * sizeof(T));
+      memset(s.seen + i * s.state_row, 0, (size_t)s.state_row * sizeof(T));
+    }
+  }
   // Is the state zeroed before step `at`? Going backwards, the boundary before t is met on the way to t - 1.
   static bool starts_anew(const Args& a, idx row, idx at) {
     const idx mark = at + (a.reverse ? 1 : 0);
     return a.resets && mark < length(a, row) && a.resets[row * a.resets_row + mark * a.resets_time];
   }
 
-  static void begin(const Args& a, T* h, idx row) {
-    const idx row_size = state_row(a);
-    idx done = 0;
-    if (a.h0) {
-      memcpy(h, a.h0 + row * a.h0_row, (size_t)a.hidden * sizeof(T));
-      done = a.hidden;
+  static void begin(const Args& a, const Step& s, idx i, idx row) {
+    T *const h = s.h + i * s.state_row, *const seen = s.seen + i * s.state_row;
+    for (idx k = 0; k < s.state_row; ++k) {
+      h[k] = a.h0 && k < a.hidden ? a.h0[row * a.h0_row + k] : 0;
+      if (a.mask) seen[k] = k < a.hidden ? h[k] * a.mask[row * a.mask_row + k] : 0;
     }
-    memset(h + done, 0, (size_t)(row_size - done) * sizeof(T));
   }
   static void finish(const Args& a, const T* h, idx row) {
     memcpy(a.hn + row * a.hn_row, h, (size_t)a.hidden * sizeof(T));

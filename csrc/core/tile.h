@@ -71,3 +71,55 @@ template <class U>
 static GRUS_INLINE idx room(idx n) {
   return round_up(n * (idx)sizeof(U), 64);
 }
+
+// acc[r][v] += a[k * a_step + r] * b[k][v]: a is read down its columns, b is one packed panel [depth][NV].
+template <class L, int MR, int NV>
+static GRUS_INLINE void accumulate_columns(typename L::V (&acc)[MR][NV], const typename L::T* a, idx a_step,
+                                           const typename L::T* b, idx depth) {
+  using V = typename L::V;
+  for (idx k = 0; k < depth; ++k, a += a_step, b += NV * L::W) {
+    V bv[NV];
+    GRUS_UNROLL
+    for (int v = 0; v < NV; ++v) bv[v] = L::load(b + v * L::W);
+    GRUS_UNROLL
+    for (int r = 0; r < MR; ++r) {
+      const V ar = L::set(a[r]);
+      GRUS_UNROLL
+      for (int v = 0; v < NV; ++v) acc[r][v] = L::fma(ar, bv[v], acc[r][v]);
+    }
+  }
+}
+
+// One vector of a row of `size` numbers, from number `at` on; lanes beyond the end are zero or left alone.
+template <class L>
+static GRUS_INLINE typename L::V get(const typename L::T* row, idx at, idx size) {
+  return at + L::W <= size ? L::load(row + at) : L::load(L::mask((int)(size - at)), row + at);
+}
+template <class L>
+static GRUS_INLINE void put(typename L::T* row, idx at, idx size, typename L::V v) {
+  if (at + L::W <= size)
+    L::store(row + at, v);
+  else
+    L::store(L::mask((int)(size - at)), row + at, v);
+}
+
+// Bytes as numbers 0 or 1.
+template <class L>
+static GRUS_INLINE typename L::V get_flags(const uint8_t* row, idx at, idx size) {
+  alignas(64) typename L::T t[L::W];
+  if (at + L::W <= size)
+    for (int i = 0; i < L::W; ++i) t[i] = row[at + i] != 0;
+  else
+    for (int i = 0; i < L::W; ++i) t[i] = at + i < size && row[at + i] != 0;
+  return L::load(t);
+}
+
+// The sum of all lanes, in a fixed order.
+template <class L>
+static GRUS_INLINE typename L::T sum_lanes(typename L::V v) {
+  alignas(64) typename L::T t[L::W];
+  L::store(t, v);
+  for (int half = L::W / 2; half; half /= 2)
+    for (int i = 0; i < half; ++i) t[i] += t[i + half];
+  return t[0];
+}

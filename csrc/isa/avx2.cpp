@@ -30,6 +30,7 @@ struct Lanes32 {
   static inline V sub(V a, V b) { return _mm256_sub_ps(a, b); }
   static inline V mul(V a, V b) { return _mm256_mul_ps(a, b); }
   static inline V div(V a, V b) { return _mm256_div_ps(a, b); }
+  static inline T root(T a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }
   static inline V abs(V a) { return _mm256_andnot_ps(set(-0.0f), a); }
   static inline V cap(V a, V hi) { return _mm256_min_ps(hi, a); }  // NaN in a stays
   static inline V with_sign(V a, V s) { return _mm256_or_ps(a, _mm256_and_ps(s, set(-0.0f))); }
@@ -57,6 +58,7 @@ struct Lanes64 {
   static inline V sub(V a, V b) { return _mm256_sub_pd(a, b); }
   static inline V mul(V a, V b) { return _mm256_mul_pd(a, b); }
   static inline V div(V a, V b) { return _mm256_div_pd(a, b); }
+  static inline T root(T a) { return _mm_cvtsd_f64(_mm_sqrt_sd(_mm_setzero_pd(), _mm_set_sd(a))); }
   static inline V abs(V a) { return _mm256_andnot_pd(set(-0.0), a); }
   static inline V cap(V a, V hi) { return _mm256_min_pd(hi, a); }
   static inline V with_sign(V a, V s) { return _mm256_or_pd(a, _mm256_and_pd(s, set(-0.0))); }

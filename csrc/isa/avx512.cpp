@@ -28,6 +28,7 @@ struct Lanes32 {
   static inline V sub(V a, V b) { return _mm512_sub_ps(a, b); }
   static inline V mul(V a, V b) { return _mm512_mul_ps(a, b); }
   static inline V div(V a, V b) { return _mm512_div_ps(a, b); }
+  static inline T root(T a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }
   static inline V abs(V a) { return _mm512_abs_ps(a); }
   static inline V cap(V a, V hi) { return _mm512_min_ps(hi, a); }  // NaN in a stays
   static inline V with_sign(V a, V s) { return _mm512_or_ps(a, _mm512_and_ps(s, set(-0.0f))); }
@@ -55,6 +56,7 @@ struct Lanes64 {
   static inline V sub(V a, V b) { return _mm512_sub_pd(a, b); }
   static inline V mul(V a, V b) { return _mm512_mul_pd(a, b); }
   static inline V div(V a, V b) { return _mm512_div_pd(a, b); }
+  static inline T root(T a) { return _mm_cvtsd_f64(_mm_sqrt_sd(_mm_setzero_pd(), _mm_set_sd(a))); }
   static inline V abs(V a) { return _mm512_abs_pd(a); }
   static inline V cap(V a, V hi) { return _mm512_min_pd(hi, a); }
   static inline V with_sign(V a, V s) { return _mm512_or_pd(a, _mm512_and_pd(s, set(-0.0))); }

@@ -36,6 +36,7 @@ struct Lanes32 {
   static inline V sub(V a, V b) { return vsubq_f32(a, b); }
   static inline V mul(V a, V b) { return vmulq_f32(a, b); }
   static inline V div(V a, V b) { return vdivq_f32(a, b); }
+  static inline T root(T a) { return vgetq_lane_f32(vsqrtq_f32(vdupq_n_f32(a)), 0); }
   static inline V abs(V a) { return vabsq_f32(a); }
   static inline V cap(V a, V hi) { return vminq_f32(a, hi); }  // NaN in a stays
   static inline V with_sign(V a, V s) { return vbslq_f32(vdupq_n_u32(0x80000000u), s, a); }
@@ -69,6 +70,7 @@ struct Lanes64 {
   static inline V sub(V a, V b) { return vsubq_f64(a, b); }
   static inline V mul(V a, V b) { return vmulq_f64(a, b); }
   static inline V div(V a, V b) { return vdivq_f64(a, b); }
+  static inline T root(T a) { return vgetq_lane_f64(vsqrtq_f64(vdupq_n_f64(a)), 0); }
   static inline V abs(V a) { return vabsq_f64(a); }
   static inline V cap(V a, V hi) { return vminq_f64(a, hi); }
   static inline V with_sign(V a, V s) { return vbslq_f64(vdupq_n_u64(0x8000000000000000u), s, a); }

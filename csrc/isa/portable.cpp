@@ -47,10 +47,12 @@ struct Lane {
 struct F32 : Lane<float, 4> {
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f32); }
   static inline V tanh(V a) { return each(a, grus_tanh_f32); }
+  static inline T root(T a) { return sqrtf(a); }
 };
 struct F64 : Lane<double, 2> {
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f64); }
   static inline V tanh(V a) { return each(a, grus_tanh_f64); }
+  static inline T root(T a) { return sqrt(a); }
 };
 
 }  // namespace portable

@@ -11,6 +11,9 @@ class PackedGRU:
         bias_hh: numpy.ndarray | None,
         *,
         reset_after: bool = True,
+        gain_ih: numpy.ndarray | None = None,
+        gain_hh: numpy.ndarray | None = None,
+        zoneout: float = 0.0,
         isa: str = "",
     ) -> None: ...
     def run(
@@ -53,6 +56,18 @@ class PackedLinear:
     @property
     def isa(self) -> str: ...
 
+def saved_size(hidden: int, reset_after: bool, norm: bool, isa: str = "") -> int: ...
+def forward_train(problem: object, h_n: object, isa: str = "") -> None: ...
+def backward(
+    problem: object,
+    d_output: object | None,
+    d_h_n: object | None,
+    d_x: object | None,
+    d_h_0: object | None,
+    grads: object,
+    add_d_x: bool,
+    isa: str = "",
+) -> None: ...
 def activation(name: str, x: numpy.ndarray, isa: str = "") -> numpy.ndarray: ...
 def isa() -> str: ...
 def available_isas() -> tuple[str, ...]: ...

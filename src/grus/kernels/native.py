@@ -9,15 +9,30 @@ number of threads.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from grus.errors import UnsupportedError
 from grus.kernels import _native
 
-__all__ = ["PackedGRU", "PackedLinear", "available_isas", "isa", "num_threads", "set_num_threads"]
+__all__ = [
+    "PackedGRU",
+    "PackedLinear",
+    "Problem",
+    "View",
+    "available_isas",
+    "gru_backward",
+    "gru_forward_train",
+    "isa",
+    "num_threads",
+    "saved_size",
+    "set_num_threads",
+]
 
 Array = np.ndarray
+
+View = tuple[int, int, int]
+"""An array by address: (address, row stride, time stride), strides in elements, last axis contiguous."""
 
 
 class PackedLinear(_native.PackedLinear):
@@ -59,7 +74,9 @@ class PackedGRU(_native.PackedGRU):
         bias_ih: ``[3H]`` or None.
         bias_hh: ``[3H]`` or None.
         reset_after: which of the two equations of n.
-        norm: layer-norm parameters; not supported yet.
+        norm: ``(gain_ih, gain_hh)``, each ``[3H]``: layer normalisation of the products of x and of h, the biases
+            being the shifts; or None.
+        zoneout: share of the old state that every step keeps (the expectation taken in evaluation), 0 to 1.
         isa: an instruction set by name; default: ``GRUS_ISA``, else the best of this machine.
 
     Raises:
@@ -75,14 +92,22 @@ class PackedGRU(_native.PackedGRU):
         bias_hh: Array | None = None,
         *,
         reset_after: bool = True,
-        norm: object | None = None,
+        norm: tuple[Array, Array] | None = None,
+        zoneout: float = 0.0,
         isa: str | None = None,
     ) -> None:
-        if norm is not None:
-            raise UnsupportedError(
-                "PackedGRU: norm must be None in the native kernel, got layer-norm parameters"
-            )
-        super().__init__(weight_ih, weight_hh, bias_ih, bias_hh, reset_after=reset_after, isa=isa or "")
+        gain_ih, gain_hh = (None, None) if norm is None else norm
+        super().__init__(
+            weight_ih,
+            weight_hh,
+            bias_ih,
+            bias_hh,
+            reset_after=reset_after,
+            gain_ih=gain_ih,
+            gain_hh=gain_hh,
+            zoneout=zoneout,
+            isa=isa or "",
+        )
 
     def run(
         self,
@@ -101,7 +126,8 @@ class PackedGRU(_native.PackedGRU):
             h0: ``[B, H]``, or None for zeros.
             lengths: int64 ``[B]``, valid steps of each row, 0 to T in any order; padding is never read, padded
                 outputs are zero, and a row of length 0 gives ``h_n = h0``.
-            resets: bool ``[B, T]``; the state is zeroed before such a step.
+            resets: bool ``[B, T]``; a sequence begins at such a step: the state is zeroed before it (backwards:
+                after it).
             reverse: each row runs backwards over its own valid steps.
             out: ``[B, T, H]`` to fill and return as y; may not overlap x.
 
@@ -133,3 +159,83 @@ def num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set how many threads a call may use, 1 to 1024; small calls use one."""
     _native.set_num_threads(n)
+
+
+class Problem(NamedTuple):
+    """One layer in one direction, by addresses: what forward and backward share.
+
+    Every address must point at memory of the right dtype and size that stays alive during the call: that cannot be
+    checked here. Sizes, alignment, missing arrays and lengths are.
+
+    Args:
+        itemsize: 4 for float32, 8 for float64; of every array but lengths, resets and keep_mask.
+        sizes: (B, T, I, H).
+        reset_after: which equation of n, see ``PackedGRU``.
+        reverse: each row runs backwards over its own valid steps.
+        weights: addresses of weight_ih [3H, I], weight_hh [3H, H], bias_ih, bias_hh, gain_ih, gain_hh [3H], all
+            contiguous; 0 for absent ones.
+        x: [B, T, I].
+        h_0: [B, H], or None for zeros.
+        output: [B, T, H]; written by forward, read by backward.
+        saved: [B, T, ``saved_size``]; written by forward, read by backward; None if there will be no backward.
+        lengths: int64 [B], or None.
+        options: views of resets (bool [B, T]), the recurrent dropout mask [B, H], the zoneout mask (bool [B, T, H]);
+            None for absent ones.
+        keep: zoneout probability, 0 to 1; ignored if there is a zoneout mask.
+    """
+
+    itemsize: int
+    sizes: tuple[int, int, int, int]
+    reset_after: bool
+    reverse: bool
+    weights: tuple[int, ...]
+    x: View
+    h_0: View | None
+    output: View
+    saved: View | None
+    lengths: View | None = None
+    options: tuple[View | None, View | None, View | None] = (None, None, None)
+    keep: float = 0.0
+
+
+def saved_size(hidden: int, reset_after: bool, norm: bool) -> int:
+    """Return how many numbers backward needs of every row and step."""
+    return _native.saved_size(hidden, reset_after, norm)
+
+
+def gru_forward_train(problem: Problem, h_n: View, *, isa: str = "") -> None:
+    """Run one direction of one layer: fills output, saved and h_n [B, H].
+
+    Raises:
+        UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.
+    """
+    _native.forward_train(problem, h_n, isa)
+
+
+def gru_backward(
+    problem: Problem,
+    d_output: View | None,
+    d_h_n: View | None,
+    d_x: View | None,
+    d_h_0: View | None,
+    grads: tuple[int, ...],
+    *,
+    add_d_x: bool = False,
+    isa: str = "",
+) -> None:
+    """Back-propagate through one direction of one layer: fills d_x, d_h_0 and grads.
+
+    Args:
+        problem: the one of the forward call.
+        d_output: gradient [B, T, H] of the output, or None for zeros; never read at padding.
+        d_h_n: gradient [B, H] of h_n, or None for zeros.
+        d_x: [B, T, I] to fill (zero at padding), or None if not wanted.
+        d_h_0: [B, H] to fill, or None if not wanted.
+        grads: addresses of the weights' gradients, in the order of ``problem.weights``; 0 if not wanted.
+        add_d_x: add to d_x instead of filling it.
+        isa: an instruction set by name.
+
+    Raises:
+        UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.
+    """
+    _native.backward(problem, d_output, d_h_n, d_x, d_h_0, grads, add_d_x, isa)
