@@ -151,7 +151,7 @@ class Forecaster(Estimator):
         panel, split, notes = split_panel(
             panel, network.lookback, self.horizon, self.val_size, self.test_size
         )
-        self.plan_ = [*plan_lines(panel, split, names), *notes]
+        self.plan_ = [*plan_lines(panel, split, names), *panel.notes, *notes]
         if report_plan is not None:
             report_plan(self.plan_)
         training_rows = panel.cut(0, split.train_end)
