@@ -126,6 +126,8 @@ def _from_objects(array: np.ndarray, name: str, source: str) -> np.ndarray:
     if kinds and all(issubclass(k, bool | np.bool_) for k in kinds) and present.all():
         return array.astype(bool)
     try:
+        if kinds and all(issubclass(k, int | np.integer) for k in kinds) and present.all():
+            return array.astype(np.int64)
         if all(hasattr(k, "__float__") for k in kinds):
             return np.array([np.nan if v is None else float(v) for v in cells])
         if all(hasattr(k, "year") or issubclass(k, np.datetime64) for k in kinds):
