@@ -1,6 +1,6 @@
 """Draws bike_forecast.png from the model that scripts/quickstart leaves: six daily forecasts in a row.
 
-    python docs/images/bike_forecast.py
+python docs/images/bike_forecast.py
 """
 
 from pathlib import Path
