@@ -1,11 +1,12 @@
 """A trained forecaster without torch: rows in, forecasts with intervals out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from grus.decode.intervals import base_interval, margin, point
+from grus.decode.intervals import LEVELS, nested_intervals, point
 from grus.decode.rows import to_columns
 from grus.decode.scores import Evaluation, evaluate
 from grus.decode.windows import Forecasts
@@ -47,9 +48,7 @@ class LiveForecaster:
         """Steps that the network puts out: the horizon, rounded up to whole segments."""
         return _segment_length(self.model) * -(-self.task.horizon // _segment_length(self.model))
 
-    def predict(
-        self, rows: Any, future: Any = None, *, level: tuple[float, ...] | list[float] = ()
-    ) -> Columns:
+    def predict(self, rows: Any, future: Any = None, *, level: Sequence[float] = ()) -> Columns:
         """Forecast the horizon after the last row of every series.
 
         Args:
@@ -62,7 +61,7 @@ class LiveForecaster:
             ``<alias>-lo-<level>`` and ``<alias>-hi-<level>``.
 
         Raises:
-            DataError: if rows or future do not fit the model; UsageError: for a level outside (0, 100).
+            DataError: if rows or future do not fit the model; UsageError: for a level outside [1, 99].
         """
         panel = self.panel(rows)
         horizon = self.task.horizon
@@ -87,7 +86,7 @@ class LiveForecaster:
         panel: Panel,
         series: np.ndarray,
         origins: np.ndarray,
-        level: tuple[float, ...] | list[float] = (),
+        level: Sequence[float] = (),
         *,
         history: np.ndarray | None = None,
         features: Features | None = None,
@@ -111,16 +110,12 @@ class LiveForecaster:
             values = values * scale + center
             return np.maximum(values, 0.0) if self.task.non_negative else values
 
-        lower: dict[int, np.ndarray] = {}
-        upper: dict[int, np.ndarray] = {}
-        for wanted in levels:
-            low, high = base_interval(outputs, quantiles, wanted)
+        ends: dict[float, tuple[np.ndarray, np.ndarray]] = {}
+        if levels:
             assert self._margins is not None
-            half = margin(self._margins, wanted)
-            lower[wanted], upper[wanted] = (
-                unscale(np.minimum(low - half, high + half)),
-                unscale(np.maximum(low - half, high + half)),
-            )
+            ends = nested_intervals(outputs, quantiles, self._margins, levels)
+        lower = {wanted: unscale(low) for wanted, (low, _) in ends.items()}
+        upper = {wanted: unscale(high) for wanted, (_, high) in ends.items()}
         return Forecasts(series, origins, unscale(point(outputs, quantiles)), lower, upper)
 
     def outputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> np.ndarray:
@@ -146,9 +141,11 @@ class LiveForecaster:
         *,
         step: int | None = None,
         last: int | None = None,
-        level: tuple[float, ...] | list[float] = (80, 95),
+        level: Sequence[float] = (80, 95),
     ) -> Evaluation:
         """Forecast every ``step``-th origin of the last ``last`` rows of each series and score it beside the baselines.
+
+        A series that training never saw is scaled by its rows before the first origin, as it would be live.
 
         Args:
             rows: history and truth.
@@ -158,19 +155,27 @@ class LiveForecaster:
 
         Raises:
             DataError: if no series is long enough for one window.
+            UsageError: if step, last or a level cannot be used.
         """
         panel = self.panel(rows)
-        series, origins = self.windows(panel, step or self.task.horizon, last)
-        forecasts = self.forecast(panel, series, origins, level if self._margins is not None else ())
+        series, origins = self.windows(panel, self.task.horizon if step is None else step, last)
+        history = panel.lengths.copy()
+        np.minimum.at(history, series, origins - panel.offsets[series])
+        calibrated = level if self._margins is not None else ()
+        forecasts = self.forecast(panel, series, origins, calibrated, history=history)
         return evaluate(panel, forecasts, self.task.alias, self.frequency.seasons, self.task.season)
 
     def windows(self, panel: Panel, step: int, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Series and origins of all windows whose lookback and horizon lie inside the series."""
-        if step < 1:
-            raise UsageError(f"evaluate: step must be at least 1, got {step}")
+        horizon, lookback = self.task.horizon, self.task.lookback
+        if not isinstance(step, Integral) or step < 1:
+            raise UsageError(f"evaluate: step must be a whole number of at least 1, got {step!r}")
+        if last is not None and (not isinstance(last, Integral) or last < horizon):
+            raise UsageError(
+                f"evaluate: last must be a whole number of at least the horizon of {horizon}, got {last!r}"
+            )
         series: list[np.ndarray] = []
         origins: list[np.ndarray] = []
-        horizon, lookback = self.task.horizon, self.task.lookback
         for i in range(panel.n_series):
             begin, end = int(panel.offsets[i]), int(panel.offsets[i + 1])
             first = begin + lookback if last is None else max(begin + 1, end - last)
@@ -178,11 +183,11 @@ class LiveForecaster:
             origins.append(found)
             series.append(np.full(len(found), i))
         if not sum(map(len, origins)):
-            need = lookback + horizon
+            need = f"lookback {lookback} + horizon {horizon} need {lookback + horizon}"
+            if last is not None:
+                need = f"horizon {horizon} and one before it need {horizon + 1}"
             longest = panel.frequency.count(int(panel.lengths.max()))
-            raise DataError(
-                f"rows: the longest series has {longest}, but lookback {lookback} + horizon {horizon} need {need}"
-            )
+            raise DataError(f"rows: the longest series has {longest}, but {need}")
         return np.concatenate(series), np.concatenate(origins)
 
     def columns(self, panel: Panel, forecasts: Forecasts, *, cutoff: bool = False) -> Columns:
@@ -208,16 +213,18 @@ class LiveForecaster:
             columns[f"{task.alias}-hi-{wanted}"] = forecasts.upper[wanted].ravel()
         return columns
 
-    def _check_levels(self, level: tuple[float, ...] | list[float]) -> list[int]:
+    def _check_levels(self, level: Sequence[float]) -> list[float]:
+        if isinstance(level, str) or not isinstance(level, Iterable):
+            raise UsageError(f"level must be a list of percentages such as [80, 95], got {level!r}")
         for wanted in level:
-            if not 0 < wanted < 100:
-                raise UsageError(f"level must lie between 0 and 100 percent, got {wanted}")
-        if level and self._margins is None:
+            if not isinstance(wanted, Real) or not LEVELS[0] <= wanted <= LEVELS[-1]:
+                raise UsageError(f"level must be from {LEVELS[0]} to {LEVELS[-1]} percent, got {wanted!r}")
+        if len(level) and self._margins is None:
             raise UnsupportedError(
                 "this model has no calibrated intervals",
                 hint="it was trained without validation windows; train it with more history",
             )
-        return [int(w) if float(w).is_integer() else w for w in level]  # type: ignore[misc]
+        return [int(w) if float(w).is_integer() else float(w) for w in level]
 
 
 def _segment_length(model: Model) -> int:

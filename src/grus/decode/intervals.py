@@ -6,6 +6,9 @@ max(lower - y, y - upper), separately for each step of the horizon, in units of 
 lower and upper are both the point, so that the score is |y - point|.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 #: Levels in percent that a model file carries margins for.
@@ -45,34 +48,66 @@ def calibrate(outputs: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ..
         quantiles: the Q probabilities; empty for a point model.
 
     Returns:
-        float64 [99, H], one row per level of `LEVELS`; a step without any truth takes the margins of all steps.
+        float64 [99, H], one row per level of `LEVELS`; a step without any truth takes the margins of all steps, and
+        without a single known value they are 0.
     """
     known = np.isfinite(truth)
-    margins = np.empty((len(LEVELS), truth.shape[1]))
+    margins = np.zeros((len(LEVELS), truth.shape[1]))
     for row, level in enumerate(LEVELS):
         lower, upper = base_interval(outputs, quantiles, float(level))
         scores = np.maximum(lower - truth, truth - upper)
         for step in range(truth.shape[1]):
             mask = known[:, step]
             values = scores[:, step][mask] if mask.any() else scores[known]
-            margins[row, step] = _conformal_quantile(values, level / 100.0)
+            margins[row, step] = _conformal_quantile(values, int(level))
     # A wider level may never be narrower than the one before it.
     return np.maximum.accumulate(margins, axis=0) if not quantiles else margins
 
 
-def margin(margins: np.ndarray, level: float) -> np.ndarray:
-    """Margin [H] of any level in (0, 100) percent, interpolated between the stored ones."""
-    place = np.clip(level, LEVELS[0], LEVELS[-1]) - LEVELS[0]
-    low = int(place)
-    high = min(low + 1, len(LEVELS) - 1)
-    return margins[low] + (place - low) * (margins[high] - margins[low])
+def nested_intervals(
+    outputs: np.ndarray, quantiles: tuple[float, ...], margins: np.ndarray, levels: Sequence[float]
+) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+    """Calibrated central intervals: the network's own ends, moved outwards by the margin of their level.
+
+    Margins of a quantile model need not grow with the level, so each of its intervals is joined with those of all
+    smaller whole levels: a wider level contains a narrower one, whichever of them are asked for. Between two whole
+    levels the ends are interpolated.
+
+    Args:
+        outputs: [W, H, Q] of the network, scaled.
+        quantiles: the Q probabilities; empty for a point model.
+        margins: [99, H] as `calibrate` gives them.
+        levels: in percent, each from 1 to 99.
+
+    Returns:
+        By level, in the order given: lower and upper, each [W, H], scaled.
+    """
+    wanted = {whole for level in levels for whole in (int(level), math.ceil(level))}
+    low, high = np.full(outputs.shape[:-1], np.inf), np.full(outputs.shape[:-1], -np.inf)
+    ends: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for whole in range(LEVELS[0], max(wanted, default=0) + 1) if quantiles else sorted(wanted):
+        below, above = base_interval(outputs, quantiles, whole)
+        below, above = below - margins[whole - LEVELS[0]], above + margins[whole - LEVELS[0]]
+        # A margin below zero can turn a narrow interval inside out: its ends then count in either order.
+        low = np.minimum(low, np.minimum(below, above))
+        high = np.maximum(high, np.maximum(below, above))
+        if whole in wanted:
+            ends[whole] = low, high
+
+    def between(level: float, side: int) -> np.ndarray:
+        first, second = ends[int(level)][side], ends[math.ceil(level)][side]
+        return first + (level - int(level)) * (second - first)
+
+    return {level: (between(level, 0), between(level, 1)) for level in levels}
 
 
-def _conformal_quantile(scores: np.ndarray, share: float) -> float:
+def _conformal_quantile(scores: np.ndarray, level: int) -> float:
+    """The ceil((n + 1) * level / 100)-th smallest of n scores; the largest where n is too few for the level."""
     if not scores.size:
         return 0.0
-    rank = int(np.ceil((scores.size + 1) * share))
-    return float(np.partition(scores, min(rank, scores.size) - 1)[min(rank, scores.size) - 1])
+    # In whole numbers: 100 * 0.07 is a little more than 7, and would round up to 8.
+    rank = min(-(-(scores.size + 1) * level // 100), scores.size)
+    return float(np.partition(scores, rank - 1)[rank - 1])
 
 
 def _at(outputs: np.ndarray, quantiles: tuple[float, ...], probability: float) -> np.ndarray:

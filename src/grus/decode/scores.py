@@ -45,8 +45,8 @@ class Evaluation:
     """
 
     scores: tuple[Score, ...]
-    coverage: dict[int, float]
-    width: dict[int, float]
+    coverage: dict[float, float]
+    width: dict[float, float]
     windows: int
     values: int
     first: str
