@@ -153,6 +153,24 @@ def test_one_column(tmp_path, limit):
     assert cells(columns) == {"Heart rate": [84.5, 85.0]}
 
 
+def test_empty_rows_below_the_table_are_left_out(tmp_path, limit):
+    columns, source = read_columns(write(tmp_path / "sales.csv", PLAIN + ",,\n,,\n"), memory_limit=limit)
+    assert cells(columns) == EXPECTED
+    assert source.notes == ("sales.csv: 2 empty rows at the end left out",)
+    path = write(tmp_path / "sales.csv", PLAIN.replace("01,1,a", "01,1,a\n,,"))
+    assert np.isnat(read_columns(path, memory_limit=limit)[0]["ds"]).tolist() == [False, True, False, False]
+    refused(
+        write(tmp_path / "f.csv", "a,b\n,\n,\n"),
+        "f.csv: expected rows after the header, got only empty ones",
+        limit,
+    )
+
+
+def test_a_column_without_a_name(tmp_path, limit):
+    columns, _ = read_columns(write(tmp_path / "f.csv", ",y\n0,1.5\n1,2\n"), memory_limit=limit)
+    assert cells(columns) == {"": [0, 1], "y": [1.5, 2.0]}
+
+
 def test_zoned_stamps_become_utc_with_a_note(tmp_path, limit):
     text = "ds,y\n2024-10-27T02:30:00+02:00,1\n2024-10-27T02:30:00+01:00,2\n"
     columns, source = read_columns(write(tmp_path / "f.csv", text), memory_limit=limit)

@@ -14,7 +14,14 @@ from typing import IO, TYPE_CHECKING, Any
 from grus.data.arrow import table_columns, zone_notes
 from grus.data.spool import Spool
 from grus.errors import DataError
-from grus.preprocess.columns import MISSING_TEXT, Columns, Source, missing_column, parse_number
+from grus.preprocess.columns import (
+    MISSING_TEXT,
+    Columns,
+    Source,
+    is_missing_cell,
+    missing_column,
+    parse_number,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,12 +65,26 @@ def read_delimited(path: Path, names: Sequence[str] | None, memory_limit: int) -
     with _faults(path):
         head = _head(path)
         dialect = sniff(head, path)
-        if dialect.encoding != "utf-8":
-            return _read(path, dialect, names, memory_limit)
         try:
-            return _read(path, dialect, names, memory_limit)
+            columns, source = _read(path, dialect, names, memory_limit)
         except _NotUtf8Error:
-            return _read(path, replace(dialect, encoding="cp1252"), names, memory_limit)
+            dialect = replace(dialect, encoding="cp1252")
+            columns, source = _read(path, dialect, names, memory_limit)
+    return _without_empty_end(columns, source)
+
+
+def _without_empty_end(columns: Columns, source: Source) -> tuple[Columns, Source]:
+    """Leave out the rows of nothing but delimiters that spreadsheets write below a table."""
+    end = rows = len(next(iter(columns.values())))
+    while end and all(is_missing_cell(values[end - 1]) for values in columns.values()):
+        end -= 1
+    if end == rows:
+        return columns, source
+    if not end:
+        raise DataError(f"{source}: expected rows after the header, got only empty ones")
+    note = f"{source}: {rows - end:,} empty row{'s' * (rows - end > 1)} at the end left out"
+    kept = {name: values[:end] for name, values in columns.items()}
+    return kept, Source(source, source.locate, (*source.notes, note))
 
 
 def _read(

@@ -80,6 +80,11 @@ def is_missing_text(word: object) -> bool:
     return word is None or (isinstance(word, str) and word.strip() in MISSING_TEXT)
 
 
+def is_missing_cell(value: object) -> bool:
+    """Whether one value of a column of any type is missing."""
+    return is_missing_text(value) or bool(value != value)  # NaN and NaT differ from themselves
+
+
 def first_row(mask: np.ndarray) -> int:
     """The first True, or -1."""
     return int(np.argmax(mask)) if mask.any() else -1
