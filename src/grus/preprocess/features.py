@@ -200,7 +200,7 @@ class Preprocessor:
             **self._codes("future", self.layout.future_tokens, panel.future),
             **self._codes("static", self.layout.static_tokens, panel.static, panel.ids),
         }
-        static = [apply(panel.static[name], *self._numeric[name]) for name in self.layout.static]
+        static = [self._scaled(panel.static, name) for name in self.layout.static]
         return Features(
             offsets=panel.offsets,
             target=target.astype(np.float32),
@@ -269,13 +269,16 @@ class Preprocessor:
         for name in names:
             if name not in self._numeric:
                 continue
-            if is_text(values[name]):
-                raise DataError(f"column {name!r}: must be numbers as in training, got text")
-            scaled = apply(values[name], *self._numeric[name])
+            scaled = self._scaled(values, name)
             columns.append(np.nan_to_num(forward_fill(scaled, offsets)))
             if name in self._masked:
                 columns.append(~np.isnan(scaled))
         return columns
+
+    def _scaled(self, values: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        if is_text(values[name]):
+            raise DataError(f"column {name!r}: must be numbers as in training, got text")
+        return apply(values[name], *self._numeric[name])
 
     def _codes(
         self, group: str, names: tuple[str, ...], values: Mapping[str, np.ndarray], ids: tuple[str, ...] = ()
