@@ -90,7 +90,7 @@ def test_any_shape_and_options_match_the_oracle(data: st.DataObject) -> None:
         T=steps,
         B=batch,
         I=integer(0, 40),
-        H=integer(5, 70),
+        H=integer(12, 70),
         bias=data.draw(st.booleans()),
         reset_after=data.draw(st.booleans()),
         lengths=tuple(integer(0, steps) for _ in range(batch)) if ragged else None,

@@ -141,7 +141,7 @@ def test_any_shape_and_options_match_the_oracle(data: st.DataObject) -> None:
         T=steps,
         B=batch,
         I=integer(5, 50),
-        H=integer(5, 66),
+        H=integer(12, 66),
         bias=either(),
         layer_norm=either(),
         reset_after=either(),
