@@ -4,10 +4,12 @@ import gzip
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from grus.data import delimited
 from grus.data.readers import read_columns
-from grus.errors import DataError
+from grus.errors import DataError, GrusError
 
 PLAIN = "ds,y,name\n2024-01-01,1,a\n2024-01-02,,b\n2024-01-03,2.5,\n"
 TINY = 0  # a memory limit that makes every file one that is read batch by batch
@@ -217,6 +219,34 @@ def test_widening_names_the_right_column_of_a_selection(tmp_path):
     columns, _ = read_columns(write(tmp_path / "f.csv", text), ["c", "b"], TINY)
     assert columns["c"][-1] == 2.5
     assert columns["b"].dtype == np.int64
+
+
+SCRAPS = [
+    "ds", "y", ",", ";", "\t", "\n", '"', "1", "2.5", "2024-01-02", "NA", "é", "inf", "1,5", "3/4/2024", "\ufeff",
+]  # fmt: skip
+
+
+def outcome(path, limit):
+    """What reading gives: plain cells, or the sentence of our own error; any other error passes."""
+    try:
+        columns, source = read_columns(path, memory_limit=limit)
+    except GrusError as error:
+        return str(error)
+    return cells(columns), source.notes, [source.row(i) for i in range(len(next(iter(columns.values()))))]
+
+
+@pytest.mark.usefixtures("small_blocks")
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scraps=st.lists(st.sampled_from(SCRAPS), max_size=40),
+    rows=st.integers(0, 12),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp1252"]),
+)
+def test_any_file_gives_columns_or_a_sentence_the_same_on_disk(tmp_path, scraps, rows, encoding):
+    text = "ds,y\n" + "2024-01-01,1\n" * rows + "".join(scraps)
+    path = tmp_path / "f.csv"
+    path.write_bytes(text.encode(encoding, errors="ignore"))
+    assert outcome(path, None) == outcome(path, TINY)
 
 
 def refused(path, sentence, limit=None, hint=None):

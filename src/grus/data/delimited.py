@@ -103,7 +103,7 @@ def _read(
         if _size(path) * EXPANSION > memory_limit:
             return _spool(path, dialect, keep, labels, source)
         table = _table(path, dialect, keep)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise _explain(path, dialect, error) from error
     if not table.num_rows:
         raise DataError(f"{path.name}: expected rows after the header, got none")
