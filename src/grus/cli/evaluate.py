@@ -15,11 +15,14 @@ def evaluate(
     model: ModelFolder,
     data: Data,
     step: Annotated[
-        int | None, typer.Option(metavar="N", help="Rows from one origin to the next (default: the horizon).")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Rows from one origin to the next (default: the horizon)."),
     ] = None,
     last: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Forecast only from origins in the last N rows (default: all)."),
+        typer.Option(
+            metavar="N", min=1, help="Forecast only from origins in the last N rows (default: all)."
+        ),
     ] = None,
     level: Level = ["80", "95"],  # noqa: B006  (Typer shows it in --help and never changes it)
     json: Json = False,

@@ -244,11 +244,12 @@ def coverage(
     seen: Panel, evaluations: dict[str, Evaluation], shown: Evaluation, panel: Panel, task: Forecast
 ) -> list[Picture]:
     """Promised against measured coverage, over all and by step."""
-    measured = {
-        name: {float(k): v for k, v in e.coverage.items()} for name, e in evaluations.items() if e.coverage
-    }
-    if not shown.coverage:
+    if not any(np.isfinite(share) for share in shown.coverage.values()):
         return []
+    measured = {
+        name: {k: v for k, v in e.coverage.items() if np.isfinite(v)} for name, e in evaluations.items()
+    }
+    measured = {name: shares for name, shares in measured.items() if shares}
     ax = plots.plot_coverage(measured)
     overall = Picture(to_svg(plots.figure_of(ax), "coverage", describe_coverage("", shown)))
     if task.horizon == 1:
