@@ -1,12 +1,12 @@
 """A trained forecaster without torch: rows in, forecasts with intervals out."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from grus.decode.intervals import LEVELS, nested_intervals, point
+from grus.decode.intervals import check_levels, nested_intervals, point
 from grus.decode.rows import to_columns
 from grus.decode.scores import Evaluation, evaluate
 from grus.decode.windows import Forecasts
@@ -214,17 +214,13 @@ class LiveForecaster:
         return columns
 
     def _check_levels(self, level: Sequence[float]) -> list[float]:
-        if isinstance(level, str) or not isinstance(level, Iterable):
-            raise UsageError(f"level must be a list of percentages such as [80, 95], got {level!r}")
-        for wanted in level:
-            if not isinstance(wanted, Real) or not LEVELS[0] <= wanted <= LEVELS[-1]:
-                raise UsageError(f"level must be from {LEVELS[0]} to {LEVELS[-1]} percent, got {wanted!r}")
-        if len(level) and self._margins is None:
+        levels = check_levels(level)
+        if levels and self._margins is None:
             raise UnsupportedError(
                 "this model has no calibrated intervals",
                 hint="it was trained without validation windows; train it with more history",
             )
-        return [int(w) if float(w).is_integer() else float(w) for w in level]
+        return levels
 
 
 def _segment_length(model: Model) -> int:

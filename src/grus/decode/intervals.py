@@ -7,12 +7,30 @@ lower and upper are both the point, so that the score is |y - point|.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 
 import numpy as np
 
+from grus.errors import UsageError
+
 #: Levels in percent that a model file carries margins for.
 LEVELS = np.arange(1, 100)
+
+
+def check_levels(level: Iterable[float]) -> list[float]:
+    """Levels in percent as plain numbers, whole ones as ``int``.
+
+    Raises:
+        UsageError: it is no list, or one of them is no number from 1 to 99.
+    """
+    if isinstance(level, str) or not isinstance(level, Iterable):
+        raise UsageError(f"level must be a list of percentages such as [80, 95], got {level!r}")
+    levels = list(level)
+    for wanted in levels:
+        if not isinstance(wanted, Real) or not LEVELS[0] <= float(wanted) <= LEVELS[-1]:
+            raise UsageError(f"level must be from {LEVELS[0]} to {LEVELS[-1]} percent, got {wanted!r}")
+    return [int(wanted) if float(wanted).is_integer() else float(wanted) for wanted in levels]
 
 
 def base_interval(
