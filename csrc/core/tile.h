@@ -57,6 +57,19 @@ struct Tiles {
   int rows(idx i) const { return (int)(height + (i < taller)); }
 };
 
+// A run of blocks or rows.
+struct Span {
+  idx first, last;
+};
+// One part's share of n things, in whole groups (except at the end).
+static GRUS_INLINE Span share(idx n, idx group, const Together& g) {
+  const idx groups = blocks(n, group);
+  return {least(groups * g.part / g.parts * group, n), least(groups * (g.part + 1) / g.parts * group, n)};
+}
+static GRUS_INLINE void meet(const Together& g) {
+  if (g.parts > 1) g.wait(g.barrier);
+}
+
 // Memory handed out in 64-byte steps from one block.
 struct Arena {
   char* next;

@@ -71,10 +71,13 @@ def main() -> None:
         for steps, batch, inputs, hidden in SIZES:
             for shape in VARIANTS:
                 lengths = shape.lengths and tuple(np.resize([2, steps, 0, 1, steps - 1], batch).tolist())
-                sized = replace(shape, T=steps, B=batch, I=inputs, H=hidden, L=1, dropout=False, lengths=lengths)
+                sized = replace(
+                    shape, T=steps, B=batch, I=inputs, H=hidden, L=1, dropout=False, lengths=lengths
+                )
                 case = make_case(sized, seed=3)
                 file.write(record(calm(case) if steps > 10 else case, shape.bidirectional))
-        for shape in (Shape(T=1, B=1, I=1, H=1), Shape(T=0, B=3), Shape(T=2, B=70, I=3, H=17)):
+        few_rows = [Shape(T=4, B=2, I=10, H=200, reset_after=after, resets=True) for after in (True, False)]
+        for shape in (Shape(T=1, B=1, I=1, H=1), Shape(T=0, B=3), Shape(T=2, B=70, I=3, H=17), *few_rows):
             file.write(record(make_case(shape, seed=3), False))
 
 
