@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from grus.inspection import palette, plots
+from grus.inspection.svg import to_svg
 
 
 def axes():
@@ -110,6 +112,23 @@ def test_one_step_is_a_dot_not_nothing():
     assert lines(ax)["model"].get_marker() == "o"
     ax = draw(plots.plot_by_step({"GRU": np.array([1.0])}, unit="MAE", step="steps"))
     assert lines(ax)["GRU"].get_marker() == "o"
+
+
+def test_names_are_not_read_as_mathematics():
+    name, unit = "_GRU_{$x$", "cost_$ in \\frac $"
+    scores = {name: np.array([1.0, 2.0]), "$naive$": np.array([2.0, 1.0])}
+    ax = draw(plots.plot_by_step(scores, unit=unit, step="steps"))
+    text = to_svg(plots.figure_of(ax), "a", "x")
+    words = {
+        "".join(t.itertext()).strip() for t in ElementTree.fromstring(text).iter() if t.tag.endswith("text")
+    }
+    assert {name, unit, "$naive$"} <= words
+    draw(plots.plot_against(np.ones(3), np.ones(3), unit=unit, names=(name, name)))
+    draw(
+        plots.plot_forecast(
+            DAYS, np.arange(6.0), np.ones(2), unit=unit, name=name, baseline=(name, np.ones(2))
+        )
+    )
 
 
 def test_against():

@@ -38,13 +38,14 @@ def evaluate(
         the last eight weeks of hours, day by day
     [bold]grus evaluate model demand.csv --level 50,90 --json > scores.json[/bold]
     """
+    from grus.artifact import load_model
     from grus.cli.people import People
     from grus.cli.tables import put, table_file, to_csv
+    from grus.cli.watch import WatchedForecaster
     from grus.data.readers import read_columns
-    from grus.decode import load
     from grus.inspection.wording import evaluation_dict, to_json
 
-    live = load(model)
+    live = WatchedForecaster(*load_model(model), quiet)
     with table_file(data) as path:
         columns, source = read_columns(path)
         evaluation = live.evaluate(live.panel(columns, source), step=step, last=last, level=as_numbers(level))
