@@ -59,7 +59,12 @@ COVARIATES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def random_forecaster(panel: Panel, *, seed: int = 0, **options: Any) -> LiveForecaster:
-    """A live model fitted on the panel as far as preprocessing goes, with random weights.
+    """The live form of `random_model`."""
+    return LiveForecaster(*random_model(panel, seed=seed, **options))
+
+
+def random_model(panel: Panel, *, seed: int = 0, **options: Any) -> tuple[Model, dict[str, np.ndarray]]:
+    """A model fitted on the panel as far as preprocessing goes, with random weights.
 
     ``options`` are those of `NetworkConfig`, and quantiles, calendar, margins, non_negative, alias.
     """
@@ -83,4 +88,4 @@ def random_forecaster(panel: Panel, *, seed: int = 0, **options: Any) -> LiveFor
     tensors = arrays | {f"main.{name}": value for name, value in random_tensors(graph, seed).items()}
     if margins is not None:
         tensors["task.conformal"] = np.broadcast_to(margins, (len(LEVELS), config.horizon)).copy()
-    return LiveForecaster(Model(1, task, steps, {"main": graph}), tensors)
+    return Model(1, task, steps, {"main": graph}), tensors
