@@ -15,7 +15,7 @@ from grus.preprocess.roles import Roles
 EXAMPLE = Path(__file__).parents[2] / "examples" / "bike_sharing" / "hourly.csv"
 KINDS = {
     "d": np.array(["2024-01-01", "2024-01-02"], "M8[ns]"), "D": np.array(["1/31/2024", "2/1/2024"], object),
-    "s": np.array(["a", "b"], object), "i": np.array([3, 4]), "f": np.array([0.5, 1.5]), "h": np.array([22, 23]),
+    "s": np.array(["a", "a"], object), "i": np.array([3, 4]), "f": np.array([0.5, 1.5]), "h": np.array([22, 23]),
 }  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def table(**columns):
     ("columns", "id", "time", "target"),
     [
         ({"unique_id": "s", "ds": "d", "y": "f"}, "unique_id", "ds", "y"),
-        ({"y": "f", "DATE": "D", "Item_ID": "i"}, "Item_ID", "DATE", "y"),
+        ({"y": "f", "DATE": "D", "Item_ID": "s"}, "Item_ID", "DATE", "y"),
         ({"Month": "d", "Passengers": "i"}, None, "Month", "Passengers"),
         ({"stamp": "d", "value": "f", "temp": "f"}, None, "stamp", "value"),
         ({"reading": "f"}, None, None, "reading"),
@@ -41,7 +41,9 @@ def table(**columns):
         ({"time": "f", "y": "f"}, None, None, "y"),
         ({"time": "i", "y": "f"}, None, "time", "y"),
         ({"date": "s", "y": "f"}, None, None, "y"),
-        ({"series": "s", "id": "i", "y": "f"}, "id", None, "y"),
+        ({"series": "s", "id": "s", "y": "f"}, "id", None, "y"),
+        ({"series": "s", "id": "i", "y": "f"}, "series", None, "y"),
+        ({"id": "i", "ds": "d", "y": "f"}, None, "ds", "y"),
     ],
 )
 def test_what_is_obvious(columns, id, time, target):
