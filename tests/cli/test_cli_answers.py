@@ -87,6 +87,29 @@ def test_fit_quiet_json_from_a_config_file(capsys, tmp_path, table):
     assert (task.horizon, task.future) == (6, ("promo",)), "flags override the file, which gives the rest"
 
 
+def test_a_table_on_stdin(capsys, monkeypatch, tmp_path, table):
+    def feed():
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(table.read_bytes())))
+
+    monkeypatch.chdir(tmp_path)
+    feed()
+    ran = run(
+        capsys, "fit", "forecast", "-", "--target", "y", "--horizon", HORIZON, *TINY, "--epochs", 1, "-q"
+    )
+    assert (ran.code, ran.out) == (0, "models/stdin-forecast\n"), ran.err
+    feed()
+    from_stdin = run(capsys, "evaluate", "models/stdin-forecast", "-")
+    assert "stdin-forecast on stdin.csv: " in from_stdin.err
+    assert from_stdin.out == run(capsys, "evaluate", "models/stdin-forecast", table).out
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    ran = run(capsys, "evaluate", "models/stdin-forecast", "-")
+    assert (ran.code, ran.out) == (2, "")
+    assert (
+        ran.err
+        == "error: stdin: expected a table in CSV, got a terminal\nhint: name a file, or pipe one in\n"
+    )
+
+
 def test_fit_replaces_with_force(capsys, tmp_path, table, model):
     import shutil
 

@@ -82,9 +82,15 @@ SECTIONS = [
 ]
 
 
-def test_a_whole_page(tmp_path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The page of a forecaster that has everything: (text, page, metrics)."""
+    return write(tmp_path_factory.mktemp("whole"), a_case(), name="bike")
+
+
+def test_a_whole_page(whole):
     case = a_case()
-    text, page, metrics = write(tmp_path, case, name="bike")
+    text, page, metrics = whole
     assert [s for s in page.sections if s != "head"] == [*SECTIONS, "Use it"]
     e = case.evaluations["test"]
     head = " ".join(page.sections["head"].split())
@@ -108,12 +114,12 @@ def test_a_whole_page(tmp_path):
     assert len(metrics["history"]["epochs"]) == 4
 
 
-def test_it_is_the_same_page_again(tmp_path):
-    assert write(tmp_path / "a", a_case())[0] == write(tmp_path / "b", a_case())[0]
+def test_it_is_the_same_page_again(tmp_path, whole):
+    assert write(tmp_path, a_case(), name="bike")[0] == whole[0]
 
 
-def test_light_dark_and_print(tmp_path):
-    style = write(tmp_path, a_case())[0].split("</style>")[0]
+def test_light_dark_and_print(whole):
+    style = whole[0].split("</style>")[0]
     assert "@media (prefers-color-scheme: dark) { :root { --paper: #14171a;" in style
     assert "@media print { :root { color-scheme: light; --paper: #fffffe;" in style
 
