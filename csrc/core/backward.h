@@ -171,7 +171,7 @@ struct Backward {
                            const Group& group) {
     const idx H = s.a->f.hidden;
     const T count = (T)(H * (last - first + 1));
-    const V mean = L::set(sum_lanes<L>(group.total) / count), dot = L::set(sum_lanes<L>(group.dot) / count);
+    const V mean = L::set(L::sum(group.total) / count), dot = L::set(L::sum(group.dot) / count);
     const V inverse = L::set(s.saved[i][9 * H + scale]);
     for (int gate = first; gate <= last; ++gate)
       for (idx j = 0; j < blocks(H, W); ++j) {

@@ -245,19 +245,21 @@ struct Sequence {
     for (idx j = 0; j < n; ++j)
       for (int v = first; v <= last; ++v) sum = L::add(sum, L::load(p + (j * 3 + v) * W));
     const T count = (T)(hidden * (last - first + 1));
-    const V mean = L::set(sum_lanes<L>(sum) / count);
+    const V mean = L::set(L::sum(sum) / count);
     for (idx j = 0; j < n; ++j)
       for (int v = first; v <= last; ++v) {
         T* const at = p + (j * 3 + v) * W;
-        alignas(64) T centred[W] = {};
-        idx live = least(W, hidden - j * W);
-        L::store(centred, L::sub(L::load(at), mean));
-        for (idx i = live; i < W; ++i) centred[i] = 0;
-        const V c = L::load(centred);
+        V c = L::sub(L::load(at), mean);
+        if ((j + 1) * W > hidden) {
+          alignas(64) T tail[W];
+          L::store(tail, c);
+          for (idx i = hidden - j * W; i < W; ++i) tail[i] = 0;
+          c = L::load(tail);
+        }
         square = L::fma(c, c, square);
         L::store(at, c);
       }
-    const T inverse = 1 / L::root(sum_lanes<L>(square) / count + (T)1e-5);
+    const T inverse = 1 / L::root(L::sum(square) / count + (T)1e-5);
     for (idx j = 0; j < n; ++j)
       for (int v = first; v <= last; ++v) {
         T* const at = p + (j * 3 + v) * W;

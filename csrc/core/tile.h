@@ -119,20 +119,8 @@ static GRUS_INLINE void put(typename L::T* row, idx at, idx size, typename L::V 
 // Bytes as numbers 0 or 1.
 template <class L>
 static GRUS_INLINE typename L::V get_flags(const uint8_t* row, idx at, idx size) {
-  alignas(64) typename L::T t[L::W];
-  if (at + L::W <= size)
-    for (int i = 0; i < L::W; ++i) t[i] = row[at + i] != 0;
-  else
-    for (int i = 0; i < L::W; ++i) t[i] = at + i < size && row[at + i] != 0;
-  return L::load(t);
-}
-
-// The sum of all lanes, in a fixed order.
-template <class L>
-static GRUS_INLINE typename L::T sum_lanes(typename L::V v) {
-  alignas(64) typename L::T t[L::W];
-  L::store(t, v);
-  for (int half = L::W / 2; half; half /= 2)
-    for (int i = 0; i < half; ++i) t[i] += t[i + half];
-  return t[0];
+  if (at + L::W <= size) return L::flags(row + at);
+  uint8_t tail[L::W] = {};
+  for (idx i = at; i < size; ++i) tail[i - at] = row[i];
+  return L::flags(tail);
 }

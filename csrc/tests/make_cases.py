@@ -15,7 +15,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from gru_cases import VARIANTS, Case, Shape, make_case
-
 from grus.kernels.reference import gru_direction
 from grus.kernels.reference_backward import gru_direction_backward
 
@@ -67,6 +66,7 @@ def record(case: Case, reverse: bool) -> bytes:
 
 
 def main() -> None:
+    """Write every case to the file named on the command line."""
     with Path(sys.argv[1]).open("wb") as file:
         for steps, batch, inputs, hidden in SIZES:
             for shape in VARIANTS:
