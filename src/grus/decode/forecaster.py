@@ -201,7 +201,8 @@ class LiveForecaster:
         columns: Columns = {}
         if task.id is not None:
             columns[task.id] = np.repeat(panel.id_values[forecasts.series], horizon)
-        columns[task.time or "ds"] = times
+        # A stamp that was joined from several columns ("day+hour") comes back as one.
+        columns[task.time if task.time and "+" not in task.time else "ds"] = times
         if cutoff:
             before = panel.frequency.at(
                 panel.starts[forecasts.series], forecasts.origins - panel.offsets[forecasts.series] - 1
