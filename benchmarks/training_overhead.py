@@ -1,26 +1,27 @@
 """What the training loop costs beyond forward, backward and optimiser, in percent of an epoch.
 
-The job is a GRU forecaster, 128 wide, over windows [128, 168, 8].  A bare loop (forward, backward, fused
-AdamW on batches that already lie in memory) takes turns with ``grus.training.train``, which also gathers
-its batches, seeds, clips, checks, logs to CSV, prints progress and writes checkpoints, and with the same
-loop over a job that prefetches the next batch in a thread.  Each runs two epochs, of which the second is
-timed (wall, and CPU of the process, which other processes disturb less); what the loop needs once a run
-is shown beside it.  A job of segments has short steps, and one with a tiny model shows the cost of a step
-in microseconds.
+The job is a GRU forecaster, 128 wide, over windows [128, 168, 8]; a second one has the short steps of a GRU
+over segments, a third a tiny model, which shows the cost of a step in microseconds.  Every step of
+``grus.training.train`` (batch, seed, forward, backward, clip, check, optimiser, log, progress) takes turns
+with a bare step (forward, backward, fused AdamW, on a batch that lies in memory) of a twin model, so that
+whatever else the machine does falls on both; at the end both models must have the same weights, bit by bit.
+Medians over all steps, of wall time and of the thread's CPU time.  ``prefetching`` is the same with the next
+batch made by a thread meanwhile.  "Once" is what a run takes outside its steps: set-up, first and last
+checkpoint, end of epochs.
 
-    python benchmarks/training_overhead.py [--rounds 11] [--steps 8] [--threads 1] [--json FILE]
+    python benchmarks/training_overhead.py [--rounds 3] [--threads 1] [--json FILE]
 """
 
 import argparse
+import copy
 import io
 import json
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
@@ -29,17 +30,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from grus.training import EpochRecord, TrainingConfig, train
-from grus.training.progress import PlainProgress
+from grus.training import TrainingConfig, make_progress, train
 
-EPOCHS = 2
+CONFIG = TrainingConfig(
+    epochs=2, device="cpu", decay="constant", gradient_clip=1e9
+)  # clipping multiplies by 1
 
 
 @dataclass(frozen=True)
-class Seconds:
-    wall: float
-    cpu: float
-    once: float = 0.0
+class Shape:
+    name: str
+    steps: int  # an epoch
+    batch: int
+    length: int
+    inputs: int
+    hidden: int
+
+
+SHAPES = (
+    Shape("GRU 128, batch [128, 168, 8]", 12, 128, 168, 8, 128),
+    Shape("GRU 128 over segments, batch [128, 7, 24]", 200, 128, 7, 24, 128),
+    Shape("GRU 4, batch [8, 4, 8]", 1000, 8, 4, 8, 4),
+)
 
 
 class Forecaster(torch.nn.Module):
@@ -55,212 +67,165 @@ class Forecaster(torch.nn.Module):
 class WindowJob:
     """Windows gathered from one long table by a permutation of (seed, epoch)."""
 
-    def __init__(
-        self, steps: int, batch: int = 128, length: int = 168, inputs: int = 8, hidden: int = 128
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         torch.manual_seed(0)
-        self.model = Forecaster(inputs, hidden, 24)
-        self._steps, self._batch, self._score = steps, batch, 0.0
+        self.model = Forecaster(shape.inputs, shape.hidden, 24)
+        self._shape, self._score = shape, 0.0
         self._order: tuple = (None, None)
-        table = np.random.default_rng(0).standard_normal((20_000, inputs)).astype(np.float32)
-        self._table, self._length = table, length
-        self._rows = np.arange(length + 24)
-        self._count = len(table) - length - 24
+        self._table = np.random.default_rng(0).standard_normal((30_000, shape.inputs)).astype(np.float32)
+        self._rows = np.arange(shape.length + 24)
 
     def steps(self, epoch: int) -> int:
-        return self._steps
+        return self._shape.steps
 
     def batch(self, epoch: int, step: int) -> dict[str, torch.Tensor | np.ndarray]:
         if self._order[0] != epoch:  # a copy of the answer, not state: the batch stays a pure function
-            self._order = (epoch, np.random.default_rng((0, epoch)).permutation(self._count))
-        first = self._order[1][step * self._batch : (step + 1) * self._batch]
+            count = len(self._table) - len(self._rows)
+            self._order = (epoch, np.random.default_rng((0, epoch)).permutation(count))
+        first = self._order[1][step * self._shape.batch : (step + 1) * self._shape.batch]
         windows = self._table[first[:, None] + self._rows]  # [batch, length + 24, inputs]
-        return {"x": windows[:, : self._length], "y": windows[:, self._length :, 0]}
+        return {"x": windows[:, : self._shape.length], "y": windows[:, self._shape.length :, 0]}
 
     def loss(self, batch, carry):
         return torch.nn.functional.l1_loss(self.model(batch["x"]), batch["y"]), None
 
     def validate(self) -> dict[str, float]:
-        self._score -= 1.0  # the last epoch is the best, as in the bare loop
+        self._score -= 1.0  # the last epoch is the best, as for the twin
         return {"score": self._score}
 
 
-class PrefetchingJob:
-    """The same job, with the next batch made by a thread meanwhile."""
+class Prefetching:
+    """``WindowJob.batch`` with the next batch made by a thread meanwhile."""
 
     def __init__(self, job: WindowJob) -> None:
-        self.model, self._job = job.model, job
-        self.steps, self.loss, self.validate = job.steps, job.loss, job.validate
+        self._job = job
         self._pool = ThreadPoolExecutor(1)
         self._next: tuple = (None, None)
 
-    def batch(self, epoch: int, step: int) -> dict[str, torch.Tensor | np.ndarray]:
+    def __call__(self, epoch: int, step: int) -> dict[str, torch.Tensor | np.ndarray]:
         key, future = self._next
         current = future.result() if key == (epoch, step) else self._job.batch(epoch, step)
-        following = (epoch, step + 1) if step + 1 < self.steps(epoch) else (epoch + 1, 0)
+        following = (epoch, step + 1) if step + 1 < self._job.steps(epoch) else (epoch + 1, 0)
         self._next = (following, self._pool.submit(self._job.batch, *following))
         return current
 
 
-def now() -> tuple[float, float]:
+class TwinJob(WindowJob):
+    """Before the loop makes a step, a twin of its model makes the same one, bare; both are timed."""
+
+    def __init__(self, shape: Shape, prefetching: bool) -> None:
+        super().__init__(shape)
+        self.twin = copy.deepcopy(self.model)
+        parameters = list(self.twin.parameters())
+        groups = [{"params": [p for p in parameters if p.ndim == d], "weight_decay": 0.0} for d in (2, 1)]
+        self._optimizer = torch.optim.AdamW(groups, lr=CONFIG.learning_rate, fused=True)
+        job = WindowJob(shape)
+        self._ready = {(e, s): job.batch(e, s) for e in range(CONFIG.epochs) for s in range(shape.steps)}
+        self._make = Prefetching(job) if prefetching else job.batch
+        self._begin: tuple[float, float] | None = None
+        self.bare: list[tuple[float, float]] = []
+        self.loop: list[tuple[float, float]] = []
+
+    def batch(self, epoch: int, step: int) -> dict[str, torch.Tensor | np.ndarray]:
+        if self._begin is not None and step > 0:  # a step with the end of an epoch in it is not one
+            self.loop.append(_since(self._begin))
+        x, y = (torch.as_tensor(value) for value in self._ready[epoch, step].values())
+        begin = _now()
+        torch.nn.functional.l1_loss(self.twin(x), y).backward()
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        if step < self.steps(epoch) - 1:
+            self.bare.append(_since(begin))
+        self._begin = _now()
+        return self._make(epoch, step)
+
+
+def _now() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def between(first: tuple[float, float], last: tuple[float, float]) -> Seconds:
-    return Seconds(last[0] - first[0], last[1] - first[1])
+def _since(begin: tuple[float, float]) -> tuple[float, float]:
+    end = _now()
+    return end[0] - begin[0], end[1] - begin[1]
 
 
-def run_bare(job: WindowJob, rate: float) -> Seconds:
-    """Forward, backward and optimiser over the steps of the second epoch."""
-    batches = [
-        [
-            {k: torch.as_tensor(v) for k, v in job.batch(epoch, step).items()}
-            for step in range(job.steps(epoch))
-        ]
-        for epoch in range(EPOCHS)
-    ]
-    parameters = list(job.model.parameters())
-    groups = [{"params": [p for p in parameters if p.ndim == d], "weight_decay": 0.0} for d in (2, 1)]
-    optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
-    job.model.train()
-    begin = now()
-    for epoch in batches:
-        begin = now()
-        for batch in epoch:
-            loss, _ = job.loss(batch, None)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-    return between(begin, now())
-
-
-class Marks(PlainProgress):
-    """Notes when each epoch ended."""
-
-    def __init__(self) -> None:
-        super().__init__(io.StringIO())
-        self.times: list[tuple[float, float]] = []
-
-    def epoch(self, record: EpochRecord, is_best: bool) -> None:
-        super().epoch(record, is_best)
-        self.times.append(now())
-
-
-def run_loop(job: Any, config: TrainingConfig) -> Seconds:
-    """The second epoch of train(), and ``once``: what the run took beyond two such epochs."""
-    marks = Marks()
+def run(shape: Shape, prefetching: bool) -> tuple[TwinJob, float]:
+    """One training run; the timed job, and the seconds spent outside its steps."""
+    job = TwinJob(shape, prefetching)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        history = train(job, config, Path(folder), marks)
-        total = time.perf_counter() - begin
-    once = total - sum(record.seconds for record in history.epochs)
-    return replace(between(marks.times[0], marks.times[1]), once=once)
+        history = train(job, CONFIG, Path(folder), make_progress("plain", io.StringIO()))
+        once = time.perf_counter() - begin - sum(record.seconds for record in history.epochs)
+    for mine, twin in zip(job.model.parameters(), job.twin.parameters(), strict=True):
+        if not torch.equal(mine, twin):
+            raise SystemExit(
+                "the loop and the bare loop do not end at the same weights; no speed is reported"
+            )
+    return job, once
 
 
-def check(steps: int, config: TrainingConfig) -> None:
-    """All three end with bitwise the same weights; clipping at 1e9 multiplies by one."""
-    models = []
-    for runner in (run_bare_job, run_loop_job, run_prefetching_job):
-        job = WindowJob(steps, batch=16, length=24)
-        runner(job, config)
-        models.append(torch.cat([p.detach().flatten() for p in job.model.parameters()]))
-    if not (torch.equal(models[0], models[1]) and torch.equal(models[0], models[2])):
-        raise SystemExit("the loops do not compute the same weights; no speed is reported")
-
-
-def run_bare_job(job: WindowJob, config: TrainingConfig) -> Seconds:
-    return run_bare(job, config.learning_rate)
-
-
-def run_loop_job(job: WindowJob, config: TrainingConfig) -> Seconds:
-    return run_loop(job, config)
-
-
-def run_prefetching_job(job: WindowJob, config: TrainingConfig) -> Seconds:
-    return run_loop(PrefetchingJob(job), config)
-
-
-RUNNERS = {"bare": run_bare_job, "loop": run_loop_job, "prefetching": run_prefetching_job}
-
-
-def measure(make: Callable[[], WindowJob], config: TrainingConfig, rounds: int) -> dict[str, list[Seconds]]:
-    """Seconds of each runner, round by round, taking turns; the first round is dropped."""
-    seconds: dict[str, list[Seconds]] = {name: [] for name in RUNNERS}
-    for _ in range(rounds + 1):
-        for name, runner in RUNNERS.items():
-            seconds[name].append(runner(make(), config))
-    return {name: values[1:] for name, values in seconds.items()}
+def measure(shape: Shape, prefetching: bool, rounds: int) -> dict[str, float]:
+    """Medians over the steps of all rounds; a first, short round warms up."""
+    run(Shape(shape.name, 3, shape.batch, shape.length, shape.inputs, shape.hidden), prefetching)
+    results = [run(shape, prefetching) for _ in range(rounds)]
+    bare = [entry for job, _ in results for entry in job.bare]
+    loop = [entry for job, _ in results for entry in job.loop]
+    more = [1000 * (mine[0] - twin[0]) for mine, twin in zip(loop, bare, strict=True)]
+    low, middle, high = quantiles(more, n=4)
+    wall, cpu = (median(entry[clock] for entry in bare) for clock in (0, 1))
+    return {
+        "bare_ms": 1000 * wall,
+        "more_ms": middle,
+        "more_ms_low": low,
+        "more_ms_high": high,
+        "more_percent": 100 * middle / (1000 * wall),
+        "more_cpu_percent": 100 * (median(entry[1] for entry in loop) / cpu - 1),
+        "once_ms": 1000 * median(once for _, once in results),
+        "steps": len(bare),
+    }
 
 
 def sgemm_rate() -> float:
     """GFLOP/s of a 512 x 512 x 512 float32 product, the best of 20."""
     a = torch.randn(512, 512)
-    best = min(_seconds(lambda: a @ a) for _ in range(20))
+    best = float("inf")
+    for _ in range(20):
+        begin = time.perf_counter()
+        torch.mm(a, a)
+        best = min(best, time.perf_counter() - begin)
     return 2 * 512**3 / best / 1e9
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
-def summary(seconds: dict[str, list[Seconds]], steps: int) -> dict[str, dict[str, Any]]:
-    """Milliseconds a step, and the overhead over the bare loop of the same round in percent."""
-    result = {}
-    for name, values in seconds.items():
-        pairs = list(zip(values, seconds["bare"], strict=True))
-        wall = [100 * (value.wall / bare.wall - 1) for value, bare in pairs]
-        cpu = [100 * (value.cpu / bare.cpu - 1) for value, bare in pairs]
-        low, _, high = quantiles(wall, n=4)
-        result[name] = {
-            "ms_per_step": 1000 * median(value.wall for value in values) / steps,
-            "overhead_percent": median(wall),
-            "overhead_quartiles": [low, high],
-            "cpu_overhead_percent": median(cpu),
-            "once_ms": 1000 * median(value.once for value in values),
-        }
-    return result
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    config = TrainingConfig(epochs=EPOCHS, device="cpu", decay="constant", gradient_clip=1e9)
-    check(4, config)
-    jobs = {
-        "GRU 128, batch [128, 168, 8]": (lambda: WindowJob(options.steps), options.steps),
-        "GRU 128 over segments, batch [128, 7, 24]": (lambda: WindowJob(150, length=7, inputs=24), 150),
-        "GRU 4, batch [8, 4, 8]": (lambda: WindowJob(1000, batch=8, length=4, hidden=4), 1000),
-    }
     report: dict[str, Any] = {
-        "cpu": platform.processor() or platform.machine(),
+        "machine": platform.machine(),
         "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
         "threads": options.threads,
         "torch": torch.__version__,
         "lightning_fabric": version("lightning-fabric"),
         "sgemm_gflops": sgemm_rate(),
-        "rounds": options.rounds,
-        "jobs": {},
     }
-    for name, (make, steps) in jobs.items():
-        results = summary(measure(make, config, options.rounds), steps)
-        report["jobs"][name] = results
-        print(name)
-        for runner, figures in results.items():
-            low, high = figures["overhead_quartiles"]
+    print(report)
+    report["jobs"] = {}
+    for shape in SHAPES:
+        for kind in ("plain", "prefetching"):
+            figures = measure(shape, kind == "prefetching", options.rounds)
+            report["jobs"][f"{shape.name}, {kind}"] = figures
             print(
-                f"  {runner:12s}{figures['ms_per_step']:9.3f} ms a step, "
-                f"{figures['overhead_percent']:+6.2f}% over bare "
-                f"(quartiles {low:+.2f} to {high:+.2f}; CPU time {figures['cpu_overhead_percent']:+.2f}%), "
-                f"once a run {figures['once_ms']:.0f} ms"
+                "{name:42s} {kind:12s} bare step {bare_ms:8.3f} ms, loop {more_ms:+.3f} ms "
+                "(quartiles {more_ms_low:+.3f} to {more_ms_high:+.3f}) = {more_percent:+.2f}% "
+                "(CPU time {more_cpu_percent:+.2f}%), once {once_ms:.0f} ms, {steps} steps".format(
+                    name=shape.name, kind=kind, **figures
+                ),
+                flush=True,
             )
-    print({key: value for key, value in report.items() if key != "jobs"})
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
