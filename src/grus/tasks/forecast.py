@@ -17,7 +17,7 @@ from grus.data.roles import infer_roles, plan_lines
 from grus.data.splits import Split, split_panel
 from grus.data.windows import window_index
 from grus.decode import Evaluation, LiveForecaster
-from grus.decode.intervals import LEVELS, calibrate, check_levels
+from grus.decode.intervals import LEVELS, check_levels
 from grus.errors import UsageError
 from grus.inspection.report import write_forecast_report
 from grus.models import GraphModule
@@ -27,7 +27,7 @@ from grus.preprocess.panel import Panel, build_panel
 from grus.preprocess.scaling import Method
 from grus.spec import AnyStep, Forecast, Model
 from grus.tasks.estimator import Estimator
-from grus.tasks.forecast_job import ForecastJob, Windows, series_code, truth
+from grus.tasks.forecast_job import ForecastJob, Windows, calibrate_forecaster, series_code
 from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
 from grus.tasks.forecast_parameters import WINDOW_RULES, check_names, check_parameters
 from grus.tasks.run_folder import claim_run
@@ -366,11 +366,7 @@ class Forecaster(Estimator):
     ) -> None:
         """Calibrate intervals on the validation windows, then evaluate on what validation and test rows there are."""
         if len(validation):
-            live = LiveForecaster(model, tensors)
-            features = live.features(panel)
-            outputs = live.outputs(features, validation.series, validation.origins).astype(np.float64)
-            known = truth(features, validation, self.horizon).astype(np.float64)
-            tensors["task.conformal"] = calibrate(outputs, known, model.task.quantiles)
+            tensors |= calibrate_forecaster(LiveForecaster(model, tensors), panel, validation)
             task = msgspec.structs.replace(model.task, levels_known=len(LEVELS))
             model = Model(1, task, model.preprocess, model.parts)
         live = LiveForecaster(model, tensors)

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from grus.data.windows import epoch_order
+from grus.decode import LiveForecaster
+from grus.decode.intervals import calibrate, phase_spread, point, season_phases
 from grus.errors import UsageError
 from grus.models import GraphModule
 from grus.preprocess.features import Features, Preprocessor
+from grus.preprocess.panel import Panel
 
 #: How often the code of the series is hidden in training, so that code 0 learns to stand for a series never seen.
 SERIES_DROPOUT = 0.02
@@ -136,6 +139,17 @@ def truth(features: Features, windows: Windows, horizon: int) -> np.ndarray:
     """Scaled targets of windows, float32 [W, H], NaN where missing."""
     rows = windows.origins[:, None] + np.arange(horizon)
     return features.target[rows]
+
+
+def calibrate_forecaster(live: LiveForecaster, panel: Panel, windows: Windows) -> dict[str, np.ndarray]:
+    """The interval tensors of a model file, from windows that it was not trained on."""
+    task, features = live.task, live.features(panel)
+    outputs = live.outputs(features, windows.series, windows.origins).astype(np.float64)
+    known = truth(features, windows, task.horizon).astype(np.float64)
+    phases = season_phases(panel, windows.series, windows.origins, task.horizon, task.season)
+    spread = phase_spread(known - point(outputs, task.quantiles), phases, task.season)
+    scaled = outputs / spread[phases][..., None]
+    return {"task.conformal": calibrate(scaled, known / spread[phases], task.quantiles), "task.spread": spread}
 
 
 def series_code(tokens: Mapping[str, object] | tuple[str, ...], name: str) -> str | None:
