@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grus.decode.intervals import check_levels, nested_intervals, point
+from grus.decode.intervals import check_levels, nested_intervals, point, season_phases
 from grus.decode.rows import to_columns
 from grus.decode.scores import Evaluation, evaluate
 from grus.decode.windows import Forecasts
@@ -38,6 +38,7 @@ class LiveForecaster:
         weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
         self._program = Program(model.parts["main"], weights)
         self._margins = tensors.get("task.conformal")
+        self._spread = tensors.get("task.spread", np.ones(self.task.season))
         self.frequency = Frequency.from_string(self.task.frequency)
         self.roles = Roles(
             self.task.target, self.task.id, self.task.time, self.task.past, self.task.future, self.task.static
@@ -113,7 +114,9 @@ class LiveForecaster:
         ends: dict[float, tuple[np.ndarray, np.ndarray]] = {}
         if levels:
             assert self._margins is not None
-            ends = nested_intervals(outputs, quantiles, self._margins, levels)
+            spread = self._spread[season_phases(panel, series, origins, self.task.horizon, self.task.season)]
+            found = nested_intervals(outputs / spread[..., None], quantiles, self._margins, levels)
+            ends = {wanted: (low * spread, high * spread) for wanted, (low, high) in found.items()}
         lower = {wanted: unscale(low) for wanted, (low, _) in ends.items()}
         upper = {wanted: unscale(high) for wanted, (_, high) in ends.items()}
         return Forecasts(series, origins, unscale(point(outputs, quantiles)), lower, upper)

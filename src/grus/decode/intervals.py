@@ -4,6 +4,10 @@ Vovk et al. 2005; for quantile models the conformalised form of Romano, Patterso
 with quantiles, the margin) c of a level is the ceil((n+1) * level)-th smallest of the n calibration scores
 max(lower - y, y - upper), separately for each step of the horizon, in units of each series' scale. A point model's
 lower and upper are both the point, so that the score is |y - point|.
+
+Errors are first divided by their typical size at that place in the season (locally weighted conformal prediction, Lei
+et al. 2018): nights are surer than rush hours, and one margin for both would be too wide for one and too narrow for the
+other.
 """
 
 import math
@@ -13,9 +17,13 @@ from numbers import Real
 import numpy as np
 
 from grus.errors import UsageError
+from grus.preprocess.panel import Panel
 
 #: Levels in percent that a model file carries margins for.
 LEVELS = np.arange(1, 100)
+
+#: Values that the overall error counts for beside those of one phase of the season.
+PRIOR = 10.0
 
 
 def check_levels(level: Iterable[float]) -> list[float]:
@@ -80,6 +88,39 @@ def calibrate(outputs: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ..
             margins[row, step] = _conformal_quantile(values, int(level))
     # A wider level may never be narrower than the one before it.
     return np.maximum.accumulate(margins, axis=0) if not quantiles else margins
+
+
+def season_phases(
+    panel: Panel, series: np.ndarray, origins: np.ndarray, horizon: int, season: int
+) -> np.ndarray:
+    """The place in the season of every step of every window, int [W, H] from 0 to season - 1.
+
+    It counts steps on the calendar (from 1970-01-01, or from 0), so that it means the same in any table.
+    """
+    start = panel.starts[series]
+    zero = np.zeros((), start.dtype)  # 1970-01-01 for dates
+    first = panel.frequency.locate(start, zero)[0] + origins - panel.offsets[series]
+    return (first[:, None] + np.arange(horizon)) % season
+
+
+def phase_spread(error: np.ndarray, phases: np.ndarray, season: int) -> np.ndarray:
+    """Typical size of the error at each place in the season, float64 [season].
+
+    The mean |error| of a phase, drawn towards that of all phases by the weight of ten values, so that a phase with few
+    values is not believed blindly; relative to the mean of all, so that margins keep their unit.
+
+    Args:
+        error: [W, H], NaN where the truth is missing.
+        phases: [W, H] from `season_phases`.
+        season: number of phases.
+    """
+    known = np.isfinite(error)
+    size, phase = np.abs(error[known]), phases[known]
+    overall = float(size.mean()) if size.size else 0.0
+    if overall == 0.0:
+        return np.ones(season)
+    total, count = np.bincount(phase, size, season), np.bincount(phase, minlength=season)
+    return (total + PRIOR * overall) / (count + PRIOR) / overall
 
 
 def nested_intervals(

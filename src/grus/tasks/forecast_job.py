@@ -149,7 +149,10 @@ def calibrate_forecaster(live: LiveForecaster, panel: Panel, windows: Windows) -
     phases = season_phases(panel, windows.series, windows.origins, task.horizon, task.season)
     spread = phase_spread(known - point(outputs, task.quantiles), phases, task.season)
     scaled = outputs / spread[phases][..., None]
-    return {"task.conformal": calibrate(scaled, known / spread[phases], task.quantiles), "task.spread": spread}
+    return {
+        "task.conformal": calibrate(scaled, known / spread[phases], task.quantiles),
+        "task.spread": spread,
+    }
 
 
 def series_code(tokens: Mapping[str, object] | tuple[str, ...], name: str) -> str | None:
