@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grus.decode.intervals import LEVELS, base_interval, calibrate, nested_intervals, point
+from grus.decode.intervals import (
+    LEVELS,
+    base_interval,
+    calibrate,
+    nested_intervals,
+    phase_spread,
+    point,
+    season_phases,
+)
+from grus.preprocess.frequency import Frequency
+from grus.preprocess.panel import build_panel
+from grus.preprocess.roles import Roles
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -125,3 +136,44 @@ def test_an_interval_is_the_same_whatever_other_levels_are_asked_for():
         np.testing.assert_array_equal(
             nested_intervals(outputs[25:], QUANTILES, margins, [level])[level], ends
         )
+
+
+# -- the place in the season ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frequency", "first", "season", "wanted"),
+    [
+        ("h", np.datetime64("2024-03-01T22", "ns"), 24, [22, 23, 0, 1]),
+        ("MS", np.datetime64("2023-11-01", "ns"), 12, [10, 11, 0, 1]),
+        ("D", np.datetime64("1969-12-30", "ns"), 7, [5, 6, 0, 1]),
+        ("step", np.int64(9), 5, [4, 0, 1, 2]),
+    ],
+)
+def test_phases_count_on_the_calendar_not_from_the_first_row(frequency, first, season, wanted):
+    steps = Frequency.from_string(frequency)
+    times = steps.at(first, np.arange(30))
+    panel = build_panel({"t": times, "y": np.zeros(30)}, Roles("y", time="t"), steps)
+    later = panel.cut(7, 30)
+    zero = np.array([0])
+    assert season_phases(panel, zero, np.array([0]), 4, season).tolist() == [wanted]
+    assert season_phases(later, zero, np.array([3]), 4, season).tolist() == [
+        [(wanted[0] + 10 + k) % season for k in range(4)]
+    ]
+
+
+def test_spread_is_the_size_of_the_error_by_phase_drawn_towards_that_of_all():
+    rng = np.random.default_rng(0)
+    phases = rng.integers(0, 3, (4000, 5))
+    error = rng.standard_normal(phases.shape) * np.array([0.5, 1.0, 2.0])[phases]
+    spread = phase_spread(error, phases, 4)
+    ratio = spread[:3] / spread[1]
+    np.testing.assert_allclose(ratio, [0.5, 1.0, 2.0], rtol=0.05)
+    assert spread[3] == 1.0  # never seen: what all phases have
+    error[phases == 2] = np.nan
+    assert phase_spread(error, phases, 4)[2] == 1.0
+
+
+@pytest.mark.parametrize("error", [np.zeros((3, 2)), np.full((3, 2), np.nan), np.zeros((0, 2))])
+def test_without_errors_every_phase_counts_the_same(error):
+    assert phase_spread(error, np.zeros(error.shape, int), 4).tolist() == [1.0] * 4

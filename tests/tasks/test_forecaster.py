@@ -239,7 +239,7 @@ def test_validation_rows_choose_the_epoch_and_the_intervals_but_train_nothing():
     one, two = (fit(rows, val_size=24) for rows in (data, wild))
     for name, values in one.tensors_.items():
         same = np.array_equal(values, two.tensors_[name])
-        assert same is (name != "task.conformal"), name
+        assert same is (name not in ("task.conformal", "task.spread")), name
 
 
 # -- resume ------------------------------------------------------------------------------------------------
@@ -552,17 +552,26 @@ def test_evaluations_are_what_predictions_and_truth_give_by_hand():
 
 
 def test_calibration_is_that_of_the_validation_windows():
-    """Each margin is an order statistic of the scaled absolute errors of all windows with targets in validation."""
+    """Each margin is an order statistic of the absolute errors of all windows with targets in validation, scaled by
+    series and divided by the typical error at that place in the season."""
     data = one_series(150)
     model = fit(data, val_size=25)
     origins = np.arange(150 - 25, 150 - 6 + 1)  # 20 windows, one a row
     features = model.live_.features(model.panel_)
     outputs = model.live_.outputs(features, np.zeros(20, np.int64), origins)[..., 0].astype(float)
-    errors = np.abs(outputs - features.target[origins[:, None] + np.arange(6)])
+    rows = origins[:, None] + np.arange(6)
+    errors = np.abs(outputs - features.target[rows])
+    phases = model.panel_.all_times()[rows].astype("M8[h]").astype(int) % 24
+    spread = model.tensors_["task.spread"]
+    for phase in range(24):
+        mine = errors[phases == phase]
+        expected = (mine.sum() + 10 * errors.mean()) / (mine.size + 10) / errors.mean()
+        assert spread[phase] == pytest.approx(expected, rel=1e-12)
+    errors = errors / spread[phases]
     for level in (10, 50, 80, 90):
         rank = int(np.ceil(21 * level / 100))
-        np.testing.assert_array_equal(
-            model.tensors_["task.conformal"][level - 1], np.sort(errors, 0)[rank - 1]
+        np.testing.assert_allclose(
+            model.tensors_["task.conformal"][level - 1], np.sort(errors, 0)[rank - 1], rtol=1e-12
         )
 
 
