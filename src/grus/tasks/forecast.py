@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -258,11 +259,10 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         refuse_existing(Path(folder), force)
-        return save_model(
-            folder, self.model_, self.tensors_, force=force, extras=self._write_report if report else None
-        )
+        report_writer = partial(self._write_report, name=str(folder)) if report else None
+        return save_model(folder, self.model_, self.tensors_, force=force, extras=report_writer)
 
-    def _write_report(self, folder: Path) -> None:
+    def _write_report(self, folder: Path, name: str) -> None:
         evaluations = {"test": self.test_, "validation": self.validation_}
         write_forecast_report(
             folder / "report",
@@ -273,6 +273,7 @@ class Forecaster(Estimator):
             history=self.history_,
             evaluations={name: value for name, value in evaluations.items() if value is not None},
             model=self.model_,
+            name=name,
         )
 
     def _read(self, data: Any) -> tuple[Panel, NetworkConfig, list[str]]:

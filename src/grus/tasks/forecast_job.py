@@ -118,7 +118,7 @@ class ForecastJob:
             known = float((~torch.isnan(batch["truth"])).sum())
             total += float(self.loss(batch, None)[0]) * known
             count += known
-        return {"loss": total / count} if count else {}
+        return {"validation_loss": total / count} if count else {}
 
     def _cost(self, error: Tensor) -> Tensor:
         if len(self._quantiles):
