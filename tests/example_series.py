@@ -66,10 +66,11 @@ def random_forecaster(panel: Panel, *, seed: int = 0, **options: Any) -> LiveFor
 def random_model(panel: Panel, *, seed: int = 0, **options: Any) -> tuple[Model, dict[str, np.ndarray]]:
     """A model fitted on the panel as far as preprocessing goes, with random weights.
 
-    ``options`` are those of `NetworkConfig`, and quantiles, calendar, margins, non_negative, alias.
+    ``options`` are those of `NetworkConfig`, and quantiles, calendar, margins, spread, non_negative,
+    alias.
     """
     quantiles = options.pop("quantiles", ())
-    margins = options.pop("margins", None)
+    margins, spread = options.pop("margins", None), options.pop("spread", None)
     extra = {name: options.pop(name) for name in ("non_negative", "alias") if name in options}
     steps, arrays = fit_steps(panel, calendar=options.pop("calendar", None))
     config = NetworkConfig(
@@ -88,4 +89,5 @@ def random_model(panel: Panel, *, seed: int = 0, **options: Any) -> tuple[Model,
     tensors = arrays | {f"main.{name}": value for name, value in random_tensors(graph, seed).items()}
     if margins is not None:
         tensors["task.conformal"] = np.broadcast_to(margins, (len(LEVELS), config.horizon)).copy()
+        tensors["task.spread"] = np.ones(task.season) if spread is None else np.asarray(spread)
     return Model(1, task, steps, {"main": graph}), tensors

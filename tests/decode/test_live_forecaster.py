@@ -58,6 +58,19 @@ def test_intervals_are_the_point_and_its_margins_in_the_series_own_scale(live, d
     np.testing.assert_allclose(out["GRU"] - out["GRU-lo-50"], 0.5 * scale)
 
 
+def test_the_spread_widens_intervals_by_the_place_in_the_season(data):
+    spread = np.linspace(0.5, 2.0, 24)
+    live = random_forecaster(build_panel(data, ROLES), margins=MARGINS, spread=spread)
+    out = live.predict(data, level=[50])
+    hours = (out["ds"] - START).astype("m8[h]").astype(int) % 24
+    scale = np.repeat(live.features(live.panel(data)).scale, 6)
+    np.testing.assert_allclose(out["GRU-hi-50"] - out["GRU"], 0.5 * scale * spread[hours])
+    np.testing.assert_allclose(out["GRU"] - out["GRU-lo-50"], 0.5 * scale * spread[hours])
+    tail = {name: values[40:60] for name, values in data.items()}
+    for name, values in live.predict(tail, level=[50]).items():  # wherever the rows begin
+        np.testing.assert_array_equal(values, out[name][:6])
+
+
 def test_levels_are_given_in_any_order_and_come_out_so(live, data):
     assert list(live.predict(data, level=(95, 50)))[3:] == [
         "GRU-lo-95",

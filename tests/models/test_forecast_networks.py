@@ -208,7 +208,8 @@ def test_saved_models_predict_the_same_bits_where_torch_cannot_be_imported(tmp_p
         if options.get("horizon", 6) != 6:
             continue
         panel = build_panel(table, Roles("y", "unique_id", "ds", **COVARIATES[kind]))
-        own = {**options, "segment": 1} if model == "direct" else options
+        own = {**options, "segment": 1} if model == "direct" else dict(options)
+        own["spread"] = np.linspace(0.5, 2.0, 24)
         fitted, tensors = random_model(panel, model=model, margins=margins, seed=number, **own)
         folder = save_model(tmp_path / str(number), fitted, tensors)
         live = LiveForecaster(fitted, tensors)
