@@ -20,8 +20,10 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
@@ -95,9 +97,9 @@ class WindowJob:
 
 
 class Prefetching:
-    """``WindowJob.batch`` with the next batch made by a thread meanwhile."""
+    """``batch`` of a job with the next batch made by a thread meanwhile."""
 
-    def __init__(self, job: WindowJob) -> None:
+    def __init__(self, job: Any) -> None:
         self._job = job
         self._pool = ThreadPoolExecutor(1)
         self._next: tuple = (None, None)
@@ -110,34 +112,71 @@ class Prefetching:
         return current
 
 
-class TwinJob(WindowJob):
+class TwinJob:
     """Before the loop makes a step, a twin of its model makes the same one, bare; both are timed."""
 
-    def __init__(self, shape: Shape, prefetching: bool) -> None:
-        super().__init__(shape)
-        self.twin = copy.deepcopy(self.model)
+    def __init__(self, job: Any, prefetching: bool = False) -> None:
+        self._job, self._twin = job, copy.deepcopy(job)
+        self.model, self.twin = job.model, self._twin.model
+        self.loss = job.loss
         parameters = list(self.twin.parameters())
-        groups = [{"params": [p for p in parameters if p.ndim == d], "weight_decay": 0.0} for d in (2, 1)]
+        groups = [
+            {"params": [p for p in parameters if (p.ndim > 1) is d], "weight_decay": 0.0}
+            for d in (True, False)
+        ]
         self._optimizer = torch.optim.AdamW(groups, lr=CONFIG.learning_rate, fused=True)
-        job = WindowJob(shape)
-        self._ready = {(e, s): job.batch(e, s) for e in range(CONFIG.epochs) for s in range(shape.steps)}
-        self._make = Prefetching(job) if prefetching else job.batch
+        maker = copy.deepcopy(job)
+        self._ready = {(e, s): maker.batch(e, s) for e in range(CONFIG.epochs) for s in range(job.steps(e))}
+        self._make = Prefetching(maker) if prefetching else maker.batch
+        self._score = 0.0
         self._begin: tuple[float, float] | None = None
         self.bare: list[tuple[float, float]] = []
         self.loop: list[tuple[float, float]] = []
 
+    def steps(self, epoch: int) -> int:
+        return self._job.steps(epoch)
+
+    def validate(self) -> dict[str, float]:
+        self._score -= 1.0  # the last epoch is the best, as for the twin
+        return {"score": self._score}
+
     def batch(self, epoch: int, step: int) -> dict[str, torch.Tensor | np.ndarray]:
         if self._begin is not None and step > 0:  # a step with the end of an epoch in it is not one
             self.loop.append(_since(self._begin))
-        x, y = (torch.as_tensor(value) for value in self._ready[epoch, step].values())
+        ready = {name: torch.as_tensor(value) for name, value in self._ready[epoch, step].items()}
         begin = _now()
-        torch.nn.functional.l1_loss(self.twin(x), y).backward()
+        self._twin.loss(ready, None)[0].backward()
         self._optimizer.step()
         self._optimizer.zero_grad()
         if step < self.steps(epoch) - 1:
             self.bare.append(_since(begin))
         self._begin = _now()
         return self._make(epoch, step)
+
+
+def quickstart_job() -> Any:
+    """The job that scripts/quickstart trains (calendar covariates), taken from where it is handed to the loop."""
+    import grus.tasks.forecast as task
+
+    class Taken(Exception):  # noqa: N818
+        pass
+
+    def take(job: Any, *_: Any) -> None:
+        raise Taken(job)
+
+    table = Path(__file__).parents[1] / "examples" / "bike_sharing" / "hourly.csv"
+    original, task.train = task.train, take
+    try:
+        weeks = 8 * 7 * 24
+        # Without dropout, so that a twin that draws nothing ends at the same weights.
+        task.Forecaster(
+            24, future=["holiday", "workingday"], dropout=0.0, val_size=weeks, test_size=weeks
+        ).fit(table)
+    except Taken as taken:
+        return taken.args[0]
+    finally:
+        task.train = original
+    raise SystemExit("the quickstart handed no job to the loop")
 
 
 def _now() -> tuple[float, float]:
@@ -149,25 +188,25 @@ def _since(begin: tuple[float, float]) -> tuple[float, float]:
     return end[0] - begin[0], end[1] - begin[1]
 
 
-def run(shape: Shape, prefetching: bool) -> tuple[TwinJob, float]:
+def run(job: Any, prefetching: bool, ema: float | None) -> tuple[TwinJob, float]:
     """One training run; the timed job, and the seconds spent outside its steps."""
-    job = TwinJob(shape, prefetching)
+    twins = TwinJob(job, prefetching)
+    config = replace(CONFIG, ema=ema)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        history = train(job, CONFIG, Path(folder), make_progress("plain", io.StringIO()))
+        history = train(twins, config, Path(folder), make_progress("plain", io.StringIO()))
         once = time.perf_counter() - begin - sum(record.seconds for record in history.epochs)
-    for mine, twin in zip(job.model.parameters(), job.twin.parameters(), strict=True):
-        if not torch.equal(mine, twin):
-            raise SystemExit(
-                "the loop and the bare loop do not end at the same weights; no speed is reported"
-            )
-    return job, once
+    pairs = zip(twins.model.parameters(), twins.twin.parameters(), strict=True)
+    if ema is None and not all(torch.equal(mine, twin) for mine, twin in pairs):
+        raise SystemExit("the loop and the bare loop do not end at the same weights; no speed is reported")
+    return twins, once
 
 
-def measure(shape: Shape, prefetching: bool, rounds: int) -> dict[str, float]:
-    """Medians over the steps of all rounds; a first, short round warms up."""
-    run(Shape(shape.name, 3, shape.batch, shape.length, shape.inputs, shape.hidden), prefetching)
-    results = [run(shape, prefetching) for _ in range(rounds)]
+def measure(
+    make_job: Callable[[], Any], rounds: int, prefetching: bool = False, ema: float | None = None
+) -> dict[str, float]:
+    """Medians over the steps of all rounds; a first round warms up."""
+    results = [run(make_job(), prefetching, ema) for _ in range(rounds + 1)][1:]
     bare = [entry for job, _ in results for entry in job.bare]
     loop = [entry for job, _ in results for entry in job.loop]
     more = [1000 * (mine[0] - twin[0]) for mine, twin in zip(loop, bare, strict=True)]
@@ -200,6 +239,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quickstart", action="store_true", help="only the job of scripts/quickstart")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -214,18 +254,25 @@ def main() -> None:
     }
     print(report)
     report["jobs"] = {}
+    quickstart = quickstart_job()
+    jobs: list[tuple[str, Callable[[], Any], dict[str, Any]]] = [
+        ("quickstart", lambda: copy.deepcopy(quickstart), {}),
+        ("quickstart, with its EMA", lambda: copy.deepcopy(quickstart), {"ema": 0.99}),
+    ]
     for shape in SHAPES:
-        for kind in ("plain", "prefetching"):
-            figures = measure(shape, kind == "prefetching", options.rounds)
-            report["jobs"][f"{shape.name}, {kind}"] = figures
-            print(
-                "{name:42s} {kind:12s} bare step {bare_ms:8.3f} ms, loop {more_ms:+.3f} ms "
-                "(quartiles {more_ms_low:+.3f} to {more_ms_high:+.3f}) = {more_percent:+.2f}% "
-                "(CPU time {more_cpu_percent:+.2f}%), once {once_ms:.0f} ms, {steps} steps".format(
-                    name=shape.name, kind=kind, **figures
-                ),
-                flush=True,
-            )
+        jobs.append((shape.name, partial(WindowJob, shape), {}))
+        jobs.append((f"{shape.name}, prefetching", partial(WindowJob, shape), {"prefetching": True}))
+    for name, make_job, settings in jobs[: 2 if options.quickstart else None]:
+        figures = measure(make_job, options.rounds, **settings)
+        report["jobs"][name] = figures
+        print(
+            "{name:55s} bare step {bare_ms:8.3f} ms, loop {more_ms:+.3f} ms "
+            "(quartiles {more_ms_low:+.3f} to {more_ms_high:+.3f}) = {more_percent:+.2f}% "
+            "(CPU time {more_cpu_percent:+.2f}%), once {once_ms:.0f} ms, {steps} steps".format(
+                name=name, **figures
+            ),
+            flush=True,
+        )
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
