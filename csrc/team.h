@@ -1,4 +1,4 @@
-// A persistent team of threads. No Python in here.
+// A persistent team of threads: OpenMP's where the process has loaded it, else our own. No Python in here.
 #pragma once
 
 namespace grus {
