@@ -116,6 +116,7 @@ class _Loop:
         self._model = job.model
         self._forward, self._optimizer = fabric.setup(_LossModule(job), make_optimizer(job.model, config))
         scaled = config.precision == "16-mixed"
+        self._parameters = list(self._model.parameters())
         self._clip = Clipper(fabric, self._forward, self._optimizer, config.gradient_clip, scaled)
         self._progress = progress if fabric.is_global_zero else None
         self._total = sum(self._steps(epoch) for epoch in range(config.epochs))
@@ -184,7 +185,7 @@ class _Loop:
         state.step += 1
         state.global_step += 1
         if state.ema is not None and config.ema is not None:
-            update_average(state.ema, self._model, config.ema, state.global_step)
+            update_average(state.ema, self._parameters, config.ema, state.global_step)
 
     def _finish_epoch(self) -> None:
         state = self._state
