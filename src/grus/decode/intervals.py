@@ -7,7 +7,7 @@ lower and upper are both the point, so that the score is |y - point|.
 
 Errors are first divided by their typical size at that place in the season (locally weighted conformal prediction, Lei
 et al. 2018): nights are surer than rush hours, and one margin for both would be too wide for one and too narrow for the
-other.
+other. The sizes come from training windows, so that the calibration windows remain unseen.
 """
 
 import math

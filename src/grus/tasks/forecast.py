@@ -167,7 +167,7 @@ class Forecaster(Estimator):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(me.seed)
             module = GraphModule(graph)
-        job, validation = me._job(module, task, steps, arrays, panel, split, network)
+        job, training, validation = me._job(module, task, steps, arrays, panel, split, network)
         if not len(validation):
             config = dataclasses.replace(config, patience=None)
         with tempfile.TemporaryDirectory(prefix="grus-") as temporary:
@@ -176,7 +176,7 @@ class Forecaster(Estimator):
             history: History = train(job, config, run, make_progress(progress), resume)
         tensors = arrays | {f"main.{name}": values for name, values in module.tensors().items()}
         model = Model(1, task, steps, {"main": graph})
-        self._finish(model, tensors, panel, split, validation)
+        self._finish(model, tensors, panel, split, training, validation)
         self.plan_, self.history_, self._example = plan, history, data
         return self
 
@@ -333,7 +333,7 @@ class Forecaster(Estimator):
         panel: Panel,
         split: Split,
         network: NetworkConfig,
-    ) -> tuple[ForecastJob, Windows]:
+    ) -> tuple[ForecastJob, Windows, Windows]:
         preprocessor = Preprocessor(task, steps, arrays)
         ranges = split.ranges()
 
@@ -345,12 +345,12 @@ class Forecaster(Estimator):
                 )
             )
 
-        validation = windows("val").thinned(_VALIDATION_WINDOWS)
+        training, validation = windows("train"), windows("val").thinned(_VALIDATION_WINDOWS)
         job = ForecastJob(
             module,
             preprocessor,
             preprocessor.features(panel, split.train_end),
-            windows("train"),
+            training,
             validation,
             steps_out=network.segment * -(-task.horizon // network.segment),
             loss=self.loss,
@@ -360,14 +360,20 @@ class Forecaster(Estimator):
             seed=self.seed,
             series_code=series_code(preprocessor.layout.static_tokens, SERIES),
         )
-        return job, validation
+        return job, training.thinned(_VALIDATION_WINDOWS), validation
 
     def _finish(
-        self, model: Model, tensors: dict[str, np.ndarray], panel: Panel, split: Split, validation: Windows
+        self,
+        model: Model,
+        tensors: dict[str, np.ndarray],
+        panel: Panel,
+        split: Split,
+        training: Windows,
+        validation: Windows,
     ) -> None:
         """Calibrate intervals on the validation windows, then evaluate on what validation and test rows there are."""
         if len(validation):
-            tensors |= calibrate_forecaster(LiveForecaster(model, tensors), panel, validation)
+            tensors |= calibrate_forecaster(LiveForecaster(model, tensors), panel, training, validation)
             task = msgspec.structs.replace(model.task, levels_known=len(LEVELS))
             model = Model(1, task, model.preprocess, model.parts)
         live = LiveForecaster(model, tensors)

@@ -141,18 +141,31 @@ def truth(features: Features, windows: Windows, horizon: int) -> np.ndarray:
     return features.target[rows]
 
 
-def calibrate_forecaster(live: LiveForecaster, panel: Panel, windows: Windows) -> dict[str, np.ndarray]:
-    """The interval tensors of a model file, from windows that it was not trained on."""
+def calibrate_forecaster(
+    live: LiveForecaster, panel: Panel, training: Windows, validation: Windows
+) -> dict[str, np.ndarray]:
+    """The interval tensors of a model file: error sizes from training windows, margins from validation windows.
+
+    The margins hold their level only if what the errors are divided by owes nothing to them: with sizes taken from
+    the validation windows too, nominal 80% intervals of 48 hours of validation covered 65% (simulated noise).
+    """
     task, features = live.task, live.features(panel)
-    outputs = live.outputs(features, windows.series, windows.origins).astype(np.float64)
-    known = truth(features, windows, task.horizon).astype(np.float64)
-    phases = season_phases(panel, windows.series, windows.origins, task.horizon, task.season)
+
+    def scaled(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        outputs = live.outputs(features, windows.series, windows.origins).astype(np.float64)
+        known = truth(features, windows, task.horizon).astype(np.float64)
+        return (
+            outputs,
+            known,
+            season_phases(panel, windows.series, windows.origins, task.horizon, task.season),
+        )
+
+    outputs, known, phases = scaled(training)
     spread = phase_spread(known - point(outputs, task.quantiles), phases, task.season)
-    scaled = outputs / spread[phases][..., None]
-    return {
-        "task.conformal": calibrate(scaled, known / spread[phases], task.quantiles),
-        "task.spread": spread,
-    }
+    outputs, known, phases = scaled(validation)
+    size = spread[phases]
+    margins = calibrate(outputs / size[..., None], known / size, task.quantiles)
+    return {"task.conformal": margins, "task.spread": spread}
 
 
 def series_code(tokens: Mapping[str, object] | tuple[str, ...], name: str) -> str | None:
