@@ -17,9 +17,9 @@ _RENAME_EXCHANGE = 2
 _RENAME_SWAP_MACOS = 2
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's own entries, so that a rename inside it survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's own entries, so that a rename inside it survives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -39,7 +39,7 @@ def write_file(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 @contextmanager
@@ -62,12 +62,12 @@ def new_folder(target: Path, force: bool = False) -> Iterator[Path]:
         yield work
         for folder, _, files in os.walk(work):
             for file in files:
-                _sync_file(Path(folder, file))
-            sync_folder(Path(folder))
+                sync(Path(folder, file))
+            sync(Path(folder))
         work.chmod(0o777 & ~_umask())
         refuse_existing(target, force)
         _put_in_place(work, target)
-        sync_folder(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise _cannot_write(target, error) from error
     finally:
@@ -116,14 +116,6 @@ def _exchange(first: Path, second: Path) -> bool:
     if failed and ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(second))
     return not failed
-
-
-def _sync_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _umask() -> int:
