@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from grus.errors import ModelFolderError
 
@@ -19,6 +20,8 @@ _RENAME_SWAP_MACOS = 2
 
 def sync(path: Path) -> None:
     """Flush a file, or a folder's own entries, so that a rename inside it survives a power cut."""
+    if os.name != "posix" and path.is_dir():  # Windows cannot open a folder; its renames are journalled
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -26,12 +29,13 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write ``data`` to a temporary sibling, flush it, and rename it over ``path``."""
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to fill; on success it is flushed and renamed over ``path``, on any error it is removed."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o666 & ~_umask())
@@ -40,6 +44,12 @@ def write_file(path: Path, data: bytes) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put ``data`` at ``path``, whole or not at all."""
+    with new_file(path) as file:
+        file.write(data)
 
 
 @contextmanager
