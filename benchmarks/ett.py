@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument(
         "--batch-size", type=int, default=1792, help="windows of one channel (256 of 7 channels)"
     )
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--loss", default="mse", choices=("mse", "mae", "huber"))
     parser.add_argument("--seeds", default="0", help="comma separated")
     args = parser.parse_args()

@@ -130,6 +130,19 @@ def test_an_epoch_may_be_a_sample_that_differs_from_epoch_to_epoch():
     assert len(set.union(*epochs)) > 20
 
 
+def test_few_windows_are_gone_through_several_times_an_epoch_each_time_in_another_order():
+    job = job_of(min_steps=7)
+    assert job.steps(0) == 9  # three passes of three batches
+    passes = [
+        [row.tobytes() for step in range(first, first + 3) for row in job.batch(epoch, step)["past"]]
+        for epoch in range(2)
+        for first in (0, 3, 6)
+    ]
+    assert all(sorted(rows) == sorted(passes[0]) for rows in passes)
+    assert len({tuple(rows) for rows in passes}) == 6
+    assert job_of(min_steps=3).steps(0) == 3
+
+
 def test_a_batch_is_a_function_of_its_number_alone():
     """Whatever was asked for before: that is what makes a resumed run the same."""
     one, two = job_of(series_code="static_code_0"), job_of(series_code="static_code_0")

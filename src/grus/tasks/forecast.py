@@ -28,15 +28,20 @@ from grus.preprocess.panel import Panel, build_panel
 from grus.preprocess.scaling import Method
 from grus.spec import AnyStep, Forecast, Model
 from grus.tasks.estimator import Estimator
-from grus.tasks.forecast_job import ForecastJob, Windows, calibrate_forecaster, series_code
+from grus.tasks.forecast_job import (
+    MIN_STEPS,
+    VALIDATION_WINDOWS,
+    ForecastJob,
+    Windows,
+    calibrate_forecaster,
+    series_code,
+)
 from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
 from grus.tasks.forecast_parameters import WINDOW_RULES, check_names, check_parameters
 from grus.tasks.run_folder import claim_run
 from grus.training import History, TrainingConfig, make_progress, train
 from grus.training.config import Log
 from grus.training.progress import Mode
-
-_VALIDATION_WINDOWS = 4096
 
 
 class Forecaster(Estimator):
@@ -345,7 +350,7 @@ class Forecaster(Estimator):
                 )
             )
 
-        training, validation = windows("train"), windows("val").thinned(_VALIDATION_WINDOWS)
+        training, validation = windows("train"), windows("val").thinned(VALIDATION_WINDOWS)
         job = ForecastJob(
             module,
             preprocessor,
@@ -359,8 +364,9 @@ class Forecaster(Estimator):
             windows_per_epoch=self.windows_per_epoch,
             seed=self.seed,
             series_code=series_code(preprocessor.layout.static_tokens, SERIES),
+            min_steps=MIN_STEPS,
         )
-        return job, training.thinned(_VALIDATION_WINDOWS), validation
+        return job, training.thinned(VALIDATION_WINDOWS), validation
 
     def _finish(
         self,
@@ -383,16 +389,8 @@ class Forecaster(Estimator):
         self.panel_, self.split_ = panel, split
 
     def _training_config(self) -> TrainingConfig:
-        return TrainingConfig(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            patience=self.patience,
-            ema=self.ema,
-            seed=self.seed,
-            device=self.device,
-            log=self.log,
-        )
+        names = ("epochs", "learning_rate", "weight_decay", "patience", "ema", "seed", "device", "log")
+        return TrainingConfig(**{name: getattr(self, name) for name in names})
 
 
 def _evaluate_part(live: LiveForecaster, panel: Panel, sizes: np.ndarray) -> Evaluation | None:
