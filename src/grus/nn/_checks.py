@@ -167,8 +167,13 @@ def mask(name: str, argument: str, value: Tensor, hx: Tensor, dtype: torch.dtype
         )
 
 
-def lengths(name: str, values: Any, batch: int, steps: int) -> list[int]:
-    """The valid steps of each row as a list of ints, from integers, an integer tensor or an integer array."""
+def lengths(name: str, values: Any, batch: int, steps: int) -> list[int] | Tensor:
+    """The valid steps of each row as a list of ints, from integers, an integer tensor or an integer array.
+
+    The compiler cannot look at the values of a tensor, so there it stays one, and the kernels check its values.
+    """
+    if torch.compiler.is_compiling() and isinstance(values, Tensor):
+        return _length_tensor(name, values, batch)
     values = values.tolist() if hasattr(values, "tolist") else values
     rows = values if isinstance(values, list | tuple) else [values]
     if len(rows) != batch:
@@ -184,6 +189,17 @@ def lengths(name: str, values: Any, batch: int, steps: int) -> list[int]:
             )
         checked.append(length)
     return checked
+
+
+def _length_tensor(name: str, values: Tensor, batch: int) -> Tensor:
+    values = values.reshape(1) if values.dim() == 0 else values
+    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        raise UsageError(f"{name}: lengths must be integers, got {values.dtype}")
+    if values.dim() != 1 or len(values) != batch:
+        raise UsageError(
+            f"{name}: lengths must have one integer for each of {batch} rows, got shape {tuple(values.shape)}"
+        )
+    return values.to("cpu", torch.int64)
 
 
 def resets(name: str, values: Any, expected: dict[str, int], device: torch.device) -> Tensor:

@@ -83,7 +83,7 @@ def _run_packed(
     _checks.packed_input(name, packed.data, weights[0].weight_ih)
     state = _initial_state(name, hx, packed.data, weights, int(packed.batch_sizes[0]))
     plain = resets is None and noise is None and not return_gates
-    if _dispatch.takes_packed(weights, settings, plain):
+    if _dispatch.takes_packed(packed, state, weights, settings, plain):
         output, h_n = _dispatch.run_packed(packed, state, weights, settings)
         return GRUResult(output, h_n)
     x, lengths = pad_packed_sequence(packed, settings.batch_first)

@@ -93,15 +93,15 @@ class Noise:
 class Call:
     """One checked call on a batch: what every path takes.
 
-    Shapes: input [T, B, I] ([B, T, I] if ``settings.batch_first``), hx [L * D, B, H], lengths B integers,
-    resets bool [B, T].
+    Shapes: input [T, B, I] ([B, T, I] if ``settings.batch_first``), hx [L * D, B, H], lengths B integers
+    (a tensor only under the compiler), resets bool [B, T].
     """
 
     input: Tensor
     hx: Tensor
     weights: tuple[CellWeights, ...]
     settings: GRUSettings
-    lengths: list[int] | None = None
+    lengths: list[int] | Tensor | None = None
     resets: Tensor | None = None
     noise: Noise | None = None
     return_gates: bool = False
