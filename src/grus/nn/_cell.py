@@ -135,9 +135,12 @@ class GRUCell(torch.nn.GRUCell):
             RuntimeError: a size, dtype or device does not fit.
             TypeError: not a tensor.
         """
-        weights = CellWeights(
-            self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.gain_ih, self.gain_hh
-        )
+        # The dictionary first: six attributes of a module cost as much as the arithmetic of a small step.
+        held = self._parameters
+        try:
+            weights = CellWeights(*[held[name] for name in CellWeights._fields])  # pyright: ignore[reportArgumentType]
+        except KeyError:  # a parametrisation took it out
+            weights = CellWeights(*[getattr(self, name) for name in CellWeights._fields])
         h_new, gates = run_cell(
             type(self).__name__,
             input,

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from grus.nn import _composite, _native_cache, _native_layer, _native_op
 from grus.nn._native_function import GRULayer
@@ -21,16 +20,19 @@ def can_run(x: Tensor, hx: Tensor, weights: tuple[CellWeights, ...], masks: tupl
     torch.func, forward-mode derivatives, dispatch modes, TorchScript tracing, subclasses of Tensor, ONNX export.
     """
     dtype = x.dtype
-    if x.device.type != "cpu" or dtype not in DTYPES or torch.is_autocast_enabled("cpu"):
+    if dtype not in DTYPES or hx.shape[-1] == 0 or torch.is_autocast_enabled("cpu"):
         return False
-    tensors = [x, hx, *(w for cell in weights for w in cell if w is not None)]
-    if any(t.dtype != dtype or t.device.type != "cpu" or t.layout != torch.strided for t in tensors):
+    if x.layout is not torch.strided or hx.layout is not torch.strided:
         return False
-    if weights[0].weight_hh.shape[1] == 0 or any(m is not None and m.requires_grad for m in masks):
+    compiling = torch.compiler.is_compiling()
+    for t in (x, hx, *(w for cell in weights for w in cell)):
+        if t is not None and (t.dtype is not dtype or not t.is_cpu):
+            return False
+        if not (compiling or t is None or type(t) is Parameter or type(t) is Tensor):
+            return False
+    if any(m is not None and m.requires_grad for m in masks):
         return False
-    if torch.compiler.is_compiling():
-        return not torch.onnx.is_in_onnx_export()
-    return not _watched() and all(type(t) is Tensor or type(t) is Parameter for t in tensors)
+    return not (torch.onnx.is_in_onnx_export() if compiling else _watched())
 
 
 def _watched() -> bool:
@@ -38,9 +40,8 @@ def _watched() -> bool:
     return (
         torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
-        or torch.jit.is_tracing()
-        or torch.onnx.is_in_onnx_export()
-        or _get_current_dispatch_mode() is not None
+        or torch._C._get_tracing_state() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
     )
 
 
@@ -156,13 +157,18 @@ def run_cell(call: CellCall) -> tuple[Tensor, Gates | None]:
     """One step: the new state [B, H] and the gates if asked for."""
     masked = isinstance(call.zoneout, Tensor)
     how = How(reset_after=call.reset_after, keep=0.0 if masked else float(call.zoneout))
-    mask = call.recurrent_mask
+    mask, weights = call.recurrent_mask, call.weights
+    simple = mask is None and not masked and not call.return_gates and not torch.compiler.is_compiling()
+    if simple and not records(call.input, call.hx, (weights,)):
+        h_new = _native_cache.infer_step(call.input, call.hx, weights, how)
+        if h_new is not None:
+            return h_new, None
     options = Options(
         mask=None if mask is None else mask.to(call.hx.dtype)[None],
         zoneout=call.zoneout[None, None] if masked else None,
     )
     x, h_0 = call.input[None], call.hx[None]
-    _, h_n, gates = _run_layer(x, h_0, (call.weights,), how, options, call.return_gates)
+    _, h_n, gates = _run_layer(x, h_0, (weights,), how, options, call.return_gates)
     return h_n[0], None if gates is None else Gates(*(gate[0, 0] for gate in gates))
 
 

@@ -112,8 +112,7 @@ class Call:
         return len(self.weights) // self.settings.num_directions
 
 
-@dataclass(frozen=True, eq=False)
-class CellCall:
+class CellCall(NamedTuple):
     """One checked step of a cell on a batch.
 
     Shapes: input [B, I], hx [B, H], recurrent_mask [B, H]; zoneout a probability or bool [B, H].
