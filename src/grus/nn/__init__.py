@@ -7,6 +7,6 @@ from grus.nn._gru import GRU
 from grus.nn._tracing import let_dynamo_trace
 from grus.nn._types import Gates
 
-__all__ = ["GRU", "Gates", "GRUCell", "accelerate", "decelerate", "functional"]
+__all__ = ["GRU", "GRUCell", "Gates", "accelerate", "decelerate", "functional"]
 
 let_dynamo_trace(GRU)

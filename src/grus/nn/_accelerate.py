@@ -109,6 +109,8 @@ def _change_class(module: nn.Module, wanted: type[nn.Module]) -> None:
     """Give a module another class; torch's class of a parametrized module is made anew over it."""
     if parametrize.is_parametrized(module):
         old = type(module)
-        members = {name: value for name, value in vars(old).items() if name not in ("__dict__", "__weakref__")}
+        members = {
+            name: value for name, value in vars(old).items() if name not in ("__dict__", "__weakref__")
+        }
         wanted = type(f"Parametrized{wanted.__name__}", (wanted,), members)
     module.__class__ = wanted

@@ -14,16 +14,35 @@ from torch.nn.utils.rnn import PackedSequence
 from grus.nn import _composite, _native_path, _torch_path
 from grus.nn._types import Call, CellCall, CellWeights, Gates, GRUSettings
 
+# Where native training loses to torch, measured (AVX-512, one thread of a loaded machine, I = H, forward and backward,
+# torch's time over ours): the kernels pack the weights at every call, for the forward and for the backward, and few
+# steps do not pay for that.
+#   H=16: 1.0 at T=1, 2.3 at T=4, 5-12 at T=16     H=64: 1.0, 1.7, 2.7-5     H=128: 1.0, 1.4-2.3, 1.8-4.7
+#   H=256: 0.4-1.1 at T=1, 1.1-1.8 at T=4, 1.3-2.4 at T=16     H=512: 0.1-0.8, 0.6-1.0, 1.2-1.5
+# So with gradients a plain call of few steps goes to torch: T * 128 < I + H.  Without gradients every call is
+# native, for the promise of the same bits in any batch and any chunks; weights stay packed (see _native_cache), and
+# only a step of one row below H=64 takes longer than torch's (30 us against 19 at H=16).
+MIN_STEPS_PER_WIDTH = 1 / 128
+
 Path = Literal["native", "torch", "composite"]
 
 
 def choose(call: Call) -> Path:
     """The path for a call on a batch."""
-    if _native_path.can_run(call.input, call.hx, call.weights, _native_path.masks_of(call.noise)):
-        return "native"
+    native = _native_path.can_run(call.input, call.hx, call.weights, _native_path.masks_of(call.noise))
     plain = call.resets is None and call.noise is None and not call.return_gates
     known = call.lengths is None or (isinstance(call.lengths, list) and any(call.lengths))
-    return "torch" if plain and known and _torch_path.can_run(call.weights, call.settings) else "composite"
+    torch_can = plain and known and _torch_path.can_run(call.weights, call.settings)
+    if native and not (torch_can and _too_short(call)):
+        return "native"
+    return "torch" if torch_can else "composite"
+
+
+def _too_short(call: Call) -> bool:
+    """Whether torch trains faster, because there are too few steps to pay for packing the weights."""
+    steps = call.input.shape[1 if call.settings.batch_first else 0]
+    width = call.input.shape[-1] + call.hx.shape[-1]
+    return steps < MIN_STEPS_PER_WIDTH * width and _native_path.records(call.input, call.hx, call.weights)
 
 
 def run(call: Call) -> tuple[Tensor, Tensor, Gates | None]:
@@ -63,11 +82,10 @@ def run_packed(
 
 def run_cell(call: CellCall) -> tuple[Tensor, Gates | None]:
     """The new state [B, H] and the gates (None unless asked for) of one step."""
-    if _native_path.can_run(call.input, call.hx, (call.weights,), (call.recurrent_mask,)):
+    plain = call.recurrent_mask is None and not call.return_gates and not isinstance(call.zoneout, Tensor)
+    torch_can = plain and _torch_path.can_run_cell(call)
+    native = _native_path.can_run(call.input, call.hx, (call.weights,), (call.recurrent_mask,))
+    # One step with gradients: torch's cell is as fast or faster at every size but B=256, H=16 (0.1 to 1.1 times).
+    if native and not (torch_can and _native_path.records(call.input, call.hx, (call.weights,))):
         return _native_path.run_cell(call)
-    plain = call.recurrent_mask is None and not call.return_gates
-    if plain and not isinstance(call.zoneout, Tensor):
-        settings = GRUSettings(reset_after=call.reset_after, zoneout=call.zoneout)
-        if _torch_path.can_run((call.weights,), settings):
-            return _torch_path.run_cell(call), None
-    return _composite.run_cell(call)
+    return (_torch_path.run_cell(call), None) if torch_can else _composite.run_cell(call)

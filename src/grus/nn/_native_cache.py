@@ -56,9 +56,9 @@ class _Entry:
             if w is None or c is None:
                 if w is not c:
                     return False
-            elif w.shape != c.shape or w.dtype is not c.dtype or not w.is_contiguous():
-                return False
-            elif _memcmp(w.data_ptr(), c.address, c.size):
+                continue
+            same_kind = w.shape == c.shape and w.dtype is c.dtype and w.is_contiguous()
+            if not same_kind or _memcmp(w.data_ptr(), c.address, c.size):
                 return False
         return True
 

@@ -75,7 +75,11 @@ def composite_backward(
         return [None] * len(views)
     found = iter(
         torch.autograd.grad(
-            [o for o, _ in pairs], targets, [d for _, d in pairs], create_graph=create_graph, allow_unused=True
+            [o for o, _ in pairs],
+            targets,
+            [d for _, d in pairs],
+            create_graph=create_graph,
+            allow_unused=True,
         )
     )
     return [next(found) if want and v is not None else None for v, want in zip(views, wanted)]

@@ -208,9 +208,7 @@ def backward(
     hidden = h_0.shape[2]
     d_x = x.new_empty(x.shape) if wanted[0] else None
     d_h_0 = h_0.new_empty(h_0.shape) if wanted[1] else None
-    grads = [
-        None if w is None or not want else w.new_empty(w.shape) for w, want in zip(held, wanted[2:])
-    ]
+    grads = [None if w is None or not want else w.new_empty(w.shape) for w, want in zip(held, wanted[2:])]
     for d in range(how.directions):
         native.gru_backward(
             _problem(d, x, h_0, output, saved, held, how, options),

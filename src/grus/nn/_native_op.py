@@ -107,14 +107,25 @@ def _backward(
     remaining = iter(wanted[2:])
     each = [*wanted[:2], *(w is not None and next(remaining) for w in spread)]
     grads = _native_layer.backward(
-        x, h_0, _native_layer.rows(output), saved.contiguous(), spread, flags.how, options, d_output, d_h_n, each
+        x,
+        h_0,
+        _native_layer.rows(output),
+        saved.contiguous(),
+        spread,
+        flags.how,
+        options,
+        d_output,
+        d_h_n,
+        each,
     )
     present = [*grads[:2], *(g for g, w in zip(grads[2:], spread) if w is not None)]
     return [x.new_empty(0) if g is None else g for g in present]
 
 
 @_backward.register_fake
-def _backward_fake(x: Tensor, h_0: Tensor, output: Tensor, saved: Tensor, weights: Any, *rest: Any) -> list[Tensor]:
+def _backward_fake(
+    x: Tensor, h_0: Tensor, output: Tensor, saved: Tensor, weights: Any, *rest: Any
+) -> list[Tensor]:
     given = [x, h_0, *weights]
     return [x.new_empty(t.shape if want else 0) for t, want in zip(given, rest[-1])]
 

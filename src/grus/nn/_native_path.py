@@ -13,7 +13,9 @@ from grus.nn._types import Call, CellCall, CellWeights, Gates, Noise
 DTYPES = (torch.float32, torch.float64)
 
 
-def can_run(x: Tensor, hx: Tensor, weights: tuple[CellWeights, ...], masks: tuple[Tensor | None, ...]) -> bool:
+def can_run(
+    x: Tensor, hx: Tensor, weights: tuple[CellWeights, ...], masks: tuple[Tensor | None, ...]
+) -> bool:
     """Whether the kernels take these tensors, here and now; ``masks`` are constants to them.
 
     Not under autocast (which wants other dtypes), nor where someone else looks at every operation: transforms of
@@ -75,10 +77,9 @@ def run(call: Call) -> tuple[Tensor, Tensor, Gates | None]:
     steps, batch = (x.shape[1], x.shape[0]) if settings.batch_first else (x.shape[0], x.shape[1])
     directions = settings.num_directions
     noise = call.noise or _composite.draw_noise(settings, len(call.weights), steps, batch, call.hx)
-    masked = isinstance(noise.zoneout, Tensor)
-    how = How(
-        settings.batch_first, settings.reset_after, directions, 0.0 if masked else float(noise.zoneout)
-    )
+    kept = noise.zoneout if isinstance(noise.zoneout, Tensor) else None
+    keep = 0.0 if isinstance(noise.zoneout, Tensor) else float(noise.zoneout)
+    how = How(settings.batch_first, settings.reset_after, directions, keep)
     lengths = None if call.lengths is None else torch.as_tensor(call.lengths, dtype=torch.int64)
     states: list[Tensor] = []
     gates: list[Gates] = []
@@ -91,7 +92,7 @@ def run(call: Call) -> tuple[Tensor, Tensor, Gates | None]:
             lengths,
             call.resets,
             None if noise.recurrent is None else noise.recurrent[part].to(x.dtype),
-            noise.zoneout[part] if masked else None,
+            None if kept is None else kept[part],
         )
         h_0 = call.hx if call.num_layers == 1 else call.hx[part]
         x, h_n, layer_gates = _run_layer(x, h_0, call.weights[part], how, options, call.return_gates)
@@ -155,17 +156,17 @@ def _previous(output: Tensor, h_0: Tensor, reverse: bool, options: Options) -> T
 
 def run_cell(call: CellCall) -> tuple[Tensor, Gates | None]:
     """One step: the new state [B, H] and the gates if asked for."""
-    masked = isinstance(call.zoneout, Tensor)
-    how = How(reset_after=call.reset_after, keep=0.0 if masked else float(call.zoneout))
+    kept = call.zoneout if isinstance(call.zoneout, Tensor) else None
+    how = How(reset_after=call.reset_after, keep=0.0 if isinstance(call.zoneout, Tensor) else call.zoneout)
     mask, weights = call.recurrent_mask, call.weights
-    simple = mask is None and not masked and not call.return_gates and not torch.compiler.is_compiling()
+    simple = mask is None and kept is None and not call.return_gates and not torch.compiler.is_compiling()
     if simple and not records(call.input, call.hx, (weights,)):
         h_new = _native_cache.infer_step(call.input, call.hx, weights, how)
         if h_new is not None:
             return h_new, None
     options = Options(
         mask=None if mask is None else mask.to(call.hx.dtype)[None],
-        zoneout=call.zoneout[None, None] if masked else None,
+        zoneout=None if kept is None else kept[None, None],
     )
     x, h_0 = call.input[None], call.hx[None]
     _, h_n, gates = _run_layer(x, h_0, (weights,), how, options, call.return_gates)
