@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,7 @@ def test_a_state_made_from_the_input_is_counted_once_in_second_derivatives() -> 
 
 FORCED = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {paths!r}
 import numpy as np, torch
 from grus.kernels import native
 from test_nn_native import WHOLE, Shape, check
@@ -144,10 +145,8 @@ check(Shape(T=5, B=6, I=9, H=33, layer_norm=True, reset_after=False, zoneout="ma
 
 @pytest.mark.parametrize("isa", native.available_isas())
 def test_every_instruction_set_forced(isa: str) -> None:
-    here = os.path.dirname(__file__)
-    code = FORCED.format(tests=here, isa=isa).replace(
-        "import numpy", f"sys.path.insert(0, {os.path.dirname(here)!r})\nimport numpy", 1
-    )
+    here = Path(__file__).parent
+    code = FORCED.format(paths=[str(here), str(here.parent)], isa=isa)
     environment = {**os.environ, "GRUS_ISA": isa, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False

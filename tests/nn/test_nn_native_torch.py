@@ -4,6 +4,7 @@ import copy
 import gc
 import io
 import multiprocessing
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +19,9 @@ from grus.errors import UsageError
 from grus.kernels import native
 from grus.nn import _native_cache, _native_layer, _native_op, _native_path
 from numerics import assert_bitwise_equal
+
+# torch itself still uses its TorchScript here and there.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 OPTIONS = [
     {},
@@ -203,6 +207,7 @@ def test_forward_mode_and_batched_gradients() -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_what_looks_at_operations_sees_torchs() -> None:
     module, x = make().eval(), torch.randn(6, 3, 5)
     expected = module(x)[0]
@@ -270,15 +275,12 @@ def test_checkpointing_and_double_use() -> None:
 
 def test_a_graph_that_is_dropped_is_freed() -> None:
     module, x = make(), torch.randn(6, 3, 5)
-    gc.collect()
-    gc.disable()
+    gc.disable()  # so that only reference counts free
     try:
         output, _ = module(x)
-        watched = [type(t) for t in gc.get_objects() if isinstance(t, torch.Tensor)]
-        for _ in range(20):
-            output, _ = module(x)
-            del output
-        assert sum(isinstance(t, torch.Tensor) for t in gc.get_objects()) <= len(watched) + 1
+        watched = weakref.ref(output)
+        del output
+        assert watched() is None
     finally:
         gc.enable()
 

@@ -26,6 +26,8 @@ class GRUCell(torch.nn.GRUCell):
         zoneout: probability that a unit keeps its state, in training; in evaluation its expectation
             (Krueger et al. 2017).
 
+    Without gradients, on the CPU, a row has the same bits alone and in any batch, and those of :class:`GRU`.
+
     A cell does not know where a sequence begins, so recurrent dropout (one mask a sequence) is the caller's:
     pass the same ``recurrent_mask`` at every step.
 

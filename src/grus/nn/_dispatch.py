@@ -2,12 +2,14 @@
 
 ``native``     our kernels, on the CPU in float32 and float64, with every option;
 ``torch``      PyTorch's own kernels, wherever they compute the same function: cuDNN, bfloat16, autocast, and where
-               something must see torch operations (torch.func, forward-mode derivatives, modes, tracers);
-``composite``  PyTorch operations, for every option and any number of derivatives.
+               something must see torch operations (dispatch modes, tracers);
+``composite``  PyTorch operations, for every option and any number of derivatives: torch.func, forward-mode
+               derivatives, and what the other two cannot.
 """
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -32,10 +34,15 @@ def choose(call: Call) -> Path:
     native = _native_path.can_run(call.input, call.hx, call.weights, _native_path.masks_of(call.noise))
     plain = call.resets is None and call.noise is None and not call.return_gates
     known = call.lengths is None or (isinstance(call.lengths, list) and any(call.lengths))
-    torch_can = plain and known and _torch_path.can_run(call.weights, call.settings)
+    torch_can = plain and known and not _transformed() and _torch_path.can_run(call.weights, call.settings)
     if native and not (torch_can and _too_short(call)):
         return "native"
     return "torch" if torch_can else "composite"
+
+
+def _transformed() -> bool:
+    """Whether torch.func is at work: torch.gru fails under vmap where only some of its inputs are batched."""
+    return not torch.compiler.is_compiling() and _native_path.transformed()
 
 
 def _too_short(call: Call) -> bool:
@@ -69,6 +76,7 @@ def takes_packed(
     return (
         plain
         and not _native_path.can_run(packed.data, hx, weights, ())
+        and not _transformed()
         and _torch_path.can_run(weights, settings)
     )
 
@@ -83,7 +91,7 @@ def run_packed(
 def run_cell(call: CellCall) -> tuple[Tensor, Gates | None]:
     """The new state [B, H] and the gates (None unless asked for) of one step."""
     plain = call.recurrent_mask is None and not call.return_gates and not isinstance(call.zoneout, Tensor)
-    torch_can = plain and _torch_path.can_run_cell(call)
+    torch_can = plain and not _transformed() and _torch_path.can_run_cell(call)
     native = _native_path.can_run(call.input, call.hx, (call.weights,), (call.recurrent_mask,))
     # One step with gradients: torch's cell is as fast or faster at every size but B=256, H=16 (0.1 to 1.1 times).
     if native and not (torch_can and _native_path.records(call.input, call.hx, (call.weights,))):

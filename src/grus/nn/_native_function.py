@@ -39,7 +39,9 @@ class GRULayer(torch.autograd.Function):
         options, weights = Options(*rest[:4]), rest[4:]
         needs = ctx.needs_input_grad
         wanted = [*needs[:2], *needs[7:]]
-        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        # A batch of gradients (is_grads_batched, a vectorised jacobian) comes in tensors without memory of their own.
+        batched = not all(d is None or torch._C._has_storage(d) for d in (d_output, d_h_n))
+        if torch.is_grad_enabled() or batched:
             grads = composite_backward(x, h_0, weights, how, options, d_output, d_h_n, wanted)
         else:
             output = ctx.output

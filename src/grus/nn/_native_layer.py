@@ -151,7 +151,13 @@ def _problem(
 
 
 def forward(
-    x: Tensor, h_0: Tensor, weights: Sequence[Tensor | None], how: How, options: Options, save: bool
+    x: Tensor,
+    h_0: Tensor,
+    weights: Sequence[Tensor | None],
+    how: How,
+    options: Options,
+    save: bool,
+    clean: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Run a layer, without autograd.
 
@@ -162,6 +168,7 @@ def forward(
         how: settings.
         options: tensors without gradient.
         save: also return what ``backward`` needs.
+        clean: with zeros at padding, for those who compare it.
 
     Returns:
         output [T, B, D * H] in the layout of x, h_n [D, B, H], and [D, T, B, S] or None.  The saved block
@@ -176,7 +183,7 @@ def forward(
     saved = None
     if save:
         size = saved_size(h_0, how, held[4] is not None)
-        saved = x.new_empty((how.directions, steps, batch, size))
+        saved = (x.new_zeros if clean else x.new_empty)((how.directions, steps, batch, size))
     for d in range(how.directions):
         problem = _problem(d, x, h_0, output, saved, held, how, options)
         native.gru_forward_train(problem, _slice(h_n, d))  # pyright: ignore[reportArgumentType]

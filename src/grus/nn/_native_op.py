@@ -59,7 +59,8 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     options = Options(_whole(lengths), resets, _rows(mask), _rows(zoneout))
     how = How(batch_first, reset_after, directions, keep)
-    output, h_n, saved = _native_layer.forward(x, h_0, _spread(weights, bias, norm), how, options, save)
+    spread = _spread(weights, bias, norm)
+    output, h_n, saved = _native_layer.forward(x, h_0, spread, how, options, save, clean=True)
     return output, h_n, x.new_empty(0) if saved is None else saved
 
 

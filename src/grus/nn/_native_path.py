@@ -37,13 +37,15 @@ def can_run(
     return not (torch.onnx.is_in_onnx_export() if compiling else _watched())
 
 
+def transformed() -> bool:
+    """Whether torch.func or forward-mode differentiation is at work: then torch's own kernel does not do either."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
 def _watched() -> bool:
     """Whether a transform, a tracer or a mode must see torch operations."""
     return (
-        torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-        or torch._C._get_tracing_state() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
+        transformed() or torch._C._get_tracing_state() is not None or torch._C._len_torch_dispatch_stack() > 0
     )
 
 
