@@ -55,6 +55,22 @@ void scratch_done() {
   }
 }
 
+// Alone: no one to meet.
+constexpr Together kAlone{0, 1, nullptr, nullptr};
+
+// Into how many parts the hidden units are cut, 1 for none. Cutting rows needs no meetings, so units are cut only
+// where rows are too few for the threads, or where a part would read weights that do not fit its cache for a tile of
+// less than 8 rows; and only if a part has work for 3 us a step (a meeting takes 0.2 us, or far more on a busy machine).
+constexpr idx kCacheBytes = idx{1} << 19;
+constexpr idx kMeetingWork = 40000;
+int unit_parts(idx rows, idx time, idx hidden, idx step_work, idx bytes, bool norm) {
+  const int threads = num_threads();
+  if (threads == 1 || norm || time < 2) return 1;
+  if (rows >= threads && !(rows < 8 * threads && bytes > kCacheBytes)) return 1;
+  const idx parts = std::min<idx>({threads, step_work / kMeetingWork, hidden / 48});
+  return static_cast<int>(std::max<idx>(1, parts));
+}
+
 int parts_for(idx rows, idx work_per_row) {
   const idx by_work = rows * work_per_row / kPartWork;
   return static_cast<int>(std::max<idx>(1, std::min<idx>({rows, by_work, num_threads()})));
@@ -114,24 +130,31 @@ void Gru<T>::run(SequenceArgs<T> a) const {
   a.gain_x = gain_x.get();
   a.gain_h = gain_h.get();
   if (a.batch == 0) return;
-  if (a.batch == 1) {
+  const idx step_work = a.batch * 3 * hidden * (input + hidden);
+  const idx bytes = 3 * hidden * (input + hidden) * static_cast<idx>(sizeof(T));
+  const int units = unit_parts(a.batch, a.time, hidden, step_work, bytes, a.gain_x);
+  if (a.batch == 1 && units == 1) {
     const idx row = 0;
-    kernels->sequence(a, &row, 1, scratch_of(kernels->sequence_scratch(a, 1)));
+    kernels->sequence(a, &row, 1, scratch_of(kernels->sequence_scratch(a, 1, 1)), kAlone);
     return scratch_done();
   }
-  const int parts = parts_for(a.batch, a.time * 3 * hidden * (input + hidden));
+  const int parts = units > 1 ? 1 : parts_for(a.batch, a.time * 3 * hidden * (input + hidden));
   std::vector<idx> starts;
   const std::vector<idx> rows = deal(a.batch, a.lengths, parts, starts);
-  const auto scratch_bytes = [&](int p) { return kernels->sequence_scratch(a, starts[p + 1] - starts[p]); };
   if (parts == 1) {
-    kernels->sequence(a, rows.data(), a.batch, scratch_of(scratch_bytes(0)));
+    char* const room = scratch_of(kernels->sequence_scratch(a, a.batch, units));
+    const bool done = units > 1 && together(units, [&](int part, Barrier* barrier) {
+      kernels->sequence(a, rows.data(), a.batch, room, Together{part, units, meet_at, barrier});
+    });
+    if (!done) kernels->sequence(a, rows.data(), a.batch, room, kAlone);
     return scratch_done();
   }
   // Allocated here, not by the workers: an allocation that fails must be thrown to the caller.
+  const auto count = [&](int p) { return starts[p + 1] - starts[p]; };
   std::vector<Aligned<char>> room;
-  for (int p = 0; p < parts; ++p) room.push_back(allocate<char>(scratch_bytes(p)));
+  for (int p = 0; p < parts; ++p) room.push_back(allocate<char>(kernels->sequence_scratch(a, count(p), 1)));
   parallel(parts, [&](int p) {
-    kernels->sequence(a, rows.data() + starts[p], starts[p + 1] - starts[p], room[p].get());
+    kernels->sequence(a, rows.data() + starts[p], count(p), room[p].get(), kAlone);
   });
 }
 
@@ -193,17 +216,26 @@ void train_backward(const Isa& isa, BackwardArgs<T> b, const RawWeights<T>& weig
     b.f.gain_h = gain_h.get();
     b.f.bias = bias.get();
   }
-  const int parts = parts_for(f.batch, 2 * f.time * 3 * f.hidden * (f.input + f.hidden));
+  const idx step_work = f.batch * 3 * f.hidden * (f.input + f.hidden);
+  const idx bytes = 3 * f.hidden * (f.input + f.hidden) * static_cast<idx>(sizeof(T));
+  const int units = unit_parts(f.batch, f.time, f.hidden, step_work, bytes, b.f.gain_x);
+  const int parts = units > 1 ? 1 : parts_for(f.batch, 2 * f.time * 3 * f.hidden * (f.input + f.hidden));
   std::vector<idx> starts;
   const std::vector<idx> rows = deal(f.batch, f.lengths, parts, starts);
+  const auto count = [&](int p) { return starts[p + 1] - starts[p]; };
   std::vector<GradBlock<T>> blocks;
   std::vector<Aligned<char>> room;
   for (int p = 0; p < parts; ++p) {
     blocks.emplace_back(f.input, f.hidden, p == 0 ? &grads : nullptr);
-    room.push_back(allocate<char>(k.backward_scratch(b, starts[p + 1] - starts[p])));
+    room.push_back(allocate<char>(k.backward_scratch(b, count(p), units)));
   }
+  if (units > 1 && together(units, [&](int part, Barrier* barrier) {
+        k.backward(b, rows.data(), f.batch, room[0].get(), blocks[0].grads(),
+                   Together{part, units, meet_at, barrier});
+      }))
+    return;
   parallel(parts, [&](int p) {
-    k.backward(b, rows.data() + starts[p], starts[p + 1] - starts[p], room[p].get(), blocks[p].grads());
+    k.backward(b, rows.data() + starts[p], count(p), room[p].get(), blocks[p].grads(), kAlone);
   });
   if (parts == 1) return;
   parallel(parts, [&](int p) {

@@ -1,4 +1,4 @@
-// A persistent team of threads. No Python in here.
+// A persistent team of threads: OpenMP's where the process has loaded it, else our own. No Python in here.
 #pragma once
 
 namespace grus {
@@ -13,6 +13,18 @@ void set_num_threads(int n);  // 1 to 1024, checked by the caller
 // caller does the parts itself: results may not depend on who does a part. Safe after fork (the child starts a
 // team of its own) and at exit (idle workers hold nothing).
 void run_parts(int parts, void (*fn)(void*, int), void* context);
+
+// As run_parts, but the parts are sure to run at the same time, so that they may wait for each other; false, and
+// nothing is called, where that cannot be had. `barrier` in fn's hands: meet_at(barrier) returns when all have come.
+struct Barrier;
+bool run_together(int parts, void (*fn)(void*, int, Barrier*), void* context);
+void meet_at(void* barrier);
+
+template <class F>
+bool together(int parts, F&& f) {
+  return run_together(
+      parts, [](void* context, int part, Barrier* b) { (*static_cast<F*>(context))(part, b); }, &f);
+}
 
 template <class F>
 void parallel(int parts, F&& f) {

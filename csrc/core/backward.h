@@ -18,13 +18,6 @@
 //   reset before  r, z, n
 //   layer norm    reset_after: n, r, z of h; before: r, z, n of h; then r, z, n of x: those of the products
 
-template <class P>
-struct Pointee;
-template <class U>
-struct Pointee<U*&> {
-  using type = U;
-};
-
 template <class L>
 struct Backward {
   using T = typename L::T;
@@ -178,7 +171,7 @@ struct Backward {
                            const Group& group) {
     const idx H = s.a->f.hidden;
     const T count = (T)(H * (last - first + 1));
-    const V mean = L::set(sum_lanes<L>(group.total) / count), dot = L::set(sum_lanes<L>(group.dot) / count);
+    const V mean = L::set(L::sum(group.total) / count), dot = L::set(L::sum(group.dot) / count);
     const V inverse = L::set(s.saved[i][9 * H + scale]);
     for (int gate = first; gate <= last; ++gate)
       for (idx j = 0; j < blocks(H, W); ++j) {
@@ -214,7 +207,7 @@ struct Backward {
     through_norm(s, i, s.at.h, 0, 1, 6 * H, 2, h_rz);
     through_norm(s, i, s.at.h, 2, 2, 6 * H, 3, h_n);
   }
-  // Reset before: n; z's gradient waits in drs' place of x's z until r's is there too.
+  // Reset before: n. z's gradient waits in its place among those of x until r's is there too.
   static void norm_candidate_before(const Step& s, idx i) {
     const SequenceArgs<T>& f = s.a->f;
     const idx H = f.hidden, P = padded(f);
@@ -287,13 +280,13 @@ struct Backward {
   static constexpr ProductTile kProduct[3][kTileRows] = {GRUS_BY_ROWS(product_tile, GRUS_ONE),
                                                          GRUS_BY_ROWS(product_tile, GRUS_TWO),
                                                          GRUS_BY_ROWS(product_tile, GRUS_THREE)};
-  static void product(const Product& p, idx rows) {
-    const idx n = blocks(p.outputs, W);
-    const Tiles tiles(rows);
-    for (idx j = 0; j < n; j += 3) {
-      idx row = 0;
+  // Rows `rows` of all blocks of outputs in `own`, which starts at a panel.
+  static void product(const Product& p, Span rows, Span own) {
+    const Tiles tiles(rows.last - rows.first);
+    for (idx j = own.first; j < own.last; j += 3) {
+      idx row = rows.first;
       for (idx i = 0; i < tiles.count; row += tiles.rows(i), ++i)
-        kProduct[least(3, n - j) - 1][tiles.rows(i) - 1](p, row, j);
+        kProduct[least(3, own.last - j) - 1][tiles.rows(i) - 1](p, row, j);
     }
   }
 
@@ -323,11 +316,11 @@ struct Backward {
   static constexpr OuterTile kOuter[3][kTileRows] = {GRUS_BY_ROWS(outer_tile, GRUS_ONE),
                                                      GRUS_BY_ROWS(outer_tile, GRUS_TWO),
                                                      GRUS_BY_ROWS(outer_tile, GRUS_THREE)};
-  static void outer(const Outer& o, idx rows) {
+  static void outer(const Outer& o, Span rows) {
     const idx n = blocks(o.columns, W);
-    const Tiles tiles(rows);
+    const Tiles tiles(rows.last - rows.first);
     for (idx j = 0; j < n; j += 3) {
-      idx m = 0;
+      idx m = rows.first;
       for (idx i = 0; i < tiles.count; m += tiles.rows(i), ++i)
         kOuter[least(3, n - j) - 1][tiles.rows(i) - 1](o, m, j);
     }
@@ -356,24 +349,32 @@ struct Backward {
     const uint8_t** keep;
     T **dx, **carry_rows, **drs_rows;
     idx state_row;
+    Span own;  // blocks of hidden units that this call computes
+    const Together* together;
   };
   static idx chunk_steps(const Args& a, idx count) {
     const idx steps = kChunkPairs / (count > 0 ? count : 1);
     return least(steps > 0 ? steps : 1, a.f.time > 0 ? a.f.time : 1);
   }
 
+  // What all who work together share, then what each has for itself.
   template <class Take>
-  static void lay_out(const Args& a, idx count, Work& w, Take take) {
+  static void lay_out_shared(const Args& a, idx count, Work& w, Take take) {
     const SequenceArgs<T>& f = a.f;
-    const idx pairs = count * chunk_steps(a, count), P = padded(f);
+    const idx P = padded(f);
     w.at = layout(f);
     w.state_row = Forward::state_row(f);
-    take(w.d, pairs * w.at.row);
+    take(w.d, count * chunk_steps(a, count) * w.at.row);
     take(w.carry, count * w.state_row);
     take(w.drs, f.reset_after ? 0 : count * w.state_row);
     take(w.zeros, w.state_row);
     take(w.sums, 4 * P);
     take(w.gain_sums, f.gain_x ? 6 * P : 0);
+  }
+  template <class Take>
+  static void lay_out_own(const Args& a, idx count, Work& w, Take take) {
+    const SequenceArgs<T>& f = a.f;
+    const idx pairs = count * chunk_steps(a, count);
     take(w.panel, pairs * round_up(f.input > f.hidden ? f.input : f.hidden, W));
     take(w.saved, pairs);
     take(w.h, pairs);
@@ -385,14 +386,32 @@ struct Backward {
     take(w.carry_rows, count);
     take(w.drs_rows, count);
   }
-  static idx scratch(const Args& a, idx count) {
+  struct Measure {
+    idx* bytes;
+    template <class U>
+    void operator()(U*& p, idx n) const {
+      *bytes += room<U>(n);
+      p = nullptr;
+    }
+  };
+  struct Place {
+    Arena* arena;
+    template <class U>
+    void operator()(U*& p, idx n) const {
+      p = arena->template take<U>(n);
+    }
+  };
+  static idx own_bytes(const Args& a, idx count) {
     Work w;
     idx bytes = 0;
-    lay_out(a, count, w, [&](auto*& p, idx n) {
-      bytes += round_up(n * (idx)sizeof(*p), 64);
-      p = nullptr;
-    });
+    lay_out_own(a, count, w, Measure{&bytes});
     return bytes;
+  }
+  static idx scratch(const Args& a, idx count, int parts) {
+    Work w;
+    idx bytes = 0;
+    lay_out_shared(a, count, w, Measure{&bytes});
+    return bytes + parts * own_bytes(a, count);
   }
 
   // The state before processing step s of a row: h0, the output of the step before, or zeros.
@@ -431,64 +450,73 @@ struct Backward {
       if (t.keep) t.keep[i] = f.keep_mask + row * f.keep_row + at * f.keep_time;
     }
     const idx n = blocks(f.hidden, W), H = f.hidden;
+    const Span all{0, active};
     Product p{t.d, w.at.row, 3 * H, a.whT, H, w.carry_rows, t.mask, true};
     if (f.reset_after) {
       if (f.gain_x)
         for (idx i = 0; i < active; ++i) norm_after(t, i);
       else
-        for (idx j = 0; j < n; ++j) gates_after(t, active, j);
+        for (idx j = w.own.first; j < w.own.last; ++j) gates_after(t, active, j);
     } else {
       if (f.gain_x)
         for (idx i = 0; i < active; ++i) norm_candidate_before(t, i);
       else
-        for (idx j = 0; j < n; ++j) candidate_before(t, active, j);
+        for (idx j = w.own.first; j < w.own.last; ++j) candidate_before(t, active, j);
+      meet(*w.together);
       const Product q{t.d + w.at.h[2], w.at.row, H, a.whT + n * W * 2 * H, H, w.drs_rows, nullptr, false};
-      product(q, active);
+      product(q, all, w.own);
       if (f.gain_x)
         for (idx i = 0; i < active; ++i) norm_reset_before(t, i);
       else
-        for (idx j = 0; j < n; ++j) reset_before(t, active, j);
+        for (idx j = w.own.first; j < w.own.last; ++j) reset_before(t, active, j);
       p.depth = 2 * H;
     }
-    product(p, active);
+    meet(*w.together);
+    product(p, all, w.own);
     if (f.resets)
       for (idx i = 0; i < active; ++i)
         if (Forward::starts_anew(f, rows[i], Forward::when(f, rows[i], s)))
-          memset(w.carry_rows[i], 0, (size_t)w.state_row * sizeof(T));
+          memset(w.carry_rows[i] + w.own.first * W, 0, (size_t)((w.own.last - w.own.first) * W) * sizeof(T));
   }
 
   // dx and the weight gradients of all pairs of a chunk.
   static void chunk(const Args& a, const Work& w, idx pairs, const WeightGrads<T>& g) {
     const SequenceArgs<T>& f = a.f;
     const idx H = f.hidden, I = f.input;
-    if (a.dx) product(Product{w.d + w.at.x[0], w.at.row, 3 * H, a.wxT, I, w.dx, nullptr, a.add_dx}, pairs);
+    const Together& together = *w.together;
+    if (a.dx)
+      product(Product{w.d + w.at.x[0], w.at.row, 3 * H, a.wxT, I, w.dx, nullptr, a.add_dx},
+              share(pairs, kTileRows, together), Span{0, blocks(I, W)});
+    const Span own = share(H, kTileRows, together);
     pack_rows(w.x, nullptr, nullptr, pairs, I, w.panel);
     for (int gate = 0; gate < 3; ++gate)
-      outer(Outer{w.d + w.at.x[gate], w.at.row, pairs, w.panel, g.w_ih + gate * H * I, I}, H);
+      outer(Outer{w.d + w.at.x[gate], w.at.row, pairs, w.panel, g.w_ih + gate * H * I, I}, own);
     const T* const* mask = f.mask ? w.mask : nullptr;
     pack_rows(w.h, mask, nullptr, pairs, H, w.panel);
     for (int gate = 0; gate < 3; ++gate) {
       if (gate == 2 && !f.reset_after) pack_rows(w.h, mask, w.saved, pairs, H, w.panel);
-      outer(Outer{w.d + w.at.h[gate], w.at.row, pairs, w.panel, g.w_hh + gate * H * H, H}, H);
+      outer(Outer{w.d + w.at.h[gate], w.at.row, pairs, w.panel, g.w_hh + gate * H * H, H}, own);
     }
+    meet(together);  // before anyone overwrites the gate gradients
   }
 
-  static void run(const Args& a, const idx* rows, idx count, void* scratch_block, const WeightGrads<T>& g) {
+  static void run(const Args& a, const idx* rows, idx count, void* scratch_block, const WeightGrads<T>& g,
+                  const Together& together) {
     const SequenceArgs<T>& f = a.f;
     const idx H = f.hidden, P = padded(f), steps = chunk_steps(a, count);
     Arena arena{static_cast<char*>(scratch_block)};
     Work w;
-    lay_out(a, count, w, [&](auto*& p, idx n) { p = arena.take<typename Pointee<decltype(p)>::type>(n); });
-    memset(w.zeros, 0, (size_t)w.state_row * sizeof(T));
-    memset(w.sums, 0, (size_t)(4 * P) * sizeof(T));
-    if (f.gain_x) memset(w.gain_sums, 0, (size_t)(6 * P) * sizeof(T));
+    w.together = &together;
+    w.own = share(blocks(H, W), 3, together);
+    lay_out_shared(a, count, w, Place{&arena});
+    arena.next += together.part * own_bytes(a, count);
+    lay_out_own(a, count, w, Place{&arena});
     for (idx i = 0; i < count; ++i) {
       w.carry_rows[i] = w.carry + i * w.state_row;
       w.drs_rows[i] = f.reset_after ? nullptr : w.drs + i * w.state_row;
-      for (idx k = 0; k < w.state_row; ++k)
-        w.carry_rows[i][k] = a.dhn && k < H ? a.dhn[rows[i] * a.dhn_row + k] : 0;
-      if (w.drs_rows[i]) memset(w.drs_rows[i], 0, (size_t)w.state_row * sizeof(T));
     }
+    if (together.part == 0) begin(a, w, rows, count);
+    meet(together);
     idx active = 0, pair = 0, done = 0;
     for (idx s = count ? Forward::length(f, rows[0]) - 1 : -1; s >= 0; --s) {
       while (active < count && Forward::length(f, rows[active]) > s) ++active;
@@ -499,18 +527,30 @@ struct Backward {
         pair = 0;
       }
     }
+    if (together.part != 0) return;
     for (idx i = 0; i < count; ++i) end_row(a, w.carry_rows[i], rows[i]);
-    for (idx k = 0; k < H; ++k) {
-      for (int gate = 0; gate < 2; ++gate) {
-        g.b_ih[gate * H + k] += w.sums[gate * P + k];
-        g.b_hh[gate * H + k] += w.sums[gate * P + k];
-      }
-      g.b_ih[2 * H + k] += w.sums[2 * P + k];
-      g.b_hh[2 * H + k] += w.sums[3 * P + k];
-      for (int gate = 0; gate < 3 && f.gain_x; ++gate) {
-        g.gain_ih[gate * H + k] += w.gain_sums[gate * P + k];
-        g.gain_hh[gate * H + k] += w.gain_sums[(3 + gate) * P + k];
-      }
+    add_sums(w.sums, P, H, g.b_ih, 0, 1, 2);
+    add_sums(w.sums, P, H, g.b_hh, 0, 1, 3);
+    if (!f.gain_x) return;
+    add_sums(w.gain_sums, P, H, g.gain_ih, 0, 1, 2);
+    add_sums(w.gain_sums, P, H, g.gain_hh, 3, 4, 5);
+  }
+  static void add_sums(const T* sums, idx row, idx hidden, T* out, idx r, idx z, idx n) {
+    for (idx k = 0; k < hidden; ++k) {
+      out[k] += sums[r * row + k];
+      out[hidden + k] += sums[z * row + k];
+      out[2 * hidden + k] += sums[n * row + k];
+    }
+  }
+  static void begin(const Args& a, const Work& w, const idx* rows, idx count) {
+    const SequenceArgs<T>& f = a.f;
+    memset(w.zeros, 0, (size_t)w.state_row * sizeof(T));
+    memset(w.sums, 0, (size_t)(4 * padded(f)) * sizeof(T));
+    if (f.gain_x) memset(w.gain_sums, 0, (size_t)(6 * padded(f)) * sizeof(T));
+    for (idx i = 0; i < count; ++i) {
+      for (idx k = 0; k < w.state_row; ++k)
+        w.carry_rows[i][k] = a.dhn && k < f.hidden ? a.dhn[rows[i] * a.dhn_row + k] : 0;
+      if (w.drs_rows[i]) memset(w.drs_rows[i], 0, (size_t)w.state_row * sizeof(T));
     }
   }
   static void end_row(const Args& a, const T* carry, idx row) {

@@ -78,6 +78,14 @@ struct LinearArgs {
   idx y_row;
 };
 
+// How a call shares its rows with others that run at the same time: each does its part of the hidden units and all
+// wait for each other where one needs what another computed. parts == 1: alone, and wait is not called.
+struct Together {
+  int part, parts;
+  void (*wait)(void*);
+  void* barrier;
+};
+
 template <class T>
 struct Kernels {
   int lanes;
@@ -89,9 +97,10 @@ struct Kernels {
   void (*pack_gru)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
                    const T* b_hh, T* wx, T* wh, T* bias);
   void (*pack_bias)(idx hidden, bool reset_after, const T* b_ih, const T* b_hh, T* bias);
-  // rows: batch indices, longest first. scratch: at least sequence_scratch bytes, aligned to 64.
-  idx (*sequence_scratch)(const SequenceArgs<T>& a, idx rows);
-  void (*sequence)(const SequenceArgs<T>& a, const idx* rows, idx count, void* scratch);
+  // rows: batch indices, longest first. scratch: at least sequence_scratch bytes, aligned to 64; one block for all
+  // that work together (which layer norm cannot).
+  idx (*sequence_scratch)(const SequenceArgs<T>& a, idx rows, int parts);
+  void (*sequence)(const SequenceArgs<T>& a, const idx* rows, idx count, void* scratch, const Together& together);
 
   idx (*gain_size)(idx hidden);
   void (*pack_gain)(idx hidden, const T* gain, T* packed);
@@ -100,8 +109,9 @@ struct Kernels {
   idx (*whT_size)(idx hidden);
   idx (*wxT_size)(idx input, idx hidden);
   void (*pack_backward)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, T* wxT, T* whT);
-  idx (*backward_scratch)(const BackwardArgs<T>& a, idx rows);
-  void (*backward)(const BackwardArgs<T>& a, const idx* rows, idx count, void* scratch, const WeightGrads<T>& grads);
+  idx (*backward_scratch)(const BackwardArgs<T>& a, idx rows, int parts);
+  void (*backward)(const BackwardArgs<T>& a, const idx* rows, idx count, void* scratch, const WeightGrads<T>& grads,
+                   const Together& together);
 
   idx (*linear_w_size)(idx input, idx output);
   idx (*linear_bias_size)(idx output);

@@ -1,6 +1,7 @@
 // The forward time loop, for inference and training; included inside an instruction set's namespace.
 //
-// Rows are independent, so one call owns its rows for all steps: no barrier inside. Within a step the loop over
+// Rows are independent, so one call owns its rows for all steps: no barrier inside. (Where there are fewer rows than
+// threads can use, several calls share the rows and each owns some hidden units: one meeting a step.) Within a step the loop over
 // blocks of W hidden units is outermost, so that a block's weights stay in L1 while all rows pass by. The state
 // lives in two small buffers used in turn; y is only written.
 //
@@ -31,6 +32,8 @@ struct Sequence {
     // next step; z, n, rh only for reset before.
     T *h, *seen, *next, *next_seen, *z, *n, *rh;
     idx state_row;
+    Span own;                 // blocks that this call computes
+    const Together* together;
     T* products;              // layer norm: h products [row][block][3][W]
     T** saved;                // per row, or null
     const T** mask;           // per row, or null
@@ -242,19 +245,21 @@ struct Sequence {
     for (idx j = 0; j < n; ++j)
       for (int v = first; v <= last; ++v) sum = L::add(sum, L::load(p + (j * 3 + v) * W));
     const T count = (T)(hidden * (last - first + 1));
-    const V mean = L::set(sum_lanes<L>(sum) / count);
+    const V mean = L::set(L::sum(sum) / count);
     for (idx j = 0; j < n; ++j)
       for (int v = first; v <= last; ++v) {
         T* const at = p + (j * 3 + v) * W;
-        alignas(64) T centred[W] = {};
-        idx live = least(W, hidden - j * W);
-        L::store(centred, L::sub(L::load(at), mean));
-        for (idx i = live; i < W; ++i) centred[i] = 0;
-        const V c = L::load(centred);
+        V c = L::sub(L::load(at), mean);
+        if ((j + 1) * W > hidden) {
+          alignas(64) T tail[W];
+          L::store(tail, c);
+          for (idx i = hidden - j * W; i < W; ++i) tail[i] = 0;
+          c = L::load(tail);
+        }
         square = L::fma(c, c, square);
         L::store(at, c);
       }
-    const T inverse = 1 / L::root(sum_lanes<L>(square) / count + (T)1e-5);
+    const T inverse = 1 / L::root(L::sum(square) / count + (T)1e-5);
     for (idx j = 0; j < n; ++j)
       for (int v = first; v <= last; ++v) {
         T* const at = p + (j * 3 + v) * W;
@@ -354,8 +359,8 @@ struct Sequence {
 
   // One gate function over all rows and blocks; `several` (or null) takes wide(rows) blocks at a time.
   static void sweep(const Step& s, idx rows, const Tile* one, const Tile* several) {
-    const idx n = blocks(s.a->hidden, W);
-    idx j = 0;
+    const idx n = s.own.last;
+    idx j = s.own.first;
     if (several && rows <= 3)
       for (const idx step = wide((int)rows); j + step <= n; j += step) several[rows - 1](s, 0, j);
     const Tiles tiles(rows);
@@ -366,9 +371,9 @@ struct Sequence {
   }
   // The same over panels of up to three blocks.
   static void sweep_panels(const Step& s, idx rows, const Tile (*tiles_of)[kTileRows]) {
-    const idx n = blocks(s.a->hidden, W);
+    const idx n = s.own.last;
     const Tiles tiles(rows);
-    for (idx j = 0; j < n; j += 3) {
+    for (idx j = s.own.first; j < n; j += 3) {
       idx row = 0;
       for (idx i = 0; i < tiles.count; row += tiles.rows(i), ++i)
         tiles_of[least(3, n - j) - 1][tiles.rows(i) - 1](s, row, j);
@@ -386,6 +391,7 @@ struct Sequence {
       sweep(s, rows, kAfter, kAfterWide);
     } else {
       sweep(s, rows, kGates, kGatesWide);
+      meet(*s.together);
       sweep_panels(s, rows, kState);
     }
   }
@@ -398,22 +404,27 @@ struct Sequence {
     return norm ? 9 * hidden + 4 : (reset_after ? 4 : 3) * hidden;
   }
 
-  static idx scratch(const Args& a, idx count) {
+  // Memory that all who work together share, and what each has for itself.
+  static idx shared_bytes(const Args& a, idx count) {
     const idx states = (a.reset_after ? 2 : 5) + (a.mask ? 2 : 0);
-    idx bytes = room<T>(count * state_row(a)) * states + room<T*>(count) * 5;
+    idx bytes = room<T>(count * state_row(a)) * states;
     if (a.gain_x) bytes += room<T>(count * ahead_row(a));
-    if (uses_ahead(a, count)) {
-      const idx pairs = count * ahead_steps(a, count);
-      bytes += room<T>(pairs * ahead_row(a)) + room<T*>(pairs);
-    }
+    if (uses_ahead(a, count)) bytes += room<T>(count * ahead_steps(a, count) * ahead_row(a));
     return bytes;
+  }
+  static idx own_bytes(const Args& a, idx count) {
+    return room<T*>(count) * 5 + (uses_ahead(a, count) ? room<T*>(count * ahead_steps(a, count)) : 0);
+  }
+  static idx scratch(const Args& a, idx count, int parts) {
+    return shared_bytes(a, count) + parts * own_bytes(a, count);
   }
 
   static idx length(const Args& a, idx row) { return a.lengths ? a.lengths[row] : a.time; }
   static idx when(const Args& a, idx row, idx s) { return a.reverse ? length(a, row) - 1 - s : s; }
 
   // Products of x for steps first .. first + steps, laid out [step][row].
-  static void look_ahead(const Args& a, const idx* rows, idx count, idx first, idx steps, T* out, const T** in) {
+  static void look_ahead(const Step& whole, const idx* rows, idx count, idx first, idx steps, T* out, const T** in) {
+    const Args& a = *whole.a;
     const idx last = least(first + steps, length(a, rows[0]));
     idx pairs = 0;
     for (idx s = first; s < last; ++s)
@@ -424,6 +435,7 @@ struct Sequence {
       }
     Step s{};
     s.a = &a;
+    s.own = whole.own;
     s.x = in;
     s.next = out;
     s.state_row = ahead_row(a);
@@ -437,11 +449,13 @@ struct Sequence {
     }
   }
 
-  static void run(const Args& a, const idx* rows, idx count, void* scratch_block) {
+  static void run(const Args& a, const idx* rows, idx count, void* scratch_block, const Together& together) {
     Arena arena{static_cast<char*>(scratch_block)};
     const idx states = count * state_row(a);
     Step s{};
     s.a = &a;
+    s.together = &together;
+    s.own = share(blocks(a.hidden, W), a.reset_after ? 1 : 3, together);
     s.state_row = state_row(a);
     s.h = arena.take<T>(states);
     s.next = arena.take<T>(states);
@@ -452,17 +466,18 @@ struct Sequence {
       s.n = arena.take<T>(states);
       s.rh = arena.take<T>(states);
     }
+    if (a.gain_x) s.products = arena.take<T>(count * ahead_row(a));
+    T* ahead = nullptr;
+    const T** ahead_in = nullptr;
+    const idx steps = uses_ahead(a, count) ? ahead_steps(a, count) : 0;
+    if (steps) ahead = arena.take<T>(count * steps * ahead_row(a));
+    arena.next += together.part * own_bytes(a, count);
     s.x = arena.take<const T*>(count);
     s.y = arena.take<T*>(count);
     s.saved = arena.take<T*>(count);
     s.mask = arena.take<const T*>(count);
     s.keep = arena.take<const uint8_t*>(count);
-    if (a.gain_x) s.products = arena.take<T>(count * ahead_row(a));
-    T* ahead = nullptr;
-    const T** ahead_in = nullptr;
-    const idx steps = uses_ahead(a, count) ? ahead_steps(a, count) : 0;
     if (steps) {
-      ahead = arena.take<T>(count * steps * ahead_row(a));
       ahead_in = arena.take<const T*>(count * steps);
       s.ahead_row = ahead_row(a);
     }
@@ -471,42 +486,50 @@ struct Sequence {
     if (!a.mask) s.mask = nullptr;
     if (!a.keep_mask) s.keep = nullptr;
     for (idx i = 0; i < count; ++i) {
-      begin(a, s, i, rows[i]);
+      if (together.part == 0) begin(a, s, i, rows[i]);
       if (s.mask) s.mask[i] = a.mask + rows[i] * a.mask_row;
     }
+    meet(together);
 
     idx active = count, ahead_rows = 0;
     for (idx t = 0;; ++t) {
       while (active > 0 && length(a, rows[active - 1]) == t) {
         --active;
-        finish(a, s.h + active * s.state_row, rows[active]);
+        if (together.part == 0) finish(a, s.h + active * s.state_row, rows[active]);
       }
       if (active == 0) break;
       if (steps) {
-        if (t % steps == 0) look_ahead(a, rows, ahead_rows = active, t, steps, ahead, ahead_in);
+        if (t % steps == 0) look_ahead(s, rows, ahead_rows = active, t, steps, ahead, ahead_in);
         s.ahead = ahead + t % steps * ahead_rows * s.ahead_row;
       }
       for (idx i = 0; i < active; ++i) aim(a, s, i, rows[i], when(a, rows[i], t));
       step(s, active);
+      if (a.resets)
+        for (idx i = 0; i < active; ++i)
+          if (t + 1 < length(a, rows[i]) && starts_anew(a, rows[i], when(a, rows[i], t + 1))) forget(s, i);
+      meet(together);
       swap(s.h, s.next);
       swap(s.seen, s.next_seen);
     }
+  }
+  // Zeroes this call's units of the next state of row i.
+  static void forget(const Step& s, idx i) {
+    const idx from = i * s.state_row + s.own.first * W;
+    const size_t bytes = (size_t)((s.own.last - s.own.first) * W) * sizeof(T);
+    memset(s.next + from, 0, bytes);
+    memset(s.next_seen + from, 0, bytes);
   }
   static void swap(T*& a, T*& b) {
     T* const t = a;
     a = b;
     b = t;
   }
-  // Points row i at its arrays of time `at`, and zeroes its state where a sequence begins.
+  // Points row i at its arrays of time `at`.
   static GRUS_INLINE void aim(const Args& a, const Step& s, idx i, idx row, idx at) {
     s.x[i] = a.x + row * a.x_row + at * a.x_time;
     if (s.y) s.y[i] = a.y + row * a.y_row + at * a.y_time;
     if (s.saved) s.saved[i] = a.saved + row * a.saved_row + at * a.saved_time;
     if (s.keep) s.keep[i] = a.keep_mask + row * a.keep_row + at * a.keep_time;
-    if (starts_anew(a, row, at)) {
-      memset(s.h + i * s.state_row, 0, (size_t)s.state_row * sizeof(T));
-      memset(s.seen + i * s.state_row, 0, (size_t)s.state_row * sizeof(T));
-    }
   }
   // Is the state zeroed before step `at`? Going backwards, the boundary before t is met on the way to t - 1.
   static bool starts_anew(const Args& a, idx row, idx at) {
@@ -516,8 +539,9 @@ struct Sequence {
 
   static void begin(const Args& a, const Step& s, idx i, idx row) {
     T *const h = s.h + i * s.state_row, *const seen = s.seen + i * s.state_row;
+    const bool anew = length(a, row) > 0 && starts_anew(a, row, when(a, row, 0));
     for (idx k = 0; k < s.state_row; ++k) {
-      h[k] = a.h0 && k < a.hidden ? a.h0[row * a.h0_row + k] : 0;
+      h[k] = !anew && a.h0 && k < a.hidden ? a.h0[row * a.h0_row + k] : 0;
       if (a.mask) seen[k] = k < a.hidden ? h[k] * a.mask[row * a.mask_row + k] : 0;
     }
   }

@@ -57,6 +57,19 @@ struct Tiles {
   int rows(idx i) const { return (int)(height + (i < taller)); }
 };
 
+// A run of blocks or rows.
+struct Span {
+  idx first, last;
+};
+// One part's share of n things, in whole groups (except at the end).
+static GRUS_INLINE Span share(idx n, idx group, const Together& g) {
+  const idx groups = blocks(n, group);
+  return {least(groups * g.part / g.parts * group, n), least(groups * (g.part + 1) / g.parts * group, n)};
+}
+static GRUS_INLINE void meet(const Together& g) {
+  if (g.parts > 1) g.wait(g.barrier);
+}
+
 // Memory handed out in 64-byte steps from one block.
 struct Arena {
   char* next;
@@ -106,20 +119,8 @@ static GRUS_INLINE void put(typename L::T* row, idx at, idx size, typename L::V 
 // Bytes as numbers 0 or 1.
 template <class L>
 static GRUS_INLINE typename L::V get_flags(const uint8_t* row, idx at, idx size) {
-  alignas(64) typename L::T t[L::W];
-  if (at + L::W <= size)
-    for (int i = 0; i < L::W; ++i) t[i] = row[at + i] != 0;
-  else
-    for (int i = 0; i < L::W; ++i) t[i] = at + i < size && row[at + i] != 0;
-  return L::load(t);
-}
-
-// The sum of all lanes, in a fixed order.
-template <class L>
-static GRUS_INLINE typename L::T sum_lanes(typename L::V v) {
-  alignas(64) typename L::T t[L::W];
-  L::store(t, v);
-  for (int half = L::W / 2; half; half /= 2)
-    for (int i = 0; i < half; ++i) t[i] += t[i + half];
-  return t[0];
+  if (at + L::W <= size) return L::flags(row + at);
+  uint8_t tail[L::W] = {};
+  for (idx i = at; i < size; ++i) tail[i - at] = row[i];
+  return L::flags(tail);
 }

@@ -30,6 +30,15 @@ struct Lanes32 {
   static inline V sub(V a, V b) { return _mm256_sub_ps(a, b); }
   static inline V mul(V a, V b) { return _mm256_mul_ps(a, b); }
   static inline V div(V a, V b) { return _mm256_div_ps(a, b); }
+  static inline T sum(V a) {
+    __m128 t = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    t = _mm_add_ps(t, _mm_movehl_ps(t, t));
+    return _mm_cvtss_f32(_mm_add_ss(t, _mm_shuffle_ps(t, t, 1)));
+  }
+  static inline V flags(const uint8_t* p) {  // 1 where the byte is not 0
+    const __m256i b = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p));
+    return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(b, _mm256_setzero_si256())), set(1));
+  }
   static inline T root(T a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }
   static inline V abs(V a) { return _mm256_andnot_ps(set(-0.0f), a); }
   static inline V cap(V a, V hi) { return _mm256_min_ps(hi, a); }  // NaN in a stays
@@ -58,6 +67,16 @@ struct Lanes64 {
   static inline V sub(V a, V b) { return _mm256_sub_pd(a, b); }
   static inline V mul(V a, V b) { return _mm256_mul_pd(a, b); }
   static inline V div(V a, V b) { return _mm256_div_pd(a, b); }
+  static inline T sum(V a) {
+    const __m128d t = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(t, _mm_unpackhi_pd(t, t)));
+  }
+  static inline V flags(const uint8_t* p) {
+    int bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    const __m256i b = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(bytes));
+    return _mm256_and_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(b, _mm256_setzero_si256())), set(1));
+  }
   static inline T root(T a) { return _mm_cvtsd_f64(_mm_sqrt_sd(_mm_setzero_pd(), _mm_set_sd(a))); }
   static inline V abs(V a) { return _mm256_andnot_pd(set(-0.0), a); }
   static inline V cap(V a, V hi) { return _mm256_min_pd(hi, a); }

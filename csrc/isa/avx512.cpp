@@ -28,6 +28,11 @@ struct Lanes32 {
   static inline V sub(V a, V b) { return _mm512_sub_ps(a, b); }
   static inline V mul(V a, V b) { return _mm512_mul_ps(a, b); }
   static inline V div(V a, V b) { return _mm512_div_ps(a, b); }
+  static inline T sum(V a) { return _mm512_reduce_add_ps(a); }
+  static inline V flags(const uint8_t* p) {  // 1 where the byte is not 0
+    const __m128i b = _mm_loadu_si128((const __m128i*)p);
+    return _mm512_maskz_mov_ps(_mm_test_epi8_mask(b, b), set(1));
+  }
   static inline T root(T a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }
   static inline V abs(V a) { return _mm512_abs_ps(a); }
   static inline V cap(V a, V hi) { return _mm512_min_ps(hi, a); }  // NaN in a stays
@@ -56,6 +61,11 @@ struct Lanes64 {
   static inline V sub(V a, V b) { return _mm512_sub_pd(a, b); }
   static inline V mul(V a, V b) { return _mm512_mul_pd(a, b); }
   static inline V div(V a, V b) { return _mm512_div_pd(a, b); }
+  static inline T sum(V a) { return _mm512_reduce_add_pd(a); }
+  static inline V flags(const uint8_t* p) {
+    const __m128i b = _mm_loadl_epi64((const __m128i*)p);
+    return _mm512_maskz_mov_pd((__mmask8)_mm_test_epi8_mask(b, b), set(1));
+  }
   static inline T root(T a) { return _mm_cvtsd_f64(_mm_sqrt_sd(_mm_setzero_pd(), _mm_set_sd(a))); }
   static inline V abs(V a) { return _mm512_abs_pd(a); }
   static inline V cap(V a, V hi) { return _mm512_min_pd(hi, a); }

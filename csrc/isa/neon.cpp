@@ -36,6 +36,11 @@ struct Lanes32 {
   static inline V sub(V a, V b) { return vsubq_f32(a, b); }
   static inline V mul(V a, V b) { return vmulq_f32(a, b); }
   static inline V div(V a, V b) { return vdivq_f32(a, b); }
+  static inline T sum(V a) { return vaddvq_f32(a); }
+  static inline V flags(const uint8_t* p) {  // 1 where the byte is not 0
+    const T t[W] = {T(p[0] != 0), T(p[1] != 0), T(p[2] != 0), T(p[3] != 0)};
+    return vld1q_f32(t);
+  }
   static inline T root(T a) { return vgetq_lane_f32(vsqrtq_f32(vdupq_n_f32(a)), 0); }
   static inline V abs(V a) { return vabsq_f32(a); }
   static inline V cap(V a, V hi) { return vminq_f32(a, hi); }  // NaN in a stays
@@ -70,6 +75,11 @@ struct Lanes64 {
   static inline V sub(V a, V b) { return vsubq_f64(a, b); }
   static inline V mul(V a, V b) { return vmulq_f64(a, b); }
   static inline V div(V a, V b) { return vdivq_f64(a, b); }
+  static inline T sum(V a) { return vaddvq_f64(a); }
+  static inline V flags(const uint8_t* p) {
+    const T t[W] = {T(p[0] != 0), T(p[1] != 0)};
+    return vld1q_f64(t);
+  }
   static inline T root(T a) { return vgetq_lane_f64(vsqrtq_f64(vdupq_n_f64(a)), 0); }
   static inline V abs(V a) { return vabsq_f64(a); }
   static inline V cap(V a, V hi) { return vminq_f64(a, hi); }

@@ -37,6 +37,16 @@ struct Lane {
   static inline V sub(V a, V b) { return a - b; }
   static inline V mul(V a, V b) { return a * b; }
   static inline V div(V a, V b) { return a / b; }
+  static inline T sum(V a) {
+    T total = 0;
+    for (int i = 0; i < W; ++i) total += a[i];
+    return total;
+  }
+  static inline V flags(const uint8_t* p) {  // 1 where the byte is not 0
+    V v = set(0);
+    for (int i = 0; i < W; ++i) v[i] = p[i] != 0;
+    return v;
+  }
   template <class F>
   static inline V each(V a, F f) {
     for (int i = 0; i < W; ++i) a[i] = f(a[i]);

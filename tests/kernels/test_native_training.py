@@ -141,7 +141,7 @@ def test_any_shape_and_options_match_the_oracle(data: st.DataObject) -> None:
         T=steps,
         B=batch,
         I=integer(5, 50),
-        H=integer(5, 66),
+        H=integer(12, 66),
         bias=either(),
         layer_norm=either(),
         reset_after=either(),
@@ -216,6 +216,23 @@ def test_no_rows_no_steps_and_no_features(reset_after: bool) -> None:
         if shape.T == 0:
             assert_bitwise_equal(n.h_n, n.h_0)
             assert_bitwise_equal(n.d_h_0, n.d_h_n)
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_threads_that_share_rows_change_no_bit(reset_after: bool) -> None:
+    """With fewer rows than threads the hidden units are split instead, with a meeting a step."""
+    options = {"reset_after": reset_after, "resets": True, "recurrent_dropout": True, "zoneout": "mask"}
+    case = make_case(Shape(T=12, B=2, I=20, H=200, lengths=(12, 7), **options))
+    before = native.num_threads()
+    try:
+        native.set_num_threads(1)
+        alone = Native(case, np.float32).forward().backward().results()
+        for threads in (3, 4):
+            native.set_num_threads(threads)
+            for name, value in Native(case, np.float32).forward().backward().results().items():
+                assert_bitwise_equal(value, alone[name], name)
+    finally:
+        native.set_num_threads(before)
 
 
 def test_absent_gradients_are_zeros_and_unwanted_ones_are_left_out() -> None:

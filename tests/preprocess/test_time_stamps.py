@@ -1,7 +1,11 @@
 """Time stamps as people write them, and stamps spread over several columns."""
 
+from datetime import datetime
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grus.errors import DataError
 from grus.preprocess.columns import Source
@@ -62,6 +66,27 @@ def test_zones_are_converted_to_utc_and_noted(cell, meant):
     times, notes = read(cell)
     assert times[0] == np.datetime64(meant, "ns")
     assert notes == ("column 'when': time stamps carry a time zone and were read as UTC",)
+
+
+FORMATS = (
+    "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y/%m/%d %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y %H:%M:%S",
+    "%d-%m-%Y %H:%M:%S", "%d %b %Y %H:%M:%S", "%B %d, %Y %H:%M:%S", "%Y-%m-%d %H:%M:%S+00:00",
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1)), min_size=1, max_size=30),
+    st.sampled_from(FORMATS),
+    st.booleans(),
+)
+def test_every_stamp_in_every_spelling(stamps, spelling, padded):
+    stamps = [stamp.replace(microsecond=0, year=max(stamp.year, 1000)) for stamp in stamps]
+    stamps.append(datetime(2024, 12, 31))  # tells day and month apart
+    cells = [stamp.strftime(spelling) for stamp in stamps]
+    if not padded and spelling[1] != "Y":
+        cells = [cell.lstrip("0") for cell in cells]
+    assert read(*cells)[0].tolist() == np.array(stamps, "M8[ns]").tolist()
 
 
 def test_zones_tell_the_hour_that_comes_twice_apart():

@@ -152,6 +152,8 @@ def _must_be(error: Any) -> str:
     details = cause.errors()[0] if hasattr(cause, "errors") else {"type": "", "input": None}
     kinds = {"int": "a whole number", "float": "a number", "bool": "true or false"}
     kind = kinds.get(details["type"].partition("_")[0])
+    if details["type"] == "greater_than_equal":
+        kind = f"at least {details['ctx']['ge']}"
     choices = error.param.type_descriptor.choices
     if choices:
         kind = f"one of {', '.join(map(str, choices))}"

@@ -15,11 +15,14 @@ def evaluate(
     model: ModelFolder,
     data: Data,
     step: Annotated[
-        int | None, typer.Option(metavar="N", help="Rows from one origin to the next (default: the horizon).")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Rows from one origin to the next (default: the horizon)."),
     ] = None,
     last: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Forecast only from origins in the last N rows (default: all)."),
+        typer.Option(
+            metavar="N", min=1, help="Forecast only from origins in the last N rows (default: all)."
+        ),
     ] = None,
     level: Level = ["80", "95"],  # noqa: B006  (Typer shows it in --help and never changes it)
     json: Json = False,
@@ -35,13 +38,14 @@ def evaluate(
         the last eight weeks of hours, day by day
     [bold]grus evaluate model demand.csv --level 50,90 --json > scores.json[/bold]
     """
+    from grus.artifact import load_model
     from grus.cli.people import People
     from grus.cli.tables import put, table_file, to_csv
+    from grus.cli.watch import WatchedForecaster
     from grus.data.readers import read_columns
-    from grus.decode import load
     from grus.inspection.wording import evaluation_dict, to_json
 
-    live = load(model)
+    live = WatchedForecaster(*load_model(model), quiet)
     with table_file(data) as path:
         columns, source = read_columns(path)
         evaluation = live.evaluate(live.panel(columns, source), step=step, last=last, level=as_numbers(level))

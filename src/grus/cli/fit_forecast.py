@@ -76,25 +76,29 @@ def forecast(
     there, and the same command with --resume goes on from it. stdout gets the
     path of the model folder, or with --json the scores.
     """
+    # What was given is read from the context, so that forty names need not be written a second time.
+    _fit(dict(ctx.params), list(ctx.obj))
+
+
+def _fit(given: dict[str, Any], command_line: list[str]) -> None:
     from grus.cli.people import People
     from grus.cli.tables import put, require, table_file
     from grus.inspection.wording import to_json
 
-    # The parameters are read from the context, so that forty names do not have to be written a second time.
-    arguments = {k: v for k, v in ctx.params.items() if k not in COMMAND_OPTIONS}
-    people = People(quiet)
+    arguments = {name: value for name, value in given.items() if name not in COMMAND_OPTIONS}
+    people, data = People(given["quiet"]), given["data"]
     for package in ("torch", "lightning_fabric", "narwhals", "matplotlib", "jinja2"):
         require(package, "training")
-    folder = _default_folder(data) if out is None else out
+    folder = given["out"] or _default_folder(data)
     run = folder.with_name(folder.name + ".run")
-    _check_folders(folder, run, resume, force)
-    people.say(f"model folder: {folder}" + (" (another one: -o FOLDER)" if out is None else ""))
+    _check_folders(folder, run, given["resume"], given["force"])
+    people.say(f"model folder: {folder}" + ("" if given["out"] else " (another one: -o FOLDER)"))
     with table_file(data) as path:
-        forecaster = _train(arguments, path, run, resume, people, [*ctx.obj, "--resume"])
-    forecaster.save(folder, force=force)
+        forecaster = _train(arguments, path, run, given["resume"], people, command_line)
+    forecaster.save(folder, force=given["force"])
     _keep_log(run, folder / "report")
     _conclude(forecaster, folder, people)
-    put(to_json(_summary(forecaster, folder)) if json else f"{folder}\n")
+    put(to_json(_summary(forecaster, folder)) if given["json"] else f"{folder}\n")
 
 
 def _train(
@@ -106,12 +110,15 @@ def _train(
     progress: Literal["quiet", "auto"] = "quiet" if people.quiet else "auto"
     try:
         return forecaster.fit(path, folder=run, resume=resume, progress=progress, report_plan=people.say)
-    except (TrainingInterrupted, KeyboardInterrupt) as error:
+    except (TrainingInterrupted, KeyboardInterrupt):
         if not (run / CHECKPOINT).is_file():
             raise
-        sentence = str(error) or f"training interrupted; the last checkpoint is {run / CHECKPOINT}"
-        command = shlex.join(["grus", *dict.fromkeys(again)])
+        command = shlex.join(["grus", *again, *(["--resume"] if "--resume" not in again else [])])
+        sentence = f"training stopped by Ctrl-C; its checkpoint is {run / CHECKPOINT}"
         raise TrainingInterrupted(sentence, hint=f"to go on from it: {command}") from None
+    finally:
+        if not (run / CHECKPOINT).is_file():
+            _remove_run(run)
 
 
 def _default_folder(data: str) -> Path:

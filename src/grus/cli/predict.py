@@ -37,15 +37,16 @@ def predict(
     [bold]grus predict model demand.csv --future weather.csv --json[/bold]
     [bold]zcat demand.csv.gz | grus predict model -[/bold]
     """
+    from grus.artifact import load_model
     from grus.cli.people import People
     from grus.cli.tables import check_output, put, records, table_file, to_csv, write_table
-    from grus.decode import load
+    from grus.cli.watch import WatchedForecaster
     from grus.inspection.wording import count, to_json
 
     people = People(quiet)
     if out is not None:
         check_output(out, force)
-    live = load(model)
+    live = WatchedForecaster(*load_model(model), quiet)
     with table_file(data) as path:
         panel, ahead = _read(live, path, future)
         columns = live.predict(panel, ahead, level=as_numbers(level))

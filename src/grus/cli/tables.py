@@ -42,7 +42,11 @@ def table_file(data: str) -> Iterator[Path]:
 
 def require(package: str, purpose: str) -> None:
     """Raise MissingExtraError unless ``package`` is installed."""
-    if find_spec(package) is None:
+    try:
+        found = find_spec(package) is not None
+    except ModuleNotFoundError:  # an import hook that forbids it
+        found = False
+    if not found:
         raise MissingExtraError(
             f"{purpose} needs the package {package}, which is not installed", hint="pip install 'grus[train]'"
         )

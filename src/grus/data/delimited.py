@@ -14,7 +14,14 @@ from typing import IO, TYPE_CHECKING, Any
 from grus.data.arrow import table_columns, zone_notes
 from grus.data.spool import Spool
 from grus.errors import DataError
-from grus.preprocess.columns import MISSING_TEXT, Columns, Source, missing_column, parse_number
+from grus.preprocess.columns import (
+    MISSING_TEXT,
+    Columns,
+    Source,
+    is_missing_cell,
+    missing_column,
+    parse_number,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +30,8 @@ _HEAD = 1 << 16
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _ENCODINGS = {"utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "cp1252": "Windows-1252"}
+BLOCK = 1 << 22
+"""Bytes of text that Arrow converts at a time."""
 EXPANSION = 3
 """Bytes that reading takes in memory for one byte of text: Arrow's columns, ours, and blocks on their way."""
 
@@ -56,12 +65,26 @@ def read_delimited(path: Path, names: Sequence[str] | None, memory_limit: int) -
     with _faults(path):
         head = _head(path)
         dialect = sniff(head, path)
-        if dialect.encoding != "utf-8":
-            return _read(path, dialect, names, memory_limit)
         try:
-            return _read(path, dialect, names, memory_limit)
+            columns, source = _read(path, dialect, names, memory_limit)
         except _NotUtf8Error:
-            return _read(path, replace(dialect, encoding="cp1252"), names, memory_limit)
+            dialect = replace(dialect, encoding="cp1252")
+            columns, source = _read(path, dialect, names, memory_limit)
+    return _without_empty_end(columns, source)
+
+
+def _without_empty_end(columns: Columns, source: Source) -> tuple[Columns, Source]:
+    """Leave out the rows of nothing but delimiters that spreadsheets write below a table."""
+    end = rows = len(next(iter(columns.values())))
+    while end and all(is_missing_cell(values[end - 1]) for values in columns.values()):
+        end -= 1
+    if end == rows:
+        return columns, source
+    if not end:
+        raise DataError(f"{source}: expected rows after the header, got only empty ones")
+    note = f"{source}: {rows - end:,} empty row{'s' * (rows - end > 1)} at the end left out"
+    kept = {name: values[:end] for name, values in columns.items()}
+    return kept, Source(source, source.locate, (*source.notes, note))
 
 
 def _read(
@@ -80,7 +103,7 @@ def _read(
         if _size(path) * EXPANSION > memory_limit:
             return _spool(path, dialect, keep, labels, source)
         table = _table(path, dialect, keep)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise _explain(path, dialect, error) from error
     if not table.num_rows:
         raise DataError(f"{path.name}: expected rows after the header, got none")
@@ -189,7 +212,7 @@ def _options(
 
     encoding = {"utf-8": "utf8"}.get(dialect.encoding, dialect.encoding)
     return {
-        "read_options": pc.ReadOptions(encoding=encoding, block_size=1 << 22),
+        "read_options": pc.ReadOptions(encoding=encoding, block_size=BLOCK),
         "parse_options": pc.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
         "convert_options": pc.ConvertOptions(
             null_values=sorted(MISSING_TEXT),
@@ -202,14 +225,20 @@ def _options(
 
 
 def _table(path: Path, dialect: Dialect, keep: list[str]) -> "pa.Table":
-    import pyarrow as pa
     import pyarrow.csv as pc
 
     with _open(path) as file:
         table = pc.read_csv(file, **_options(dialect, keep))
-    if any(pa.types.is_binary(field.type) for field in table.schema):
-        raise _NotUtf8Error
+    _check_text(table.schema)
     return table
+
+
+def _check_text(schema: "pa.Schema") -> None:
+    """Arrow gives bytes instead of text where the first block is not UTF-8."""
+    import pyarrow as pa
+
+    if any(pa.types.is_binary(field.type) for field in schema):
+        raise _NotUtf8Error
 
 
 def _spool(
@@ -221,19 +250,25 @@ def _spool(
 
     types: dict[str, pa.DataType] = {}
     while True:
-        spool = Spool(path.name)
         try:
-            with _open(path) as file, pc.open_csv(file, **_options(dialect, keep, types)) as batches:
+            with (
+                Spool(path.name) as spool,
+                _open(path) as file,
+                pc.open_csv(file, **_options(dialect, keep, types)) as batches,
+            ):
                 schema = batches.schema
+                _check_text(schema)
                 for batch in batches:
                     spool.append(batch.rename_columns([labels[raw] for raw in batch.schema.names]))
+                columns = spool.finish()
             break
         except pa.ArrowInvalid as error:
             name, wider = _widened(error, dialect, list(labels))
             if wider is None:
                 raise
             types[name] = wider
-    columns = spool.finish()
+    if not any(map(len, columns.values())):
+        raise DataError(f"{path.name}: expected rows after the header, got none")
     notes = (*source.notes, *zone_notes(schema), *spool.notes)
     return columns, Source(path.name, source.locate, notes)
 
@@ -242,12 +277,18 @@ def _widened(error: Exception, dialect: Dialect, names: list[str]) -> "tuple[str
     """The column that Arrow could not convert and the type to try next, None if that was not the trouble."""
     import pyarrow as pa
 
-    match = re.search(r"In CSV column #(\d+): CSV conversion error to (\w+)", str(error))
+    match = re.search(r"In CSV column #(\d+): .*?CSV conversion error to ([\w\[\], =:/]+?): ", str(error))
     if match is None:
         return "", None
     if match[2] == "string" and dialect.encoding == "utf-8":
         raise _NotUtf8Error
-    wider = {"int64": pa.float64(), "null": pa.float64(), "string": None}.get(match[2], pa.string())
+    wider = {
+        "null": pa.float64(),
+        "int64": pa.float64(),
+        "date32[day]": pa.timestamp("ns"),
+        "timestamp[s]": pa.timestamp("ns"),
+        "string": None,
+    }.get(match[2], pa.string())
     return names[int(match[1])], wider
 
 
@@ -273,12 +314,14 @@ def _rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
 
 def _explain(path: Path, dialect: Dialect, error: Exception) -> DataError:
     """Find the row that Arrow refused and say what is wrong with it."""
-    width = 0
+    width = rows = 0
     for number, row in enumerate(_rows(path, dialect), start=1):
-        width = width or len(row)
+        width, rows = width or len(row), rows + bool(row)
         if row and len(row) != width:
             got = f"{len(row)} cell{'s' * (len(row) > 1)}"
             return DataError(f"{path.name}, row {number}: expected {width} cells as in the header, got {got}")
+    if rows == 1:
+        return DataError(f"{path.name}: expected rows after the header, got none")
     said = str(error).splitlines()[0]
     return DataError(
         f"{path.name}: expected a table of separated values, got one that cannot be read ({said})"

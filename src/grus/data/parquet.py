@@ -42,16 +42,17 @@ def read_parquet(path: Path, names: Sequence[str] | None, memory_limit: int) -> 
     try:
         if max(size, 8 * sum(rows) * len(keep)) * 2 <= memory_limit:
             return table_columns(dataset.to_table(columns=keep), source), source
-        spool = Spool(path.name)
-        # Read ahead little: what is on its way would otherwise be several row groups of every column.
-        spool.extend(
-            dataset.to_batches(columns=keep, batch_size=1 << 16, batch_readahead=1, fragment_readahead=0)
-        )
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise DataError(
-            f"{path}: expected Parquet files of one table, got ones that do not fit ({error})"
-        ) from error
-    columns = spool.finish()
+        with Spool(path.name) as spool:
+            # Read ahead little: what is on its way would otherwise be several row groups of every column.
+            spool.extend(
+                dataset.to_batches(columns=keep, batch_size=1 << 16, batch_readahead=1, fragment_readahead=0)
+            )
+            columns = spool.finish()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        must = f"{path}: expected Parquet files of one table"
+        raise DataError(f"{must}, got ones that do not fit ({error})") from error
+    except OSError as error:
+        raise DataError(f"{path}: expected Parquet files that can be read, got {error}") from error
     return columns, Source(path.name, source.locate, (*notes, *spool.notes))
 
 

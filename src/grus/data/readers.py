@@ -117,6 +117,8 @@ def _read_frame(table: object) -> tuple[Columns, Source]:
         frame = frame.collect()
     try:
         arrow = _with_index(frame).to_arrow()
+        # pandas adds an index without a name; one with a name (often the series id) is a column like others.
+        arrow = arrow.select([name for name in arrow.column_names if not name.startswith("__index_level_")])
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"data: expected columns of one type each, got a mixture ({error})") from error
     source = Source("data", None, zone_notes(arrow.schema))

@@ -10,6 +10,7 @@ from grus.preprocess.columns import Columns, is_text, is_time, listed, missing_c
 from grus.preprocess.frequency import stamp
 from grus.preprocess.panel import Panel
 from grus.preprocess.roles import Roles
+from grus.preprocess.storage import chunks
 from grus.preprocess.times import looks_like_times, time_parts
 
 IDS = ("unique_id", "id", "series_id", "series", "item_id", "item")
@@ -32,9 +33,10 @@ def infer_roles(
 ) -> Roles:
     """Complete the roles that were named with those that are obvious; covariates are never guessed.
 
-    id: a column called unique_id, id, series ..., otherwise none. time: ds, date, timestamp ..., the only column
-    of dates, dates with an ``hour`` beside them (``date+hour``), or ``year+month+day``; otherwise none, and the
-    rows are in order. target: y, target, value, or the only numeric column left.
+    id: a column called unique_id, id, series ... whose values come more than once, otherwise none. time: ds,
+    date, timestamp ..., the only column of dates, dates with an ``hour`` beside them (``date+hour``), or
+    ``year+month+day``; otherwise none, and the rows are in order. target: y, target, value, or the only numeric
+    column left.
 
     Args:
         columns: the table.
@@ -59,7 +61,7 @@ def infer_roles(
         for name in time_parts(time, columns) if time else ():
             del free[name]
     if id is None:
-        id = _by_name(free, IDS)
+        id = _by_name({name: values for name, values in free.items() if _repeats(values)}, IDS)
         free.pop(id or "", None)
     if target is None:
         target = _target(free, source)
@@ -91,6 +93,15 @@ def _time(free: Columns) -> str | None:
         known = parts[: parts.index(None)] if None in parts else parts
         return "+".join(part for part in known if part)
     return None if dates else _by_name(whole, _COUNTED)
+
+
+def _repeats(values: np.ndarray) -> bool:
+    """Whether some value comes twice, as the name of a series does and the number of a row does not."""
+    head = values[:1000].tolist()
+    again = any(
+        np.count_nonzero(values[piece] == values[0]) > (piece.start == 0) for piece in chunks(len(values))
+    )
+    return again or len(set(head)) < len(head) or len(values) == 1
 
 
 def _is_daily(dates: np.ndarray, hours: np.ndarray) -> bool:

@@ -39,7 +39,10 @@ def available_memory() -> int:
 
 
 class Spool:
-    """Collects record batches on disk; nothing of the files is left when the columns are gone."""
+    """Collects record batches on disk; nothing of the files is left when the columns are gone.
+
+    A context manager: leaving it closes the files, of which only what ``finish`` has mapped lives on.
+    """
 
     def __init__(self, source: str) -> None:
         """Begin an empty table; ``source`` names it in messages."""
@@ -48,11 +51,20 @@ class Spool:
         self._columns: dict[str, _Numbers | _Text] = {}
         self._rows = 0
 
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for kept in self._columns.values():
+            kept.close()
+
     def append(self, batch: "pa.RecordBatch") -> None:
         """Add the rows of a batch; its columns must be those of the first."""
         for name, column in zip(batch.schema.names, batch.columns):
             kept = self._columns.get(name)
             if kept is None or (isinstance(kept, _Numbers) and kept.blank and is_text_type(column.type)):
+                if kept is not None:
+                    kept.close()
                 kept = self._columns[name] = _Text(self._rows) if is_text_type(column.type) else _Numbers()
             kept.append(column, name, self.source)
         self._rows += batch.num_rows
@@ -121,9 +133,11 @@ class _Numbers:
         self._kind = kind
 
     def finish(self) -> np.ndarray:
-        with self._file as file:
-            file.flush()
-            return np.memmap(file, self._kind, "r+", shape=(self._rows,)) if self._rows else np.empty(0)
+        self._file.flush()
+        return np.memmap(self._file, self._kind, "r+", shape=(self._rows,)) if self._rows else np.empty(0)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _wider(a: np.dtype, b: np.dtype, blank: bool) -> np.dtype | None:
@@ -154,8 +168,7 @@ class _Text:
         for word in words:
             self._numbers.setdefault(word, len(self._numbers))
         if len(self._numbers) > MOST_WORDS or any(len(word) > WIDEST for word in words):
-            self._file.close()
-            self._file = None
+            self.close()
             self._numbers = {}
             return
         table = np.array([*map(self._numbers.__getitem__, words), 0], np.int32)
@@ -166,11 +179,14 @@ class _Text:
             return None
         words = np.array(list(self._numbers))
         out = empty(self._rows, words.dtype, disk=True)
-        with self._file as file:
-            file.flush()
-            codes = (
-                np.memmap(file, np.int32, "r", shape=(self._rows,)) if self._rows else np.empty(0, np.int32)
-            )
+        self._file.flush()
+        if self._rows:
+            codes = np.memmap(self._file, np.int32, "r", shape=(self._rows,))
             for piece in chunks(self._rows):
                 out[piece] = words[codes[piece]]
         return out
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = None

@@ -1,11 +1,12 @@
 """A trained forecaster without torch: rows in, forecasts with intervals out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from grus.decode.intervals import base_interval, margin, point
+from grus.decode.intervals import check_levels, nested_intervals, point, season_phases
 from grus.decode.rows import to_columns
 from grus.decode.scores import Evaluation, evaluate
 from grus.decode.windows import Forecasts
@@ -37,6 +38,7 @@ class LiveForecaster:
         weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
         self._program = Program(model.parts["main"], weights)
         self._margins = tensors.get("task.conformal")
+        self._spread = tensors.get("task.spread", np.ones(self.task.season))
         self.frequency = Frequency.from_string(self.task.frequency)
         self.roles = Roles(
             self.task.target, self.task.id, self.task.time, self.task.past, self.task.future, self.task.static
@@ -47,9 +49,7 @@ class LiveForecaster:
         """Steps that the network puts out: the horizon, rounded up to whole segments."""
         return _segment_length(self.model) * -(-self.task.horizon // _segment_length(self.model))
 
-    def predict(
-        self, rows: Any, future: Any = None, *, level: tuple[float, ...] | list[float] = ()
-    ) -> Columns:
+    def predict(self, rows: Any, future: Any = None, *, level: Sequence[float] = ()) -> Columns:
         """Forecast the horizon after the last row of every series.
 
         Args:
@@ -62,7 +62,7 @@ class LiveForecaster:
             ``<alias>-lo-<level>`` and ``<alias>-hi-<level>``.
 
         Raises:
-            DataError: if rows or future do not fit the model; UsageError: for a level outside (0, 100).
+            DataError: if rows or future do not fit the model; UsageError: for a level outside [1, 99].
         """
         panel = self.panel(rows)
         horizon = self.task.horizon
@@ -87,7 +87,7 @@ class LiveForecaster:
         panel: Panel,
         series: np.ndarray,
         origins: np.ndarray,
-        level: tuple[float, ...] | list[float] = (),
+        level: Sequence[float] = (),
         *,
         history: np.ndarray | None = None,
         features: Features | None = None,
@@ -111,16 +111,14 @@ class LiveForecaster:
             values = values * scale + center
             return np.maximum(values, 0.0) if self.task.non_negative else values
 
-        lower: dict[int, np.ndarray] = {}
-        upper: dict[int, np.ndarray] = {}
-        for wanted in levels:
-            low, high = base_interval(outputs, quantiles, wanted)
+        ends: dict[float, tuple[np.ndarray, np.ndarray]] = {}
+        if levels:
             assert self._margins is not None
-            half = margin(self._margins, wanted)
-            lower[wanted], upper[wanted] = (
-                unscale(np.minimum(low - half, high + half)),
-                unscale(np.maximum(low - half, high + half)),
-            )
+            spread = self._spread[season_phases(panel, series, origins, self.task.horizon, self.task.season)]
+            found = nested_intervals(outputs / spread[..., None], quantiles, self._margins, levels)
+            ends = {wanted: (low * spread, high * spread) for wanted, (low, high) in found.items()}
+        lower = {wanted: unscale(low) for wanted, (low, _) in ends.items()}
+        upper = {wanted: unscale(high) for wanted, (_, high) in ends.items()}
         return Forecasts(series, origins, unscale(point(outputs, quantiles)), lower, upper)
 
     def outputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> np.ndarray:
@@ -146,9 +144,11 @@ class LiveForecaster:
         *,
         step: int | None = None,
         last: int | None = None,
-        level: tuple[float, ...] | list[float] = (80, 95),
+        level: Sequence[float] = (80, 95),
     ) -> Evaluation:
         """Forecast every ``step``-th origin of the last ``last`` rows of each series and score it beside the baselines.
+
+        A series that training never saw is scaled by its rows before the first origin, as it would be live.
 
         Args:
             rows: history and truth.
@@ -158,19 +158,27 @@ class LiveForecaster:
 
         Raises:
             DataError: if no series is long enough for one window.
+            UsageError: if step, last or a level cannot be used.
         """
         panel = self.panel(rows)
-        series, origins = self.windows(panel, step or self.task.horizon, last)
-        forecasts = self.forecast(panel, series, origins, level if self._margins is not None else ())
+        series, origins = self.windows(panel, self.task.horizon if step is None else step, last)
+        history = panel.lengths.copy()
+        np.minimum.at(history, series, origins - panel.offsets[series])
+        calibrated = level if self._margins is not None else ()
+        forecasts = self.forecast(panel, series, origins, calibrated, history=history)
         return evaluate(panel, forecasts, self.task.alias, self.frequency.seasons, self.task.season)
 
     def windows(self, panel: Panel, step: int, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Series and origins of all windows whose lookback and horizon lie inside the series."""
-        if step < 1:
-            raise UsageError(f"evaluate: step must be at least 1, got {step}")
+        horizon, lookback = self.task.horizon, self.task.lookback
+        if not isinstance(step, Integral) or step < 1:
+            raise UsageError(f"evaluate: step must be a whole number of at least 1, got {step!r}")
+        if last is not None and (not isinstance(last, Integral) or last < horizon):
+            raise UsageError(
+                f"evaluate: last must be a whole number of at least the horizon of {horizon}, got {last!r}"
+            )
         series: list[np.ndarray] = []
         origins: list[np.ndarray] = []
-        horizon, lookback = self.task.horizon, self.task.lookback
         for i in range(panel.n_series):
             begin, end = int(panel.offsets[i]), int(panel.offsets[i + 1])
             first = begin + lookback if last is None else max(begin + 1, end - last)
@@ -178,11 +186,11 @@ class LiveForecaster:
             origins.append(found)
             series.append(np.full(len(found), i))
         if not sum(map(len, origins)):
-            need = lookback + horizon
+            need = f"lookback {lookback} + horizon {horizon} need {lookback + horizon}"
+            if last is not None:
+                need = f"horizon {horizon} and one before it need {horizon + 1}"
             longest = panel.frequency.count(int(panel.lengths.max()))
-            raise DataError(
-                f"rows: the longest series has {longest}, but lookback {lookback} + horizon {horizon} need {need}"
-            )
+            raise DataError(f"rows: the longest series has {longest}, but {need}")
         return np.concatenate(series), np.concatenate(origins)
 
     def columns(self, panel: Panel, forecasts: Forecasts, *, cutoff: bool = False) -> Columns:
@@ -196,7 +204,8 @@ class LiveForecaster:
         columns: Columns = {}
         if task.id is not None:
             columns[task.id] = np.repeat(panel.id_values[forecasts.series], horizon)
-        columns[task.time or "ds"] = times
+        # A stamp that was joined from several columns ("day+hour") comes back as one.
+        columns[task.time if task.time and "+" not in task.time else "ds"] = times
         if cutoff:
             before = panel.frequency.at(
                 panel.starts[forecasts.series], forecasts.origins - panel.offsets[forecasts.series] - 1
@@ -208,16 +217,14 @@ class LiveForecaster:
             columns[f"{task.alias}-hi-{wanted}"] = forecasts.upper[wanted].ravel()
         return columns
 
-    def _check_levels(self, level: tuple[float, ...] | list[float]) -> list[int]:
-        for wanted in level:
-            if not 0 < wanted < 100:
-                raise UsageError(f"level must lie between 0 and 100 percent, got {wanted}")
-        if level and self._margins is None:
+    def _check_levels(self, level: Sequence[float]) -> list[float]:
+        levels = check_levels(level)
+        if levels and self._margins is None:
             raise UnsupportedError(
                 "this model has no calibrated intervals",
                 hint="it was trained without validation windows; train it with more history",
             )
-        return [int(w) if float(w).is_integer() else w for w in level]  # type: ignore[misc]
+        return levels
 
 
 def _segment_length(model: Model) -> int:

@@ -14,7 +14,7 @@ def to_columns(rows: Any, source: str = "rows") -> Columns:
 
     Args:
         rows: ``{"ds": [...], "y": [...]}``, ``[{"ds": ..., "y": ...}, ...]``, or any frame with ``.columns`` (or
-            ``.column_names``) and ``frame[name]``.
+            ``.column_names``) and ``frame[name]``; an index of time stamps is a column too, by its name or ``ds``.
         source: what to call it in messages.
 
     Raises:
@@ -28,11 +28,24 @@ def to_columns(rows: Any, source: str = "rows") -> Columns:
     names = getattr(rows, "columns", None) if names is None else names
     if names is None or not hasattr(rows, "__getitem__"):
         raise UsageError(f"{source}: must be columns, records or a data frame, got {type(rows).__name__}")
-    return {str(name): as_column(_values(rows[name]), str(name), source) for name in names}
+    columns = {str(name): as_column(_values(rows[name]), str(name), source) for name in names}
+    index = getattr(rows, "index", None)
+    if index is not None and getattr(getattr(index, "dtype", None), "kind", "") == "M":
+        name = str(index.name or "ds")
+        columns.setdefault(name, as_column(_values(index), name, source))
+    return columns
 
 
 def _values(column: Any) -> np.ndarray:
-    return np.asarray(column.to_numpy() if hasattr(column, "to_numpy") else column)
+    if not hasattr(column, "to_numpy"):
+        return np.asarray(column)
+    if getattr(getattr(column, "dtype", None), "tz", None) is not None:
+        return column.to_numpy("M8[ns]")  # in UTC; without a dtype pandas gives objects
+    if str(getattr(column, "type", "")).startswith("dictionary"):
+        column = column.cast(
+            column.type.value_type
+        )  # pyarrow's own to_numpy gives the dictionary, not the values
+    return np.asarray(column.to_numpy())
 
 
 def _from_records(rows: Sequence[Any], source: str) -> Columns:

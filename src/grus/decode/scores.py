@@ -11,7 +11,7 @@ from grus.preprocess.panel import Panel
 
 @dataclass(frozen=True)
 class Score:
-    """One forecaster's errors over all windows and steps whose truth is known.
+    """One forecaster's errors over all windows and steps whose truth, and some value before the window, is known.
 
     Attributes:
         name: the model's alias, ``repeat last`` or ``seasonal naive N``.
@@ -45,8 +45,8 @@ class Evaluation:
     """
 
     scores: tuple[Score, ...]
-    coverage: dict[int, float]
-    width: dict[int, float]
+    coverage: dict[float, float]
+    width: dict[float, float]
     windows: int
     values: int
     first: str
@@ -88,18 +88,14 @@ def evaluate(
         seasons: season lengths for the seasonal naive rows, in steps.
         season: the season that MASE is relative to.
     """
-    horizon = forecasts.point.shape[1]
     truth = windows_of(panel, forecasts)
-    rivals = {name: forecasts.point, "repeat last": repeat_last(panel, forecasts.origins, horizon)}
-    for length in seasons:
-        rivals[f"seasonal naive {length}"] = seasonal_naive(panel, forecasts.origins, horizon, length)
+    rivals = {name: forecasts.point, **_baselines(panel, forecasts, seasons)}
     unit = seasonal_error(panel, season)[forecasts.series]
-    known = np.isfinite(truth)
-    for values in rivals.values():
-        known &= np.isfinite(values)
+    known = np.isfinite(truth) & np.isfinite(rivals["repeat last"])
     truth = np.where(known, truth, np.nan)
+    count = known.sum() if known.any() else np.nan
     inside = {
-        level: float(((forecasts.lower[level] <= truth) & (truth <= forecasts.upper[level]))[known].mean())
+        level: float(((forecasts.lower[level] <= truth) & (truth <= forecasts.upper[level])).sum() / count)
         for level in forecasts.lower
     }
     times = panel.all_times()[forecasts.origins]
@@ -118,6 +114,22 @@ def evaluate(
         last=_text(times.max()),
         forecasts=forecasts,
     )
+
+
+def _baselines(panel: Panel, forecasts: Forecasts, seasons: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Every baseline's forecasts [W, H] by name, NaN only where a window has no known value before it at all.
+
+    Where the history holds no full season yet, the seasonal naive repeats the last value, so that a long season
+    takes no window out of the comparison; a season that no window's history holds is left out.
+    """
+    horizon = forecasts.point.shape[1]
+    last = repeat_last(panel, forecasts.origins, horizon)
+    found = {"repeat last": last}
+    for length in seasons:
+        values = seasonal_naive(panel, forecasts.origins, horizon, length)
+        if length > 1 and np.isfinite(values).any():
+            found[f"seasonal naive {length}"] = np.where(np.isfinite(values), values, last)
+    return found
 
 
 def windows_of(panel: Panel, forecasts: Forecasts) -> np.ndarray:

@@ -19,5 +19,5 @@ class Forecasts:
     series: np.ndarray
     origins: np.ndarray
     point: np.ndarray
-    lower: dict[int, np.ndarray]
-    upper: dict[int, np.ndarray]
+    lower: dict[float, np.ndarray]
+    upper: dict[float, np.ndarray]

@@ -244,20 +244,22 @@ def coverage(
     seen: Panel, evaluations: dict[str, Evaluation], shown: Evaluation, panel: Panel, task: Forecast
 ) -> list[Picture]:
     """Promised against measured coverage, over all and by step."""
-    measured = {
-        name: {float(k): v for k, v in e.coverage.items()} for name, e in evaluations.items() if e.coverage
-    }
-    if not shown.coverage:
+    if not any(np.isfinite(share) for share in shown.coverage.values()):
         return []
+    measured = {
+        name: {k: v for k, v in e.coverage.items() if np.isfinite(v)} for name, e in evaluations.items()
+    }
+    measured = {name: shares for name, shares in measured.items() if shares}
     ax = plots.plot_coverage(measured)
-    overall = Picture(to_svg(plots.figure_of(ax), "coverage", describe_coverage("", shown)))
+    svg = to_svg(plots.figure_of(ax), "coverage", describe_coverage("", shown))
+    overall = Picture(svg, caption="Dotted: what the intervals promise.")
     if task.horizon == 1:
         return [overall]
     ax = plots.plot_coverage_by_step(coverage_by_step(seen, shown.forecasts), step=_ahead(panel))
     steps = to_svg(
         plots.figure_of(ax), "coverage-by-step", "Share of true values inside the interval by step"
     )
-    return [overall, Picture(steps, share=2)]
+    return [overall, Picture(steps, caption="The same, step by step.", share=2)]
 
 
 def describe_coverage(part: str, e: Evaluation | None) -> str:

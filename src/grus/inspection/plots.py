@@ -57,10 +57,10 @@ def plot_parts(
     ax = ax or new_axes(height=1.7)[0]
     for name, (first, end) in parts.items():
         colour = palette.TEST if name == "test" else palette.VALIDATION
-        ax.axvspan(first, end, facecolor=colour, edgecolor="none", label=name, zorder=0)
+        ax.axvspan(first, end, facecolor=colour, edgecolor="none", label=_plain(name), zorder=0)
     ax.fill_between(times, low, high, facecolor=palette.TRUTH, alpha=0.22, edgecolor="none")
     ax.plot(times, middle, color=palette.TRUTH, linewidth=0.9)
-    ax.set_ylabel(unit)
+    ax.set_ylabel(_plain(unit))
     _dates(ax, times)
     ax.margins(x=0)
     return _quiet(ax)
@@ -84,7 +84,7 @@ def plot_learning(
     """
     ax = ax or new_axes(_SMALL)[0]
     for number, (name, values) in enumerate(curves.items()):
-        ax.plot(epochs, values, label=name, marker="o", markersize=3, **_line(number))
+        ax.plot(epochs, values, label=_plain(name), marker="o", markersize=3, **_line(number))
     if best is not None:
         epoch, name = best
         value = float(curves[name][np.flatnonzero(epochs == epoch)[0]])
@@ -95,7 +95,7 @@ def plot_learning(
             ha="right" if late else "left", color=palette.INK, fontsize=10,
         )  # fmt: skip
     ax.set_xlabel("epoch")
-    ax.set_ylabel(unit)
+    ax.set_ylabel(_plain(unit))
     _whole_numbers(ax)
     ax.margins(x=0.06, y=0.18)
     _legend(ax)
@@ -115,9 +115,11 @@ def plot_by_step(
     for number, (name, values) in enumerate(scores.items()):
         steps = np.arange(1, len(values) + 1)
         marker = "o" if len(values) == 1 else None
-        ax.plot(steps, values, label=name, marker=marker, zorder=3 if not number else 2, **_line(number))
+        ax.plot(
+            steps, values, label=_plain(name), marker=marker, zorder=3 if not number else 2, **_line(number)
+        )
     ax.set_xlabel(step)
-    ax.set_ylabel(unit)
+    ax.set_ylabel(_plain(unit))
     ax.set_ylim(bottom=0)
     ax.margins(x=0.01)
     _whole_numbers(ax)
@@ -132,18 +134,18 @@ def plot_coverage(measured: Mapping[str, Mapping[float, float]], *, ax: "Axes | 
         measured: name of the rows -> level in percent -> share from 0 to 1; the first in the model's colour.
     """
     ax = ax or new_axes(3.2, 3.2)[0]
-    ax.plot([0, 100], [0, 100], color=palette.SOFT, linewidth=0.9, linestyle=(0, (2, 2)), label="as promised")
     for number, (name, shares) in enumerate(measured.items()):
         style = _line(number)
         ax.plot(
             list(shares), [100 * s for s in shares.values()], linestyle="none", color=style["color"],
             marker="os^v"[number % 4], markersize=7, markerfacecolor=palette.PAPER if number else style["color"],
-            label=name, zorder=4 - bool(number),
+            label=_plain(name), zorder=4 - bool(number),
         )  # fmt: skip
+    ax.plot([0, 100], [0, 100], color=palette.SOFT, linewidth=0.9, linestyle=(0, (2, 2)))
     levels = [level for shares in measured.values() for level in shares]
     low = max(0, min([*levels, *(100 * s for shares in measured.values() for s in shares.values())]) - 12)
     ax.set(xlim=(low, 101.5), ylim=(low, 101.5), xlabel="interval (%)", ylabel="true values inside (%)")
-    _legend(ax, ncols=2)
+    _legend(ax)
     return _quiet(ax)
 
 
@@ -202,10 +204,10 @@ def plot_forecast(
     horizon = len(forecast)
     ahead = times[-horizon:]
     marker = "o" if horizon == 1 else None
-    ax.plot(ahead, forecast, color=palette.MODEL, linewidth=2.2, label=name, marker=marker, zorder=4)
+    ax.plot(ahead, forecast, color=palette.MODEL, linewidth=2.2, label=_plain(name), marker=marker, zorder=4)
     ax.plot(times, truth, color=palette.TRUTH, linewidth=1.5, label="truth", zorder=3)
     if baseline is not None:
-        ax.plot(ahead, baseline[1], label=baseline[0], marker=marker, zorder=2.5, **_line(1))
+        ax.plot(ahead, baseline[1], label=_plain(baseline[0]), marker=marker, zorder=2.5, **_line(1))
     for number, level in enumerate(sorted(lower or {})):
         assert lower is not None
         assert upper is not None
@@ -214,7 +216,7 @@ def plot_forecast(
             edgecolor="none", label=f"{level:g}% interval", zorder=2,
         )  # fmt: skip
     ax.axvline(ahead[0], color=palette.SOFT, linewidth=0.8)
-    ax.set_ylabel(unit)
+    ax.set_ylabel(_plain(unit))
     ax.margins(x=0.005)
     _dates(ax, times)
     if legend:
@@ -248,9 +250,14 @@ def plot_against(
     ax.plot(baseline, model, "o", markersize=5, color=palette.MODEL, alpha=0.7, markeredgewidth=0)
     ax.set(
         xlim=(low, high), ylim=(low, high),
-        xlabel=f"{names[1]}: {unit}", ylabel=f"{names[0]}: {unit}",
+        xlabel=_plain(f"{names[1]}: {unit}"), ylabel=_plain(f"{names[0]}: {unit}"),
     )  # fmt: skip
     return _quiet(ax)
+
+
+def _plain(text: str) -> str:
+    """A user's name as it is: not as mathematics between dollars, nor left out of the legend for its underscore."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def _line(number: int) -> dict[str, Any]:
@@ -275,10 +282,10 @@ def _quiet(ax: "Axes") -> "Axes":
     return ax
 
 
-def _legend(ax: "Axes", ncols: int = 5) -> None:
+def _legend(ax: "Axes") -> None:
     """Above the picture, where it hides nothing."""
     ax.legend(
-        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=ncols, frameon=False, fontsize=10,
+        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=5, frameon=False, fontsize=10,
         labelcolor=palette.INK, handlelength=2.2, columnspacing=1.6, borderaxespad=0.2,
     )  # fmt: skip
 

@@ -157,17 +157,19 @@ def _window(
         point=f.point[w],
         baseline_name=rival[0],
         baseline=rival[1][w],
-        lower={float(level): values[w] for level, values in f.lower.items()},
-        upper={float(level): values[w] for level, values in f.upper.items()},
+        lower={level: values[w] for level, values in f.lower.items()},
+        upper={level: values[w] for level, values in f.upper.items()},
     )
 
 
 def baseline_values(name: str, panel: Panel, forecasts: Forecasts) -> np.ndarray:
-    """The forecasts [W, H] of a baseline by the name it has in an evaluation."""
+    """The forecasts [W, H] of a baseline by the name it has in an evaluation, as that scored them."""
     horizon = forecasts.point.shape[1]
+    last = repeat_last(panel, forecasts.origins, horizon)
     if name == "repeat last":
-        return repeat_last(panel, forecasts.origins, horizon)
-    return seasonal_naive(panel, forecasts.origins, horizon, int(name.rsplit(" ", 1)[1]))
+        return last
+    values = seasonal_naive(panel, forecasts.origins, horizon, int(name.rsplit(" ", 1)[1]))
+    return np.where(np.isfinite(values), values, last)
 
 
 def coverage_by_step(panel: Panel, forecasts: Forecasts) -> dict[float, np.ndarray]:
@@ -179,5 +181,5 @@ def coverage_by_step(panel: Panel, forecasts: Forecasts) -> dict[float, np.ndarr
     for level in forecasts.lower:
         inside = known & (forecasts.lower[level] <= truth) & (truth <= forecasts.upper[level])
         out = np.full(truth.shape[1], np.nan)
-        shares[float(level)] = np.divide(inside.sum(0), counts, out=out, where=counts > 0)
+        shares[level] = np.divide(inside.sum(0), counts, out=out, where=counts > 0)
     return shares

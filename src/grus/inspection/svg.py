@@ -14,6 +14,7 @@ _ID = re.compile(r'(?<= id=")|(?<=url\(#)|(?<=href="#)')
 _SIZE = re.compile(r'(<svg\b[^>]*?) width="([0-9.]+)pt" height="[0-9.]+pt"')
 _HEAD = re.compile(r"^.*?(?=<svg\b)|\s*<metadata>.*?</metadata>", re.DOTALL)
 _FONT = re.compile(r"font: ([0-9.]+px) [^;\"]*")
+_FAMILY = re.compile(r" ?font-family: [^;\"]*;?")
 
 
 def to_svg(figure: "Figure", name: str, description: str) -> str:
@@ -36,7 +37,7 @@ def to_svg(figure: "Figure", name: str, description: str) -> str:
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = _HEAD.sub("", out.getvalue())
     text = _ID.sub(f"{name}-", text)
-    text = _FONT.sub(r"font-size: \1", text)
+    text = _FAMILY.sub("", _FONT.sub(r"font-size: \1", text))
     for role, (light, _) in ROLES.items():
         text = text.replace(light, f"var(--{role})")
     label = f' role="img" aria-label="{escape(description)}"'

@@ -126,9 +126,7 @@ class _GRUStep(nn.Module):
         x, h = inputs
         time = x.shape[1]
         weights = CellWeights(**{n.removesuffix("_l0"): p for n, p in self.named_parameters()})
-        y, _ = gru_cell(
-            x.flatten(0, 1), h.repeat_interleave(time, 0), weights, reset_after=self._reset_after
-        )
+        y, _ = gru_cell(x.flatten(0, 1), h.repeat_interleave(time, 0), weights, reset_after=self._reset_after)
         return {"": y.view(*x.shape[:2], y.shape[-1])}
 
 

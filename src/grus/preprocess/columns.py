@@ -80,6 +80,11 @@ def is_missing_text(word: object) -> bool:
     return word is None or (isinstance(word, str) and word.strip() in MISSING_TEXT)
 
 
+def is_missing_cell(value: object) -> bool:
+    """Whether one value of a column of any type is missing."""
+    return is_missing_text(value) or bool(value != value)  # NaN and NaT differ from themselves
+
+
 def first_row(mask: np.ndarray) -> int:
     """The first True, or -1."""
     return int(np.argmax(mask)) if mask.any() else -1
@@ -126,6 +131,8 @@ def _from_objects(array: np.ndarray, name: str, source: str) -> np.ndarray:
     if kinds and all(issubclass(k, bool | np.bool_) for k in kinds) and present.all():
         return array.astype(bool)
     try:
+        if kinds and all(issubclass(k, int | np.integer) for k in kinds) and present.all():
+            return array.astype(np.int64)
         if all(hasattr(k, "__float__") for k in kinds):
             return np.array([np.nan if v is None else float(v) for v in cells])
         if all(hasattr(k, "year") or issubclass(k, np.datetime64) for k in kinds):

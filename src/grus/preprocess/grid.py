@@ -240,9 +240,10 @@ def _guess(axis: _Axis, survey: _Survey) -> Frequency:
     if not counts:
         if len(axis.codes) > len(axis.ids):
             raise _repeat(axis)
+        hint = f"name the frequency; or is {axis.id_name!r} not what names the series?"
         raise DataError(
             f"{axis.where}: expected two time stamps or more in some series, got one each",
-            "name the frequency",
+            hint if axis.id_name else "name the frequency",
         )
     gap = min(counts, key=lambda g: (-counts[g], g))
     if axis.times.dtype.kind != "M":

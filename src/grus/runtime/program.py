@@ -37,6 +37,7 @@ class Program:
             build = IMPLEMENTATIONS[type(node.op)]
             inputs = tuple(self.shapes[name] for name in node.inputs)
             self._nodes.append(build(node.op, node_weights(tensors, node), inputs))
+        self._remembered = _kinds(self.init_state(0))
 
     def __call__(self, inputs: Arrays, lengths: Arrays | None = None) -> dict[str, np.ndarray]:
         """Run whole sequences.
@@ -60,11 +61,13 @@ class Program:
 
         Raises:
             UnsupportedError: if the graph cannot stream (the capability table says which ops can).
+            UsageError: if the state is not one of this graph, or has other rows than the inputs.
         """
         require_streaming(self.graph)
-        return self._run(
-            inputs, state if state is not None else self.init_state(self._batch(inputs)), lengths
-        )
+        if state is None:
+            return self._run(inputs, self.init_state(self._batch(inputs)), lengths)
+        self._check_state(state, self._batch(inputs))
+        return self._run(inputs, state, lengths)
 
     def init_state(self, batch: int) -> State:
         """The state before the first step, for ``batch`` rows."""
@@ -88,6 +91,14 @@ class Program:
             if remembered:
                 after[node.name] = remembered
         return {name: values[source] for name, source in self.graph.outputs.items()}, State(after)
+
+    def _check_state(self, state: State, batch: int) -> None:
+        if _kinds(state) != self._remembered:
+            raise UsageError(
+                f"Program: state must be of this graph, whose {sorted(self._remembered)} remember"
+            )
+        if state.nodes and state.batch != batch:
+            raise UsageError(f"Program: state must have {batch} rows like the inputs, got {state.batch}")
 
     def _batch(self, inputs: Arrays) -> int:
         return len(next(iter(inputs.values()))) if inputs else 0
@@ -128,6 +139,14 @@ class Program:
         for cut in cuts:
             lengths = lengths // int(cut)
         return lengths
+
+
+def _kinds(state: State) -> dict[str, list[tuple[object, ...]]]:
+    """What tells the states of two graphs apart: names, dtypes, ranks and feature sizes."""
+    return {
+        name: [(a.dtype, a.ndim, a.shape[-1] if a.ndim > 1 else 0) for a in arrays]
+        for name, arrays in state.nodes.items()
+    }
 
 
 def _floats(array: np.ndarray) -> np.ndarray:

@@ -1,14 +1,11 @@
 """The recurrent ops of the runtime, on the native kernels."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from grus.kernels.layout import GRUWeights
 from grus.kernels.native import PackedGRU
-from grus.kernels.reference import Options, gru_direction
 from grus.runtime.state import NodeState
 from grus.spec import Shape, ops
 
@@ -18,32 +15,13 @@ if TYPE_CHECKING:
 Weights = Mapping[str, np.ndarray]
 
 
-class _Direction:
-    """One direction of one layer: batch first, any initial state, ragged rows, in either direction of time."""
-
-    def __init__(self, op: ops.GRU, weights: GRUWeights, reverse: bool) -> None:
-        self._options = Options(reset_after=op.reset_after, keep=op.zoneout, reverse=reverse)
-        self._weights, self._reverse = weights, reverse
-        # The native kernel does not know layer normalisation and zoneout yet; the oracle does, in float32.
-        self._packed = None if op.layer_norm or op.zoneout else pack(weights, op.reset_after)
-
-    def __call__(
-        self, x: np.ndarray, h: np.ndarray, lengths: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        if self._packed is not None:
-            return self._packed.run(x, h, lengths=lengths, reverse=self._reverse)
-        options = replace(self._options, lengths=lengths)
-        result = gru_direction(x.swapaxes(0, 1), h, self._weights, options)
-        return np.ascontiguousarray(result.output.swapaxes(0, 1)), result.h_n
-
-
 class GRUImplementation:
     """`grus.spec.ops.GRU`: layers and directions in PyTorch's order; remembers the state of every layer."""
 
     def __init__(self, op: ops.GRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
         self._op = op
         self._stack = [
-            _Direction(op, gru_weights(weights, f"l{layer}{'_reverse' * direction}"), bool(direction))
+            pack(weights, f"l{layer}{'_reverse' * direction}", op.reset_after, op.zoneout)
             for layer in range(op.layers)
             for direction in range(op.directions)
         ]
@@ -60,7 +38,9 @@ class GRUImplementation:
         for layer in range(op.layers):
             outputs: list[np.ndarray] = []
             for index in range(layer * op.directions, (layer + 1) * op.directions):
-                y, h = self._stack[index](x, np.ascontiguousarray(parts[:, index]), lengths)
+                h_0 = np.ascontiguousarray(parts[:, index])
+                reverse = index % op.directions == 1
+                y, h = self._stack[index].run(x, h_0, lengths=lengths, reverse=reverse)
                 outputs.append(y)
                 final.append(h)
             x = outputs[0] if op.directions == 1 else np.concatenate(outputs, axis=-1)
@@ -80,7 +60,7 @@ class GRUStepImplementation:
     """`grus.spec.ops.GRUStep`: every step of the input once from the same state."""
 
     def __init__(self, op: ops.GRUStep, weights: Weights, inputs: tuple[Shape, ...]) -> None:
-        self._packed = pack(gru_weights(weights, "l0"), op.reset_after)
+        self._packed = pack(weights, "l0", op.reset_after)
 
     def __call__(self, chunk: "Chunk", state: NodeState | None) -> "Result":
         """Step every input step once from its row's state."""
@@ -95,16 +75,19 @@ class GRUStepImplementation:
         return ()
 
 
-def gru_weights(weights: Weights, suffix: str) -> GRUWeights:
-    """Collect one direction of one layer from tensors named as in torch.nn.GRU."""
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "gain_ih", "gain_hh")
-    return GRUWeights(
-        **{name: weights[f"{name}_{suffix}"] for name in names if f"{name}_{suffix}" in weights}
+def pack(weights: Weights, suffix: str, reset_after: bool, zoneout: float = 0.0) -> PackedGRU:
+    """Pack one direction of one layer from tensors named as in torch.nn.GRU, with gains if it is normalised."""
+    gains = (
+        (weights[f"gain_ih_{suffix}"], weights[f"gain_hh_{suffix}"])
+        if f"gain_ih_{suffix}" in weights
+        else None
     )
-
-
-def pack(weights: GRUWeights, reset_after: bool) -> PackedGRU:
-    """Pack plain weights for the native kernel."""
     return PackedGRU(
-        weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh, reset_after=reset_after
+        weights[f"weight_ih_{suffix}"],
+        weights[f"weight_hh_{suffix}"],
+        weights.get(f"bias_ih_{suffix}"),
+        weights.get(f"bias_hh_{suffix}"),
+        reset_after=reset_after,
+        norm=gains,
+        zoneout=zoneout,
     )

@@ -20,8 +20,7 @@ class State:
     nodes: dict[str, NodeState]
 
     def __getitem__(self, rows: int | slice | np.ndarray) -> "State":
-        index = slice(rows, rows + 1) if isinstance(rows, int) and rows != -1 else rows
-        index = slice(-1, None) if isinstance(index, int) else index
+        index = np.array([rows]) if isinstance(rows, int | np.integer) else rows
         return State({name: tuple(a[index].copy() for a in arrays) for name, arrays in self.nodes.items()})
 
     @property

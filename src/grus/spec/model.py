@@ -94,8 +94,10 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
     alias: str = "GRU"
 
     def arrays(self) -> Weights:
-        """Fitted float64 tensors of the task: conformal half-widths in units of each series' scale."""
-        return {"conformal": (self.levels_known, self.horizon)} if self.levels_known else {}
+        """Fitted float64 tensors: conformal margins by level and step, size of the error by place in the season."""
+        if not self.levels_known:
+            return {}
+        return {"conformal": (self.levels_known, self.horizon), "spread": (self.season,)}
 
     def check(self) -> None:
         """Raise SpecError unless the numbers make sense."""

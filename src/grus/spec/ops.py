@@ -335,4 +335,3 @@ def _same_size(op: str, inputs: Inputs) -> Shape:
     if inputs[0].size != inputs[1].size:
         raise SpecError(f"{op}: inputs must have one size, got {inputs[0].size} and {inputs[1].size}")
     return Shape(kind, inputs[0].size, clock)
-

@@ -31,8 +31,13 @@ class Estimator:
     def __repr__(self) -> str:
         """The constructor call, without the arguments that stand at their defaults."""
         defaults = inspect.signature(type(self).__init__).parameters
-        changed = [f"{k}={v!r}" for k, v in self.get_params().items() if v != defaults[k].default]
-        return f"{type(self).__name__}({', '.join(changed)})"
+
+        def changed(name: str, value: Any) -> bool:
+            default = defaults[name].default
+            return type(value) is not type(default) or bool(value != default)  # so arrays are not compared
+
+        shown = [f"{name}={value!r}" for name, value in self.get_params().items() if changed(name, value)]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether ``fit`` has been called."""

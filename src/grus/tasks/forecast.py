@@ -1,7 +1,9 @@
 """The forecasting task: one global GRU over one or many series, with covariates and calibrated intervals."""
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,7 +18,7 @@ from grus.data.roles import infer_roles, plan_lines
 from grus.data.splits import Split, split_panel
 from grus.data.windows import window_index
 from grus.decode import Evaluation, LiveForecaster
-from grus.decode.intervals import LEVELS, calibrate
+from grus.decode.intervals import LEVELS, check_levels
 from grus.errors import UsageError
 from grus.inspection.report import write_forecast_report
 from grus.models import GraphModule
@@ -26,8 +28,9 @@ from grus.preprocess.panel import Panel, build_panel
 from grus.preprocess.scaling import Method
 from grus.spec import AnyStep, Forecast, Model
 from grus.tasks.estimator import Estimator
-from grus.tasks.forecast_job import ForecastJob, Windows, series_code, truth
+from grus.tasks.forecast_job import ForecastJob, Windows, calibrate_forecaster, series_code
 from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
+from grus.tasks.forecast_parameters import WINDOW_RULES, check_names, check_parameters
 from grus.tasks.run_folder import claim_run
 from grus.training import History, TrainingConfig, make_progress, train
 from grus.training.config import Log
@@ -146,33 +149,35 @@ class Forecaster(Estimator):
             DataError: for data that does not fit; UsageError: for a parameter that cannot be used.
             TrainingInterrupted: on Ctrl-C; a checkpoint remains.
         """
-        config = self._training_config()
-        panel, network, names = self._read(data)
-        panel, split, notes = split_panel(
-            panel, network.lookback, self.horizon, self.val_size, self.test_size
-        )
-        self.plan_ = [*plan_lines(panel, split, names), *notes]
+        if resume and folder is None:
+            raise UsageError("fit: resume must have the folder of the run to go on with, got folder=None")
+        # From here on plain Python values; what the user gave stays as it is.
+        me = type(self)(**check_parameters(self.get_params()))
+        config = me._training_config()
+        panel, network, names = me._read(data)
+        panel, split, notes = split_panel(panel, network.lookback, me.horizon, me.val_size, me.test_size)
+        plan = [*plan_lines(panel, split, names), *panel.notes, *notes]
         if report_plan is not None:
-            report_plan(self.plan_)
+            report_plan(plan)
         training_rows = panel.cut(0, split.train_end)
-        steps, arrays = fit_steps(
-            training_rows,
-            scaling=self.scaling,
-            calendar=None if self.calendar is None else tuple(self.calendar),
-        )
-        task = self._task(panel, network, bool((training_rows.target[training_rows.observed] >= 0).all()))
+        calendar = None if me.calendar is None else tuple(me.calendar)
+        steps, arrays = fit_steps(training_rows, scaling=me.scaling, calendar=calendar)
+        task = me._task(panel, network, bool((training_rows.target[training_rows.observed] >= 0).all()))
         graph = build_network(network, layout((task, steps)))
-        torch.manual_seed(self.seed)
-        module = GraphModule(graph)
-        job, validation = self._job(module, task, steps, arrays, panel, split, network)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(me.seed)
+            module = GraphModule(graph)
+        job, training, validation = me._job(module, task, steps, arrays, panel, split, network)
+        if not len(validation):
+            config = dataclasses.replace(config, patience=None)
         with tempfile.TemporaryDirectory(prefix="grus-") as temporary:
             run = Path(folder) if folder is not None else Path(temporary)
-            claim_run(run, self.get_params(), panel, resume)
-            self.history_: History = train(job, config, run, make_progress(progress), resume)
+            claim_run(run, me.get_params(), panel, resume)
+            history: History = train(job, config, run, make_progress(progress), resume)
         tensors = arrays | {f"main.{name}": values for name, values in module.tensors().items()}
         model = Model(1, task, steps, {"main": graph})
-        self._finish(model, tensors, panel, split, validation)
-        self._example = data
+        self._finish(model, tensors, panel, split, training, validation)
+        self.plan_, self.history_, self._example = plan, history, data
         return self
 
     def predict(self, data: Any = None, future: Any = None, *, level: Sequence[float] = ()) -> Any:
@@ -189,9 +194,7 @@ class Forecaster(Estimator):
         self._check_fitted()
         rows = self.panel_ if data is None else read_columns(data)[0]
         ahead = None if future is None else read_columns(future)[0]
-        return like(
-            self.live_.predict(rows, ahead, level=list(level)), self._example if data is None else data
-        )
+        return like(self.live_.predict(rows, ahead, level=level), self._example if data is None else data)
 
     def evaluate(
         self,
@@ -204,7 +207,7 @@ class Forecaster(Estimator):
         """Score forecasts from every ``step``-th origin of the last ``last`` rows; see `LiveForecaster.evaluate`."""
         self._check_fitted()
         rows = self.panel_ if data is None else read_columns(data)[0]
-        return self.live_.evaluate(rows, step=step, last=last, level=list(level))
+        return self.live_.evaluate(rows, step=step, last=last, level=level)
 
     def cross_validation(
         self,
@@ -226,11 +229,12 @@ class Forecaster(Estimator):
         Returns:
             A frame of the kind that ``data`` is: id, time, ``cutoff`` (the last stamp seen), target, forecast.
         """
+        check_parameters({"n_windows": n_windows, "step_size": step_size}, WINDOW_RULES)
+        check_parameters(self.get_params())
+        levels = check_levels(level)
+        if levels and self.val_size == 0:
+            raise UsageError("level must be empty without validation rows to calibrate it on (val_size=0)")
         step = self.horizon if step_size is None else step_size
-        if n_windows < 1 or step < 1:
-            raise UsageError(
-                f"cross_validation: n_windows and step_size must be at least 1, got {n_windows} and {step}"
-            )
         kept, self.test_size = self.test_size, self.horizon + step * (n_windows - 1)
         try:
             self.fit(data, progress=progress)
@@ -239,11 +243,13 @@ class Forecaster(Estimator):
         panel = self.panel_
         origins = (panel.offsets[1:] - self.horizon)[:, None] - step * np.arange(n_windows)[::-1]
         series = np.repeat(np.arange(panel.n_series), n_windows)
-        forecasts = self.live_.forecast(panel, series, origins.ravel(), list(level))
+        forecasts = self.live_.forecast(panel, series, origins.ravel(), levels)
         columns = self.live_.columns(panel, forecasts, cutoff=True)
         rows = forecasts.origins[:, None] + np.arange(self.horizon)
-        forecast_columns = {k: columns.pop(k) for k in list(columns) if k.startswith(self.alias)}
-        return like({**columns, panel.roles.target: panel.target[rows].ravel(), **forecast_columns}, data)
+        names = list(columns)
+        first = names.index("cutoff") + 1
+        columns[panel.roles.target] = panel.target[rows].ravel()
+        return like({k: columns[k] for k in (*names[:first], panel.roles.target, *names[first:])}, data)
 
     def save(self, folder: str | Path, *, force: bool = False, report: bool = True) -> Path:
         """Write the model folder, with an HTML report under ``report/``.
@@ -253,11 +259,10 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         refuse_existing(Path(folder), force)
-        return save_model(
-            folder, self.model_, self.tensors_, force=force, extras=self._write_report if report else None
-        )
+        report_writer = partial(self._write_report, name=str(folder)) if report else None
+        return save_model(folder, self.model_, self.tensors_, force=force, extras=report_writer)
 
-    def _write_report(self, folder: Path) -> None:
+    def _write_report(self, folder: Path, name: str) -> None:
         evaluations = {"test": self.test_, "validation": self.validation_}
         write_forecast_report(
             folder / "report",
@@ -268,27 +273,21 @@ class Forecaster(Estimator):
             history=self.history_,
             evaluations={name: value for name, value in evaluations.items() if value is not None},
             model=self.model_,
+            name=name,
         )
 
     def _read(self, data: Any) -> tuple[Panel, NetworkConfig, list[str]]:
         columns, source = read_columns(data)
         roles = infer_roles(
-            columns,
-            id=self.id,
-            time=self.time,
-            target=self.target,
-            past=self.past,
-            future=self.future,
-            static=self.static,
-            source=source,
-        )
+            columns, id=self.id, time=self.time, target=self.target, past=self.past, future=self.future,
+            static=self.static, source=source,
+        )  # fmt: skip
         frequency = None if self.freq is None else Frequency.from_string(self.freq)
         panel = build_panel(columns, roles, frequency, source)
+        check_names(panel, self.alias, self.calendar)
         return panel, self._network(panel), list(columns)
 
     def _network(self, panel: Panel) -> NetworkConfig:
-        if not isinstance(self.horizon, int) or self.horizon < 1:
-            raise UsageError(f"horizon must be a whole number of at least 1, got {self.horizon!r}")
         season = panel.frequency.season
         segment = self.segment or (segment_length(self.horizon, season) if self.model == "segment" else 1)
         lookback = self.lookback
@@ -334,7 +333,7 @@ class Forecaster(Estimator):
         panel: Panel,
         split: Split,
         network: NetworkConfig,
-    ) -> tuple[ForecastJob, Windows]:
+    ) -> tuple[ForecastJob, Windows, Windows]:
         preprocessor = Preprocessor(task, steps, arrays)
         ranges = split.ranges()
 
@@ -346,12 +345,12 @@ class Forecaster(Estimator):
                 )
             )
 
-        validation = windows("val").thinned(_VALIDATION_WINDOWS)
+        training, validation = windows("train"), windows("val").thinned(_VALIDATION_WINDOWS)
         job = ForecastJob(
             module,
             preprocessor,
             preprocessor.features(panel, split.train_end),
-            windows("train"),
+            training,
             validation,
             steps_out=network.segment * -(-task.horizon // network.segment),
             loss=self.loss,
@@ -361,28 +360,27 @@ class Forecaster(Estimator):
             seed=self.seed,
             series_code=series_code(preprocessor.layout.static_tokens, SERIES),
         )
-        return job, validation
+        return job, training.thinned(_VALIDATION_WINDOWS), validation
 
     def _finish(
-        self, model: Model, tensors: dict[str, np.ndarray], panel: Panel, split: Split, validation: Windows
+        self,
+        model: Model,
+        tensors: dict[str, np.ndarray],
+        panel: Panel,
+        split: Split,
+        training: Windows,
+        validation: Windows,
     ) -> None:
         """Calibrate intervals on the validation windows, then evaluate on what validation and test rows there are."""
         if len(validation):
-            live = LiveForecaster(model, tensors)
-            features = live.features(panel)
-            outputs = live.outputs(features, validation.series, validation.origins).astype(np.float64)
-            known = truth(features, validation, self.horizon).astype(np.float64)
-            tensors["task.conformal"] = calibrate(outputs, known, model.task.quantiles)
+            tensors |= calibrate_forecaster(LiveForecaster(model, tensors), panel, training, validation)
             task = msgspec.structs.replace(model.task, levels_known=len(LEVELS))
             model = Model(1, task, model.preprocess, model.parts)
-        self.model_, self.tensors_, self.live_ = model, tensors, LiveForecaster(model, tensors)
+        live = LiveForecaster(model, tensors)
+        self.validation_ = _evaluate_part(live, panel.cut(0, split.val_end), split.val_end - split.train_end)
+        self.test_ = _evaluate_part(live, panel, split.test_end - split.val_end)
+        self.model_, self.tensors_, self.live_ = model, tensors, live
         self.panel_, self.split_ = panel, split
-        self.validation_ = self._evaluate_part(panel.cut(0, split.val_end), split.val_end - split.train_end)
-        self.test_ = self._evaluate_part(panel, split.test_end - split.val_end)
-
-    def _evaluate_part(self, panel: Panel, sizes: np.ndarray) -> Evaluation | None:
-        last = int(sizes.max(initial=0))
-        return None if last < self.horizon else self.live_.evaluate(panel, last=last)
 
     def _training_config(self) -> TrainingConfig:
         return TrainingConfig(
@@ -395,3 +393,8 @@ class Forecaster(Estimator):
             device=self.device,
             log=self.log,
         )
+
+
+def _evaluate_part(live: LiveForecaster, panel: Panel, sizes: np.ndarray) -> Evaluation | None:
+    last = int(sizes.max(initial=0))
+    return None if last < live.task.horizon else live.evaluate(panel, last=last)

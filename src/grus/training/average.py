@@ -1,6 +1,6 @@
 """Exponential moving average of the weights (EMA), and putting it in the model's place for a while."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -14,15 +14,15 @@ def start_average(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def update_average(
-    average: Mapping[str, torch.Tensor], model: torch.nn.Module, decay: float, step: int
+    average: Mapping[str, torch.Tensor], parameters: Sequence[torch.nn.Parameter], decay: float, step: int
 ) -> None:
     r"""One step of the average, in place: a <- d a + (1 - d) w with d = min(decay, (1 + t) / (10 + t)).
 
     The growing d keeps the random initial weights from weighing on short runs; ``step`` is t, from 1.
+    ``parameters`` are the model's, in its order (a list made once: walking the modules costs 0.1 ms a step).
     """
     d = min(decay, (1 + step) / (10 + step))
-    weights = [parameter.detach() for parameter in model.parameters()]
-    get_ema_multi_avg_fn(d)(list(average.values()), weights, step)
+    get_ema_multi_avg_fn(d)(list(average.values()), list(parameters), step)
 
 
 @torch.no_grad()

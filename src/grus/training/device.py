@@ -3,7 +3,6 @@
 import os
 
 import lightning_fabric
-import numpy as np
 import torch
 
 from grus.errors import UsageError
@@ -72,11 +71,26 @@ def seed_generators(device: torch.device, *position: int) -> None:
     """Seed torch's generators of the CPU and of ``device`` from whole numbers such as (seed, step).
 
     Dropout thereby is a function of the position in the run, so that no generator state need be saved.
-    ``torch.manual_seed`` would do, but reaches every back end and takes 89 us; this takes about 10.
+    ``torch.manual_seed`` would do, but reaches every back end and takes 89 us; this takes about 4.
     """
-    value = int(np.random.SeedSequence(position).generate_state(1, np.uint64)[0])
+    value = mix(*position)
     torch.default_generator.manual_seed(value)
     if device.type == "cuda":
         torch.cuda.manual_seed(value)
     elif device.type == "mps":
         torch.mps.manual_seed(value)
+
+
+def mix(*position: int) -> int:
+    """One well-spread 64-bit number from whole numbers; another order or length gives another number.
+
+    Reference: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators" (SplitMix64),
+    its finaliser applied after each number is added.
+    """
+    mask, value = 2**64 - 1, 0
+    for number in position:
+        value = ((value ^ number) + 0x9E3779B97F4A7C15) & mask
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & mask
+        value ^= value >> 31
+    return value

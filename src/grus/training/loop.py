@@ -19,6 +19,7 @@ from grus.training.average import average_in_place, load_average, start_average,
 from grus.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from grus.training.config import TrainingConfig
 from grus.training.device import make_fabric, make_optimizer, seed_generators
+from grus.training.gradients import Clipper
 from grus.training.history import EpochRecord, History, Stopped
 from grus.training.interrupt import Interrupts
 from grus.training.job import Carry, Job, batch_size, map_carry, to_tensors
@@ -114,6 +115,9 @@ class _Loop:
         self._fabric, self._interrupts = fabric, interrupts
         self._model = job.model
         self._forward, self._optimizer = fabric.setup(_LossModule(job), make_optimizer(job.model, config))
+        scaled = config.precision == "16-mixed"
+        self._parameters = list(self._model.parameters())
+        self._clip = Clipper(fabric, self._forward, self._optimizer, config.gradient_clip, scaled)
         self._progress = progress if fabric.is_global_zero else None
         self._total = sum(self._steps(epoch) for epoch in range(config.epochs))
         self._cut = False  # the time was up in the middle of an epoch
@@ -174,16 +178,14 @@ class _Loop:
         batch = to_tensors(self._job.batch(state.epoch, index), fabric.device)
         loss, carry = self._forward(_Inputs(batch, state.carry))
         fabric.backward(loss)
-        clip = math.inf if config.gradient_clip is None else config.gradient_clip
-        norm = fabric.clip_gradients(self._forward, self._optimizer, max_norm=clip, error_if_nonfinite=False)
-        self._meter.add(loss, norm, batch_size(batch), rate)
+        self._meter.add(loss, self._clip(), batch_size(batch), rate)
         self._optimizer.step()
-        self._optimizer.zero_grad()
+        self._clip.clear()
         state.carry = self._detached(carry)
         state.step += 1
         state.global_step += 1
         if state.ema is not None and config.ema is not None:
-            update_average(state.ema, self._model, config.ema, state.global_step)
+            update_average(state.ema, self._parameters, config.ema, state.global_step)
 
     def _finish_epoch(self) -> None:
         state = self._state

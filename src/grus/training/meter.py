@@ -15,12 +15,11 @@ _LAG_ELSEWHERE = 16
 
 
 @dataclass(frozen=True)
-class _Pending:
+class _Step:
     step: int
     epoch: int
     rate: float
     samples: int
-    figures: torch.Tensor  # [2]: loss, gradient norm
 
 
 class Meter:
@@ -36,13 +35,15 @@ class Meter:
         self._state = state
         self._lag = _LAG.get(device.type, _LAG_ELSEWHERE)
         self._check_norm = check_norm
-        self._pending: list[_Pending] = []
+        self._pending: list[tuple[_Step, torch.Tensor]] = []  # [2]: loss, norm
 
     def add(self, loss: torch.Tensor, norm: torch.Tensor, samples: int, rate: float) -> None:
         """Note a step; raises DivergenceError when this step or a pending one is not finite."""
-        state = self._state
-        figures = torch.stack((loss.detach(), norm.to(loss.dtype)))
-        self._pending.append(_Pending(state.global_step, state.epoch, rate, samples, figures))
+        entry = _Step(self._state.global_step, self._state.epoch, rate, samples)
+        if self._lag == 1:
+            self._take(entry, loss.item(), norm.item())
+            return
+        self._pending.append((entry, torch.stack((loss.detach(), norm.to(loss.dtype)))))
         if len(self._pending) >= self._lag:
             self.flush()
 
@@ -51,20 +52,23 @@ class Meter:
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        figures = torch.stack([entry.figures for entry in pending]).tolist()
-        for entry, (loss, norm) in zip(pending, figures, strict=True):
-            self._check("loss", loss, entry)
-            if self._check_norm:
-                self._check("gradient norm", norm, entry)
-            self._state.loss_sum += loss * entry.samples
-            self._state.samples += entry.samples
+        figures = torch.stack([tensor for _, tensor in pending]).tolist()
+        for (entry, _), (loss, norm) in zip(pending, figures, strict=True):
+            self._take(entry, loss, norm)
 
     def mean(self) -> float | None:
         """Mean loss of the epoch so far, or None before the first step that was read."""
         state = self._state
         return state.loss_sum / state.samples if state.samples else None
 
-    def _check(self, what: str, value: float, entry: _Pending) -> None:
+    def _take(self, entry: _Step, loss: float, norm: float) -> None:
+        self._check("loss", loss, entry)
+        if self._check_norm:
+            self._check("gradient norm", norm, entry)
+        self._state.loss_sum += loss * entry.samples
+        self._state.samples += entry.samples
+
+    def _check(self, what: str, value: float, entry: _Step) -> None:
         if not math.isfinite(value):
             raise DivergenceError(
                 f"training: the {what} must be finite, got {value} at step {entry.step + 1} "

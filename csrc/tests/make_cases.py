@@ -1,0 +1,85 @@
+"""Write golden cases of the oracle for csrc/tests/driver.cpp: python csrc/tests/make_cases.py FILE.
+
+Every number is 8 bytes, little-endian: integers (int64) in the header, float64 elsewhere. The layout is written once
+here and read once in the driver; arrays are time-major and stand in the order of ``record``.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from gru_cases import VARIANTS, Case, Shape, make_case
+from grus.kernels.reference import gru_direction
+from grus.kernels.reference_backward import gru_direction_backward
+
+MAGIC = 0x53555247
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "gain_ih", "gain_hh")
+SIZES = [(5, 16, 4, 9), (3, 9, 33, 50), (40, 2, 7, 36)]
+
+
+def results(case: Case, dtype: type, reverse: bool) -> list[np.ndarray]:
+    """output, h_n, d_x, d_h_0 and the gradient of every weight that is present."""
+    c = case.astype(dtype)
+    hidden = c.h_0.shape[2]
+    options = replace(c.options.direction(0), reverse=reverse)
+    forward = gru_direction(c.x, c.h_0[0], c.weights[0], options)
+    grads = gru_direction_backward(c.d_output[:, :, :hidden], c.d_h_n[0], forward.trace)
+    weights = [getattr(grads.weights, name) for name in NAMES]
+    return [forward.output, forward.h_n, grads.x, grads.h_0, *(w for w in weights if w is not None)]
+
+
+def calm(case: Case) -> Case:
+    """The case with recurrent weights so small that rounding errors die out: a long chaotic one proves nothing."""
+    weights = tuple(replace(w, weight_hh=w.weight_hh / 4) for w in case.weights)
+    return replace(case, weights=weights)
+
+
+def record(case: Case, reverse: bool) -> bytes:
+    """One case: header, inputs, and each result after its largest error in float32 and in float64."""
+    (steps, batch, inputs), hidden = case.x.shape, case.h_0.shape[2]
+    o, weights = case.options, [getattr(case.weights[0], name) for name in NAMES]
+    masked = np.ndim(o.keep) > 0
+    header = [
+        *(MAGIC, steps, batch, inputs, hidden, o.reset_after, reverse),
+        *(weights[2] is not None, weights[4] is not None, o.lengths is not None, o.resets is not None),
+        *(o.recurrent_masks is not None, masked),
+    ]
+    arrays = [
+        np.float64(0 if masked else o.keep),
+        *(case.x, case.h_0[0], *weights, o.lengths, o.resets),
+        None if o.recurrent_masks is None else o.recurrent_masks[0],
+        np.asarray(o.keep)[0] if masked else None,
+        *(case.d_output[:, :, :hidden], case.d_h_n[0]),
+    ]
+    precise = results(case, np.longdouble, reverse)
+    for exact, *rough in zip(precise, results(case, np.float32, reverse), results(case, np.float64, reverse)):
+        arrays += [np.float64(np.abs(r.astype(np.longdouble) - exact).max(initial=0)) for r in rough]
+        arrays.append(exact)
+    blobs = [np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays if a is not None]
+    return np.array(header, "<i8").tobytes() + b"".join(blobs)
+
+
+def main() -> None:
+    """Write every case to the file named on the command line."""
+    with Path(sys.argv[1]).open("wb") as file:
+        for steps, batch, inputs, hidden in SIZES:
+            for shape in VARIANTS:
+                lengths = shape.lengths and tuple(np.resize([2, steps, 0, 1, steps - 1], batch).tolist())
+                sized = replace(
+                    shape, T=steps, B=batch, I=inputs, H=hidden, L=1, dropout=False, lengths=lengths
+                )
+                case = make_case(sized, seed=3)
+                file.write(record(calm(case) if steps > 10 else case, shape.bidirectional))
+        few_rows = [Shape(T=4, B=2, I=10, H=200, reset_after=after, resets=True) for after in (True, False)]
+        for shape in (Shape(T=1, B=1, I=1, H=1), Shape(T=0, B=3), Shape(T=2, B=70, I=3, H=17), *few_rows):
+            file.write(record(make_case(shape, seed=3), False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""A live forecaster that tells people how far it is, once it has worked for two seconds."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from grus.decode import LiveForecaster
+from grus.preprocess.features import Features
+from grus.spec import Model
+from grus.training.progress import TimeLeft, format_seconds
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+#: Nothing is shown before; on a terminal a bar is then redrawn, elsewhere a line comes as often as this.
+WAIT_SECONDS, REDRAW_SECONDS, LINE_SECONDS = 2.0, 0.25, 10.0
+
+
+class WatchedForecaster(LiveForecaster):
+    """See `LiveForecaster`; ``quiet`` shows nothing."""
+
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], quiet: bool = False) -> None:
+        super().__init__(model, tensors)
+        self._quiet = quiet
+        self._meter: _Meter | None = None
+
+    def outputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """The network's outputs; see `LiveForecaster.outputs`."""
+        self._meter = None if self._quiet else _Meter(len(series))
+        try:
+            return super().outputs(features, series, origins)
+        finally:
+            if self._meter is not None:
+                self._meter.close()
+            self._meter = None
+
+    def inputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> dict[str, np.ndarray]:
+        """The inputs of the next batch: the one before it is done by now."""
+        if self._meter is not None:
+            self._meter.batch(len(series))
+        return super().inputs(features, series, origins)
+
+
+class _Meter:
+    """Counts windows and shows them."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._next = total, 0, 0
+        self._bar: Progress | None = None
+        now = time.monotonic()
+        self._left = TimeLeft(0, total, now)
+        self._show_at = now + WAIT_SECONDS
+
+    def batch(self, windows: int) -> None:
+        """A batch of so many windows begins."""
+        self._done, self._next = self._next, self._next + windows
+        now = time.monotonic()
+        if self._done and now >= self._show_at:
+            self._show(format_seconds(self._left(self._done, now) or 0))
+            self._show_at = now + (REDRAW_SECONDS if self._bar else LINE_SECONDS)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _show(self, left: str) -> None:
+        if not sys.stderr.isatty():
+            text = f"{self._done:,} of {self._total:,} windows, {left} left"
+            print(text, file=sys.stderr, flush=True)
+            return
+        if self._bar is None:
+            self._start_bar()
+        assert self._bar is not None
+        self._bar.update(self._task, completed=self._done, left=left)
+        self._bar.refresh()
+
+    def _start_bar(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._bar = Progress(
+            TextColumn("windows"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]} left"),
+            console=Console(file=sys.stderr), auto_refresh=False, transient=True, redirect_stdout=False,
+        )  # fmt: skip
+        self._task = self._bar.add_task("", total=self._total, left="")
+        self._bar.start()
