@@ -22,8 +22,9 @@ from grus.nn._types import Call, CellCall, CellWeights, Gates, GRUSettings
 #   H=16: 1.0 at T=1, 2.3 at T=4, 5-12 at T=16     H=64: 1.0, 1.7, 2.7-5     H=128: 1.0, 1.4-2.3, 1.8-4.7
 #   H=256: 0.4-1.1 at T=1, 1.1-1.8 at T=4, 1.3-2.4 at T=16     H=512: 0.1-0.8, 0.6-1.0, 1.2-1.5
 # So with gradients a plain call of few steps goes to torch: T * 128 < I + H.  Without gradients every call is
-# native, for the promise of the same bits in any batch and any chunks; weights stay packed (see _native_cache), and
-# only a step of one row below H=64 takes longer than torch's (30 us against 19 at H=16).
+# native, for the promise of the same bits in any batch and any chunks; weights stay packed (see _native_cache).
+# There one step (GRUCell) takes torch's time over ours of 1.1-1.8 at B=32 and 256, but at B=1 1.0, 0.9, 0.8, 0.8, 0.5
+# at H=16, 64, 128, 256, 512: comparing the weights with their copy reads more memory than the step itself.
 MIN_STEPS_PER_WIDTH = 1 / 128
 
 Path = Literal["native", "torch", "composite"]

@@ -1,6 +1,6 @@
 """A layer's native kernels under autograd: an ``autograd.Function`` in eager, a registered op under the compiler.
 
-A Python-registered op costs 16 us a call in eager, an ``autograd.Function`` 6: so eager takes the Function.
+Measured at T=4, B=1, H=8: forward 34 us by the Function, 150 by the op; with backward 145 and 379 (loaded machine).
 Derivatives of the gradient, and gradients of a batch of directions at once, go through the composite path.
 """
 
