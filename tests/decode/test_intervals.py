@@ -11,11 +11,13 @@ from grus.decode.intervals import (
     LEVELS,
     base_interval,
     calibrate,
+    check_levels,
     nested_intervals,
     phase_spread,
     point,
     season_phases,
 )
+from grus.errors import UsageError
 from grus.preprocess.frequency import Frequency
 from grus.preprocess.panel import build_panel
 from grus.preprocess.roles import Roles
@@ -136,6 +138,19 @@ def test_an_interval_is_the_same_whatever_other_levels_are_asked_for():
         np.testing.assert_array_equal(
             nested_intervals(outputs[25:], QUANTILES, margins, [level])[level], ends
         )
+
+
+def test_levels_as_users_give_them():
+    assert check_levels([1, 99, 80.0, np.int64(50), np.float64(97.5)]) == [1, 99, 80, 50, 97.5]
+    assert [type(level) for level in check_levels(np.array([80.0, 97.5]))] == [int, float]
+    assert check_levels(level for level in (80, 95)) == [80, 95]
+    assert check_levels(()) == []
+    for level in (0.99, 99.01, 0, 100, True + 99, "80", None):
+        with pytest.raises(UsageError, match=f"level must be from 1 to 99 percent, got {level!r}"):
+            check_levels([50, level])
+    for levels in (80, "80", None):
+        with pytest.raises(UsageError, match="level must be a list of percentages such as"):
+            check_levels(levels)
 
 
 # -- the place in the season ---------------------------------------------------------------------------------

@@ -423,6 +423,32 @@ def test_no_validation_rows_mean_no_intervals_and_no_early_stopping(data):
         model.predict(level=[80])
 
 
+@pytest.mark.parametrize("network", ["segment", "direct"])
+@pytest.mark.parametrize("freq", ["s", "15min", "2h", "D", "B", "W-MON", "MS", "ME", "QS", "YE"])
+def test_every_frequency_goes_on_where_it_stopped(freq, network):
+    times = pd.date_range("2001-01-01", periods=90, freq=freq)
+    data = pd.DataFrame({"ds": times, "y": np.random.default_rng(0).normal(size=90)})
+    model = Forecaster(3, model=network, hidden_size=8, epochs=1, device="cpu", log="none").fit(
+        data, progress="quiet"
+    )
+    out = model.predict(level=[80])
+    assert out["ds"].tolist() == pd.date_range(times[-1], periods=4, freq=times.freq)[1:].tolist()
+    assert np.isfinite(out["GRU"]).all()
+
+
+def test_a_stamp_in_several_columns_comes_back_as_one():
+    data = one_series(120)
+    days = data["ds"].astype("M8[D]")
+    parts = {"day": days.astype(str), "hour": (data["ds"] - days).astype("m8[h]").astype(int), "y": data["y"]}
+    model = fit(parts)
+    assert model.model_.task.time == "day+hour"
+    out = model.predict(level=[80])
+    assert list(out) == ["ds", "GRU", "GRU-lo-80", "GRU-hi-80"]
+    for name, values in fit(data).predict(level=[80]).items():
+        np.testing.assert_array_equal(out[name], values)
+    assert list(tiny().cross_validation(parts, progress="quiet")) == ["ds", "cutoff", "y", "GRU"]
+
+
 # -- frames ------------------------------------------------------------------------------------------------
 
 

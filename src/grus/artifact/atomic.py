@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from grus.errors import ModelFolderError
 
@@ -17,21 +18,24 @@ _RENAME_EXCHANGE = 2
 _RENAME_SWAP_MACOS = 2
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's own entries, so that a rename inside it survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's own entries, so that a rename inside it survives a power cut."""
+    if os.name != "posix" and path.is_dir():  # Windows cannot open a folder; its renames are journalled
+        return
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write ``data`` to a temporary sibling, flush it, and rename it over ``path``."""
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to fill; on success it is flushed and renamed over ``path``, on any error it is removed."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o666 & ~_umask())
@@ -39,7 +43,13 @@ def write_file(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put ``data`` at ``path``, whole or not at all."""
+    with new_file(path) as file:
+        file.write(data)
 
 
 @contextmanager
@@ -62,12 +72,12 @@ def new_folder(target: Path, force: bool = False) -> Iterator[Path]:
         yield work
         for folder, _, files in os.walk(work):
             for file in files:
-                _sync_file(Path(folder, file))
-            sync_folder(Path(folder))
+                sync(Path(folder, file))
+            sync(Path(folder))
         work.chmod(0o777 & ~_umask())
         refuse_existing(target, force)
         _put_in_place(work, target)
-        sync_folder(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise _cannot_write(target, error) from error
     finally:
@@ -116,14 +126,6 @@ def _exchange(first: Path, second: Path) -> bool:
     if failed and ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(second))
     return not failed
-
-
-def _sync_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _umask() -> int:

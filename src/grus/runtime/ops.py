@@ -4,51 +4,17 @@ An implementation is built once from the op, its weights and its input shapes. C
 before it (None: a whole sequence, nothing to remember), it returns its outputs by suffix and the state after.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from grus.errors import DataError
 from grus.kernels.native import PackedLinear
+from grus.runtime.chunk import Chunk, Implementation, Result, Weights
 from grus.runtime.recurrent import GRUImplementation, GRUStepImplementation
 from grus.runtime.state import NodeState
 from grus.spec import Op, Shape, ops
-
-Outputs = dict[str, np.ndarray]
-Result = tuple[Outputs, NodeState]
-Weights = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """The inputs of one node and the valid length of each row on their clock (None: no clock)."""
-
-    inputs: tuple[np.ndarray, ...]
-    lengths: np.ndarray | None
-
-    @property
-    def x(self) -> np.ndarray:
-        """The first input."""
-        return self.inputs[0]
-
-    @property
-    def ragged(self) -> bool:
-        """Whether some row is shorter than the time axis."""
-        return self.lengths is not None and self.x.ndim > 1 and bool((self.lengths != self.x.shape[1]).any())
-
-
-class Implementation(Protocol):
-    """What every row of the table builds."""
-
-    def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
-        """Run a chunk; with ``state`` None it is a whole sequence, and nothing is remembered."""
-        ...
-
-    def init_state(self, batch: int) -> NodeState:
-        """What there is to remember before the first step; empty for ops that remember nothing."""
-        ...
 
 
 class _Pointwise:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from grus.errors import DataError, UsageError
-from grus.runtime.ops import IMPLEMENTATIONS, Chunk, Implementation
+from grus.runtime.chunk import Chunk, Implementation
+from grus.runtime.ops import IMPLEMENTATIONS
 from grus.runtime.state import State
 from grus.spec import Graph, Shape, infer, node_weights, require, require_streaming, weight_shapes
 

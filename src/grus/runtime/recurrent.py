@@ -1,18 +1,11 @@
 """The recurrent ops of the runtime, on the native kernels."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from grus.kernels.native import PackedGRU
+from grus.runtime.chunk import Chunk, Result, Weights
 from grus.runtime.state import NodeState
 from grus.spec import Shape, ops
-
-if TYPE_CHECKING:
-    from grus.runtime.ops import Chunk, Result
-
-Weights = Mapping[str, np.ndarray]
 
 
 class GRUImplementation:
@@ -26,7 +19,7 @@ class GRUImplementation:
             for direction in range(op.directions)
         ]
 
-    def __call__(self, chunk: "Chunk", state: NodeState | None) -> "Result":
+    def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Run a chunk through the stack."""
         op, x = self._op, chunk.x
         initial = chunk.inputs[1] if len(chunk.inputs) == 2 else self._zeros(len(x))
@@ -62,7 +55,7 @@ class GRUStepImplementation:
     def __init__(self, op: ops.GRUStep, weights: Weights, inputs: tuple[Shape, ...]) -> None:
         self._packed = pack(weights, "l0", op.reset_after)
 
-    def __call__(self, chunk: "Chunk", state: NodeState | None) -> "Result":
+    def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Step every input step once from its row's state."""
         x, h = chunk.inputs
         batch, time, size = x.shape

@@ -104,9 +104,9 @@ class ForecastJob:
         truth = batch["truth"]
         outputs = self.model({k: v for k, v in batch.items() if k != "truth"})["forecast"][:, : self._horizon]
         known = ~torch.isnan(truth)
-        error = torch.where(known, truth, 0.0)[..., None] - outputs
-        cost = self._cost(error) * known[..., None]
-        return cost.sum() / (known.sum() * outputs.shape[-1]).clamp(min=1), carry
+        # An error of 0 costs nothing; a cost multiplied by 0 would still be NaN where it overflows.
+        error = torch.where(known[..., None], torch.where(known, truth, 0.0)[..., None] - outputs, 0.0)
+        return self._cost(error).sum() / (known.sum() * outputs.shape[-1]).clamp(min=1), carry
 
     def validate(self) -> dict[str, float]:
         """The loss over the validation windows; nothing if there are none."""

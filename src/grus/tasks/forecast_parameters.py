@@ -107,7 +107,8 @@ def check_parameters(parameters: Mapping[str, Any], rules: Mapping[str, Rule] = 
 def check_names(panel: Panel, alias: str, calendar: Sequence[str] | None) -> None:
     """Raise UsageError if an output column would have the name of another, or there is no calendar to look at."""
     roles = panel.roles
-    taken = [name for name in (roles.id, roles.time or "ds", roles.target, "cutoff") if name is not None]
+    time = "ds" if roles.time is None or "+" in roles.time else roles.time
+    taken = [name for name in (roles.id, time, roles.target, "cutoff") if name is not None]
     if alias in taken:
         raise UsageError(f"alias must not be one of {', '.join(map(repr, taken))}, got {alias!r}")
     if calendar and panel.frequency.is_integer:

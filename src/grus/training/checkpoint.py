@@ -4,7 +4,6 @@ The file is what ``torch.save`` writes from plain dicts, lists, numbers and tens
 ``weights_only=True``; the CRC-32 of every record is checked first, because ``torch.load`` does not.
 """
 
-import os
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError  # what torch.load raises when weights_only refuses an object
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from grus.artifact import new_file
 from grus.errors import ModelFolderError
 
 CHECKPOINT_NAME = "checkpoint.pt"
@@ -28,21 +28,13 @@ def checkpoint_path(folder: Path) -> Path:
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
     """Replace the checkpoint of ``folder`` so that a crash at any moment leaves the old or the new one.
 
-    The bytes go to a sibling file and to the disk, then the name is moved over, then the directory goes to
-    the disk.  A sibling left by a crash is overwritten by the next save.
-
     Args:
         folder: The run's folder, which exists.
         state: Plain dicts, lists, tuples, numbers, strings, None and tensors.
     """
     path = checkpoint_path(folder)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    with new_file(path) as file:
         torch.save({"format": _FORMAT, "version": _VERSION, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    _sync_directory(folder)
     return path
 
 
@@ -78,13 +70,3 @@ def _check_records(path: Path) -> None:
         raise ModelFolderError(f"{path}: the checkpoint is damaged or foreign", _START_OVER) from None
     if broken is not None:
         raise ModelFolderError(f"{path}: the checkpoint is damaged at record {broken!r}", _START_OVER)
-
-
-def _sync_directory(folder: Path) -> None:
-    if os.name != "posix":  # Windows cannot open a directory; its rename is journalled
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

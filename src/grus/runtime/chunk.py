@@ -1,0 +1,43 @@
+"""What every implementation of an op takes and gives: a chunk of input, and the state around it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from grus.runtime.state import NodeState
+
+Outputs = dict[str, np.ndarray]
+Result = tuple[Outputs, NodeState]
+Weights = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The inputs of one node and the valid length of each row on their clock (None: no clock)."""
+
+    inputs: tuple[np.ndarray, ...]
+    lengths: np.ndarray | None
+
+    @property
+    def x(self) -> np.ndarray:
+        """The first input."""
+        return self.inputs[0]
+
+    @property
+    def ragged(self) -> bool:
+        """Whether some row is shorter than the time axis."""
+        return self.lengths is not None and self.x.ndim > 1 and bool((self.lengths != self.x.shape[1]).any())
+
+
+class Implementation(Protocol):
+    """What every row of the table builds."""
+
+    def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
+        """Run a chunk; with ``state`` None it is a whole sequence, and nothing is remembered."""
+        ...
+
+    def init_state(self, batch: int) -> NodeState:
+        """What there is to remember before the first step; empty for ops that remember nothing."""
+        ...
