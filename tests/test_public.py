@@ -9,7 +9,16 @@ import pytest
 
 import grus
 
-PUBLIC = ["Evaluation", "Forecaster", "GrusError", "LiveForecaster", "__version__", "load"]
+PUBLIC = [
+    "Evaluation",
+    "Forecaster",
+    "GrusError",
+    "LiveForecaster",
+    "__version__",
+    "accelerate",
+    "decelerate",
+    "load",
+]
 #: what may not come along with ``import grus``: torch and its friends, frames, pictures, the command line
 HEAVY = (
     "torch", "lightning_fabric", "pyarrow", "narwhals", "pandas", "polars", "matplotlib", "jinja2", "typer", "rich",

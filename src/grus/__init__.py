@@ -10,6 +10,7 @@ from grus.errors import GrusError
 
 if TYPE_CHECKING:
     from grus.decode import Evaluation, LiveForecaster, load
+    from grus.nn import accelerate, decelerate
     from grus.tasks.forecast import Forecaster
 
 __version__ = "0.1.0"
@@ -18,10 +19,21 @@ _HOMES = {
     "Evaluation": "grus.decode",
     "Forecaster": "grus.tasks.forecast",
     "LiveForecaster": "grus.decode",
+    "accelerate": "grus.nn",
+    "decelerate": "grus.nn",
     "load": "grus.decode",
 }
 
-__all__ = ["Evaluation", "Forecaster", "GrusError", "LiveForecaster", "__version__", "load"]
+__all__ = [
+    "Evaluation",
+    "Forecaster",
+    "GrusError",
+    "LiveForecaster",
+    "__version__",
+    "accelerate",
+    "decelerate",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,11 +11,18 @@ from hypothesis import strategies as st
 
 import grus.nn
 from grus.errors import UsageError
-from grus.nn import functional
+from grus.nn import _native_path, functional
 from grus.nn.functional import CellWeights, GRUSettings
 from numerics import assert_bitwise_equal
 
-BOTH_PATHS = pytest.mark.parametrize("options", [{}, {"reset_after": False}], ids=["torch", "composite"])
+BOTH_PATHS = pytest.mark.parametrize("options", [{}, {"reset_after": False}], ids=["after", "before"])
+
+
+@pytest.fixture(autouse=True, params=["native", "elsewhere"])
+def paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test of this file twice: by the native kernels, and by torch's kernel and the composite path."""
+    if request.param == "elsewhere":
+        monkeypatch.setattr(_native_path, "can_run", lambda *_: False)
 
 
 def make(seed: int = 0, **options: Any) -> grus.nn.GRU:

@@ -1,8 +1,12 @@
 """GRU layers for PyTorch: drop-ins for torch.nn.GRU and torch.nn.GRUCell, and their functional form."""
 
 from grus.nn import functional
+from grus.nn._accelerate import accelerate, decelerate
 from grus.nn._cell import GRUCell
 from grus.nn._gru import GRU
+from grus.nn._tracing import let_dynamo_trace
 from grus.nn._types import Gates
 
-__all__ = ["GRU", "GRUCell", "Gates", "functional"]
+__all__ = ["GRU", "GRUCell", "Gates", "accelerate", "decelerate", "functional"]
+
+let_dynamo_trace(GRU)

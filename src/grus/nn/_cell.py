@@ -26,6 +26,8 @@ class GRUCell(torch.nn.GRUCell):
         zoneout: probability that a unit keeps its state, in training; in evaluation its expectation
             (Krueger et al. 2017).
 
+    Without gradients, on the CPU, a row has the same bits alone and in any batch, and those of :class:`GRU`.
+
     A cell does not know where a sequence begins, so recurrent dropout (one mask a sequence) is the caller's:
     pass the same ``recurrent_mask`` at every step.
 
@@ -135,9 +137,12 @@ class GRUCell(torch.nn.GRUCell):
             RuntimeError: a size, dtype or device does not fit.
             TypeError: not a tensor.
         """
-        weights = CellWeights(
-            self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.gain_ih, self.gain_hh
-        )
+        # The dictionary first: six attributes of a module cost as much as the arithmetic of a small step.
+        held = self._parameters
+        try:
+            weights = CellWeights(*[held[name] for name in CellWeights._fields])  # pyright: ignore[reportArgumentType]
+        except KeyError:  # a parametrisation took it out
+            weights = CellWeights(*[getattr(self, name) for name in CellWeights._fields])
         h_new, gates = run_cell(
             type(self).__name__,
             input,

@@ -6,7 +6,7 @@ RuntimeError, a wrong Python type a TypeError.  For options that torch lacks it 
 
 import numbers
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -69,6 +69,10 @@ def _named(shape: Sequence[int], batch_first: bool) -> str:
     return "(" + ", ".join(f"{axis}{length}" for axis, length in zip(axes, shape)) + ")"
 
 
+def _named_cell(shape: Sequence[int]) -> str:
+    return f"(B={shape[0]}, {shape[1]})" if len(shape) == 2 else str(tuple(shape))
+
+
 def tensor(name: str, argument: str, value: Any) -> None:
     """Refuse what is not a tensor."""
     if not isinstance(value, Tensor):
@@ -88,7 +92,7 @@ def sequence_input(name: str, x: Tensor, weight_ih: Tensor, batch_first: bool) -
             f"{name}: input must have 3 dimensions, or 2 if unbatched, got {x.dim()} "
             f"(input shape {tuple(x.shape)})"
         )
-    _features(name, x, weight_ih, _named(x.shape, batch_first))
+    _features(name, x, weight_ih, lambda shape: _named(shape, batch_first))
     steps = x.shape[1] if batch_first and x.dim() == 3 else x.shape[0]
     if steps == 0:
         raise RuntimeError(
@@ -104,7 +108,7 @@ def packed_input(name: str, data: Tensor, weight_ih: Tensor) -> None:
             f"{name}: the data of a packed input must have 2 dimensions, got {data.dim()} "
             f"(data shape {tuple(data.shape)})"
         )
-    _features(name, data, weight_ih, f"(packed steps={data.shape[0]}, {data.shape[1]})")
+    _features(name, data, weight_ih, lambda shape: f"(packed steps={shape[0]}, {shape[1]})")
 
 
 def cell_input(name: str, x: Tensor, weight_ih: Tensor) -> None:
@@ -115,12 +119,15 @@ def cell_input(name: str, x: Tensor, weight_ih: Tensor) -> None:
             f"{name}: input must have 2 dimensions, or 1 if unbatched, got {x.dim()} "
             f"(input shape {tuple(x.shape)})"
         )
-    shown = f"(B={x.shape[0]}, {x.shape[1]})" if x.dim() == 2 else str(tuple(x.shape))
-    _features(name, x, weight_ih, shown, dtype_error=RuntimeError)
+    _features(name, x, weight_ih, _named_cell, dtype_error=RuntimeError)
 
 
 def _features(
-    name: str, x: Tensor, weight_ih: Tensor, shown: str, dtype_error: type[Exception] = UsageError
+    name: str,
+    x: Tensor,
+    weight_ih: Tensor,
+    show: Callable[[torch.Size], str],
+    dtype_error: type[Exception] = UsageError,
 ) -> None:
     if x.dtype != weight_ih.dtype and not _autocast(x):
         raise dtype_error(
@@ -130,7 +137,7 @@ def _features(
     if x.shape[-1] != weight_ih.shape[1]:
         raise RuntimeError(
             f"{name}: input has feature size {x.shape[-1]}, but input_size={weight_ih.shape[1]} "
-            f"(input shape {shown})"
+            f"(input shape {show(x.shape)})"
         )
     if x.device != weight_ih.device:
         raise RuntimeError(f"{name}: input is on {x.device}, but the weights are on {weight_ih.device}")
@@ -167,8 +174,13 @@ def mask(name: str, argument: str, value: Tensor, hx: Tensor, dtype: torch.dtype
         )
 
 
-def lengths(name: str, values: Any, batch: int, steps: int) -> list[int]:
-    """The valid steps of each row as a list of ints, from integers, an integer tensor or an integer array."""
+def lengths(name: str, values: Any, batch: int, steps: int) -> list[int] | Tensor:
+    """The valid steps of each row as a list of ints, from integers, an integer tensor or an integer array.
+
+    The compiler cannot look at the values of a tensor, so there it stays one, and the kernels check its values.
+    """
+    if torch.compiler.is_compiling() and isinstance(values, Tensor):
+        return _length_tensor(name, values, batch)
     values = values.tolist() if hasattr(values, "tolist") else values
     rows = values if isinstance(values, list | tuple) else [values]
     if len(rows) != batch:
@@ -184,6 +196,17 @@ def lengths(name: str, values: Any, batch: int, steps: int) -> list[int]:
             )
         checked.append(length)
     return checked
+
+
+def _length_tensor(name: str, values: Tensor, batch: int) -> Tensor:
+    values = values.reshape(1) if values.dim() == 0 else values
+    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        raise UsageError(f"{name}: lengths must be integers, got {values.dtype}")
+    if values.dim() != 1 or len(values) != batch:
+        raise UsageError(
+            f"{name}: lengths must have one integer for each of {batch} rows, got shape {tuple(values.shape)}"
+        )
+    return values.to("cpu", torch.int64)
 
 
 def resets(name: str, values: Any, expected: dict[str, int], device: torch.device) -> Tensor:

@@ -89,8 +89,9 @@ def draw_noise(settings: GRUSettings, cells: int, steps: int, batch: int, like: 
     dropout = recurrent = None
     zoneout: Tensor | float = 0.0
     if settings.dropout > 0 and layers > 1:
-        size = (layers - 1, steps, batch, directions * hidden)
-        dropout = F.dropout(like.new_ones(size), settings.dropout)
+        ones = like.new_ones(steps, batch, directions * hidden)
+        # A draw for every layer, as torch.nn.GRU makes them: the same seed drops the same elements.
+        dropout = torch.stack([F.dropout(ones, settings.dropout) for _ in range(layers - 1)])
     if settings.recurrent_dropout > 0:
         recurrent = F.dropout(like.new_ones(cells, batch, hidden), settings.recurrent_dropout)
     if settings.zoneout > 0:
@@ -170,7 +171,7 @@ def _directions(call: Call, steps: int, batch: int) -> tuple[list[_Direction], T
     settings, hx = call.settings, call.hx
     lengths = valid = None
     if call.lengths is not None:
-        lengths = torch.tensor(call.lengths, dtype=torch.int64, device=hx.device)
+        lengths = torch.as_tensor(call.lengths, dtype=torch.int64, device=hx.device)
         valid = torch.arange(steps, device=hx.device)[:, None] < lengths
     resets = None if call.resets is None else call.resets.transpose(0, 1)
     courses = [_course(valid, lengths, resets, reverse) for reverse in (False, True)]

@@ -1,14 +1,17 @@
 """From a user's call to a checked batch and back: padded, unbatched and packed inputs of a whole GRU."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from grus.errors import UsageError
 from grus.nn import _checks, _dispatch
+from grus.nn._composite import draw_noise
 from grus.nn._types import Call, CellCall, CellWeights, Gates, GRUResult, GRUSettings, Noise
 
 
@@ -83,9 +86,16 @@ def _run_packed(
     _checks.packed_input(name, packed.data, weights[0].weight_ih)
     state = _initial_state(name, hx, packed.data, weights, int(packed.batch_sizes[0]))
     plain = resets is None and noise is None and not return_gates
-    if _dispatch.takes_packed(weights, settings, plain):
+    if _dispatch.takes_packed(packed, state, weights, settings, plain):
         output, h_n = _dispatch.run_packed(packed, state, weights, settings)
         return GRUResult(output, h_n)
+    if (
+        noise is None
+        and settings.training
+        and settings.dropout > 0
+        and len(weights) > settings.num_directions
+    ):
+        noise = _packed_noise(packed, state, settings)
     x, lengths = pad_packed_sequence(packed, settings.batch_first)
     result = run_gru(
         name,
@@ -107,6 +117,19 @@ def _run_packed(
     return GRUResult(
         PackedSequence(data, batch_sizes, order, packed.unsorted_indices), result.h_n, result.gates
     )
+
+
+def _packed_noise(packed: PackedSequence, state: Tensor, settings: GRUSettings) -> Noise:
+    """The masks of one pass, dropout drawn over the packed steps, as torch.nn.GRU draws it from the same seed."""
+    width, batch = settings.num_directions * state.shape[2], state.shape[1]
+    ones = state.new_ones(len(packed.data), width)
+    layers = len(state) // settings.num_directions
+    masks = [
+        pad_packed_sequence(packed._replace(data=dropout(ones, settings.dropout)))[0]
+        for _ in range(layers - 1)
+    ]
+    rest = draw_noise(replace(settings, dropout=0.0), len(state), len(packed.batch_sizes), batch, state)
+    return replace(rest, dropout=torch.stack(masks))
 
 
 def run_cell(

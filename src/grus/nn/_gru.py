@@ -31,6 +31,14 @@ class GRU(torch.nn.GRU):
     weights trained with ``reset_after=False`` load into torch.nn.GRU and mean something else there.
     TorchScript is not supported.
 
+    On the CPU in float32 and float64 our own kernels compute it, with every option, and torch.compile and
+    torch.export see them as one op; elsewhere PyTorch's do (cuDNN on a GPU) where they know the function. Results
+    are torch's to rounding, not bit for bit. **Without gradients** (torch.no_grad, inference_mode, nothing that
+    requires a gradient) on the CPU, within one instruction set and version, a row has the same bits alone, in any
+    batch, in any chunks with the state carried, and at any number of threads. **With gradients** the bits are the
+    same from run to run at a fixed number of threads. The kernels use as many threads as ``torch.set_num_threads``
+    says, unless ``GRUS_NUM_THREADS`` is set.
+
     Args:
         input_size: I, the number of input features.
         hidden_size: H, the number of hidden units.
@@ -145,16 +153,18 @@ class GRU(torch.nn.GRU):
         return shown
 
     def _cell_weights(self) -> list[CellWeights]:
-        """The weights of every direction, as a functional call or a parametrisation has set them."""
-        self._update_flat_weights()
-        flat, count = self._flat_weights, 4 if self.bias else 2
-        cells = [CellWeights(*flat[i : i + count]) for i in range(0, len(flat), count)]  # pyright: ignore[reportArgumentType]
-        if not self.layer_norm:
-            return cells
-        return [
-            cell._replace(**{gain: getattr(self, names[0].replace("weight_ih", gain)) for gain in GAINS})
-            for cell, names in zip(cells, self._all_weights)
-        ]
+        """The weights of every direction, as a functional call or a parametrisation has set them.
+
+        Not by torch's ``_flat_weights``: that list is out of date then, and assigning it is no thing to export.
+        """
+        held = self._parameters
+        cells = []
+        for names in self._all_weights:
+            weights = [held[name] if name in held else getattr(self, name) for name in names]
+            if not self.bias:
+                weights[2:2] = [None, None]
+            cells.append(CellWeights(*weights))  # pyright: ignore[reportArgumentType]
+        return cells
 
     @overload
     def forward(

@@ -20,6 +20,13 @@ def can_run(weights: tuple[CellWeights, ...], settings: GRUSettings) -> bool:
     )
 
 
+def can_run_cell(call: CellCall) -> bool:
+    """The same for one step, without masks and gates."""
+    zoned = isinstance(call.zoneout, Tensor) or call.zoneout > 0
+    w = call.weights
+    return call.reset_after and not zoned and w.gain_ih is None and (w.bias_ih is None) == (w.bias_hh is None)
+
+
 def _flat(weights: tuple[CellWeights, ...]) -> list[Tensor]:
     return [tensor for cell in weights for tensor in cell[:4] if tensor is not None]
 

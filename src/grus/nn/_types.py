@@ -93,15 +93,15 @@ class Noise:
 class Call:
     """One checked call on a batch: what every path takes.
 
-    Shapes: input [T, B, I] ([B, T, I] if ``settings.batch_first``), hx [L * D, B, H], lengths B integers,
-    resets bool [B, T].
+    Shapes: input [T, B, I] ([B, T, I] if ``settings.batch_first``), hx [L * D, B, H], lengths B integers
+    (a tensor only under the compiler), resets bool [B, T].
     """
 
     input: Tensor
     hx: Tensor
     weights: tuple[CellWeights, ...]
     settings: GRUSettings
-    lengths: list[int] | None = None
+    lengths: list[int] | Tensor | None = None
     resets: Tensor | None = None
     noise: Noise | None = None
     return_gates: bool = False
@@ -112,8 +112,7 @@ class Call:
         return len(self.weights) // self.settings.num_directions
 
 
-@dataclass(frozen=True, eq=False)
-class CellCall:
+class CellCall(NamedTuple):
     """One checked step of a cell on a batch.
 
     Shapes: input [B, I], hx [B, H], recurrent_mask [B, H]; zoneout a probability or bool [B, H].
