@@ -25,8 +25,7 @@ import torch
 from torch import Tensor
 
 from grus.kernels import native
-from grus.nn._native_autograd import Direction, gru_direction
-from grus.nn._types import CellWeights
+from grus.nn import GRU
 
 
 class Size(NamedTuple):
@@ -78,11 +77,12 @@ class Models:
         self.gru, self.lstm = torch.nn.GRU(size.I, size.H), torch.nn.LSTM(size.I, size.H)
         self.x = torch.randn(size.T, size.B, size.I, requires_grad=True)
         self.d_output = torch.randn(size.T, size.B, size.H)
-        self.h_0 = torch.zeros(size.B, size.H)
-        self.weights = CellWeights(*self.gru.parameters())
+        self.layer = GRU(size.I, size.H)
+        for name, parameter in self.gru.named_parameters():
+            setattr(self.layer, name, parameter)  # the very same Parameter objects, so that gradients compare
 
     def ours(self) -> Tensor:
-        return gru_direction(self.x, self.h_0, self.weights, Direction())[0]
+        return self.layer(self.x)[0]
 
     def forwards(self) -> dict[str, Callable[[], Tensor]]:
         return {
