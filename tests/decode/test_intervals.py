@@ -43,6 +43,11 @@ def test_ranks_round_up_and_stop_at_the_largest_score():
     assert [margins[level - 1] for level in (1, 25, 26, 50, 51, 75, 76, 99)] == [1, 1, 2, 2, 3, 3, 3, 3]
 
 
+def test_a_margin_among_many_scores():
+    scores = np.random.default_rng(1).permutation(np.arange(1.0, 200.0))  # n + 1 = 200: rank 2 * level
+    np.testing.assert_array_equal(calibrated_point(scores[:, None])[:, 0], 2.0 * LEVELS)
+
+
 def test_each_step_of_the_horizon_has_its_own():
     margins = calibrated_point(np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]))
     np.testing.assert_array_equal(margins[:, 1], 10 * margins[:, 0])

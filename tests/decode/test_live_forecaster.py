@@ -79,6 +79,7 @@ def test_levels_are_given_in_any_order_and_come_out_so(live, data):
         "GRU-hi-50",
     ]
     assert list(live.predict(data, level=np.array([90.0])))[3:] == ["GRU-lo-90", "GRU-hi-90"]
+    assert list(live.evaluate(data).coverage) == [80, 95]
 
 
 @pytest.mark.parametrize("level", [0, 100, -5, 99.5, 0.8, 150, float("nan"), "80", None])
@@ -191,6 +192,19 @@ def test_a_frame_with_gaps_and_covariates_in_any_form(form):
     np.testing.assert_array_equal(found["GRU"][order], live.predict(data)["GRU"])
 
 
+@pytest.mark.parametrize("name", ["when", None])
+def test_an_index_of_stamps_goes_by_its_name_or_ds(data, name):
+    import pandas as pd
+
+    time = name or "ds"
+    columns = {"unique_id": data["unique_id"], time: data["ds"], "y": data["y"]}
+    live = random_forecaster(build_panel(columns, Roles("y", "unique_id", time)))
+    frame = pd.DataFrame(columns).set_index(time).rename_axis(name)
+    np.testing.assert_array_equal(live.predict(frame)["GRU"], live.predict(columns)["GRU"])
+    plain = pd.DataFrame(columns)  # its index of row numbers is no column
+    np.testing.assert_array_equal(live.predict(plain)["GRU"], live.predict(columns)["GRU"])
+
+
 def test_only_the_lookback_counts(live, data):
     tail = {name: np.concatenate([values[60 - 12 : 60], values[110 - 12 :]]) for name, values in data.items()}
     np.testing.assert_array_equal(live.predict(tail)["GRU"], live.predict(data)["GRU"])
@@ -291,17 +305,25 @@ def test_an_evaluation_is_what_forecasts_and_truth_give_by_hand(live, data):
     assert result.first == "2024-01-02 07:00:00"
 
 
-def test_an_unseen_series_is_scaled_by_its_past_alone(live, data):
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_unseen_series_is_scaled_by_its_past_alone(live, data, alone):
     """Its truth must not reach its own forecasts, not even through the scale."""
     new = {name: values[:60].copy() for name, values in data.items()}
     new["unique_id"][:] = "zebra"
-    before = live.evaluate(new, step=1, last=10)
-    assert before.windows == 5
-    wild = {**new, "y": np.where(np.arange(60) < 50, new["y"], 1e6)}
-    after = live.evaluate(wild, step=1, last=10)
-    np.testing.assert_array_equal(after.forecasts.point[0], before.forecasts.point[0])
-    first = live.predict({name: values[:50] for name, values in new.items()})
-    np.testing.assert_array_equal(before.forecasts.point[0], first["GRU"])
+
+    def first_window(rows):
+        if not alone:
+            rows = {name: np.concatenate([data[name], values]) for name, values in rows.items()}
+        result = live.evaluate(rows, step=1, last=10)
+        assert result.windows == (5 if alone else 15)
+        return result.forecasts.point[-5]
+
+    before = first_window(new)
+    np.testing.assert_array_equal(
+        first_window({**new, "y": np.where(np.arange(60) < 50, new["y"], 1e6)}), before
+    )
+    alike = live.predict({name: values[:50] for name, values in new.items()})
+    np.testing.assert_array_equal(before, alike["GRU"])
 
 
 def test_rows_that_do_not_fit_are_refused(live, data):

@@ -279,6 +279,18 @@ def test_steps_beyond_the_horizon_repeat_the_last_one():
     np.testing.assert_allclose(lead, np.arange(6) / 6)
 
 
+def test_a_horizon_beyond_the_end_repeats_the_last_row_of_its_own_series():
+    panel = build_panel(hourly((60, 50)), roles("future"))
+    preprocessor, _, _ = preprocessor_for(panel)
+    features = preprocessor.features(panel)
+    inputs = preprocessor.windows(features, np.array([0, 1]), np.array([58, 108]), HORIZON)
+    for row, last in enumerate((59, 109)):
+        np.testing.assert_array_equal(
+            inputs["future"][row, 1:, 1:], np.tile(features.future[last, 1:], (5, 1))
+        )
+        np.testing.assert_array_equal(inputs["future_code_0"][row, 1:], features.codes["future_code_0"][last])
+
+
 def test_the_layout_names_every_feature_in_the_order_of_the_inputs():
     table = hourly((60, 50))
     table["load"][3] = NAN
@@ -308,7 +320,7 @@ def test_the_layout_names_every_feature_in_the_order_of_the_inputs():
     ]
 
 
-@pytest.mark.parametrize(("days", "kept"), [(500, False), (735, True)])
+@pytest.mark.parametrize(("days", "kept"), [(500, False), (730, False), (731, True), (800, True)])
 def test_the_position_in_the_year_needs_two_years_of_training(days, kept):
     times = np.datetime64("2020-01-01", "ns") + np.arange(days) * np.timedelta64(24 * 3600 * 10**9, "ns")
     steps, _ = fit_steps(build_panel({"ds": times, "y": np.arange(float(days))}, Roles("y", None, "ds")))

@@ -94,13 +94,12 @@ def fit_steps(
     for number, name in enumerate(numeric):
         fitted = fit_scaler(columns[name][:, None], "standard", (name,))
         center[number], scale[number] = fitted[0][0], fitted[1][0]
-    ids = panel.ids if panel.roles.id is not None else ()
     series_center, series_scale = fit_series_scaler(panel.target, panel.offsets, scaling, panel.ids)
     steps: tuple[AnyStep, ...] = (
         Calendar(features),
         Categories(text),
         CovariateScale(numeric, masked),
-        SeriesScale(scaling, ids or panel.ids),
+        SeriesScale(scaling, panel.ids),
     )
     return steps, {
         "preprocess.covariate_scale.center": center,
@@ -252,10 +251,9 @@ class Preprocessor:
 
     def _scales(self, panel: Panel, history: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         center, scale = np.zeros(panel.n_series), np.ones(panel.n_series)
-        single = len(self._series.ids) == 1 and self.task.id is None
         for i, name in enumerate(panel.ids):
-            if single or name in self._known:
-                _, center[i], scale[i] = self._known[self._series.ids[0] if single else name]
+            if name in self._known:
+                _, center[i], scale[i] = self._known[name]
                 continue
             rows = panel.rows(i)
             values = panel.target[rows][: None if history is None else int(history[i])]
