@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 
 from example_graphs import GRAPHS, random_inputs, random_tensors
+from graph_oracle import run as oracle
 from grus.errors import DataError, UnsupportedError, UsageError
+from grus.models import GraphModule
 from grus.runtime import Program, State
 from grus.spec import CAPABILITIES, Graph, Node, Port, capability, chain, infer, ops, require
-from numerics import assert_bitwise_equal
+from numerics import assert_bitwise_equal, assert_close_to_oracle
 
 TIMES = {"src": 24, "tgt": 8}
 CUT = re.compile(r"/(\d+)")
@@ -184,6 +187,32 @@ def test_padding_is_never_read(name):
     for output in clean:
         assert_bitwise_equal(dirty[output], clean[output], output)
         assert np.isfinite(clean[output]).all()
+
+
+@pytest.mark.parametrize(
+    "tail", [[ops.GRU(7), ops.Last()], [ops.GRU(7, bidirectional=True)], [ops.Last(2)]], ids=str
+)
+def test_lengths_are_cut_with_the_clock(tail):
+    """Rows of 24, 0, 5 and 16 steps have 6, 0, 1 and 4 whole blocks of 4; the rest of a block is padding."""
+    graph = chain(Port("x", "seq", 5, "src"), [ops.Segment(4), *tail])
+    tensors, inputs = random_tensors(graph), random_inputs(graph, 4, TIMES)
+    lengths = {"src": np.array([24, 0, 5, 16])}
+    wide, narrow = (
+        oracle(graph, tensors, inputs, lengths, dtype)["out"] for dtype in (np.float64, np.float32)
+    )
+    run = Program(graph, tensors)
+    ours = run(inputs, lengths)["out"]
+    module = GraphModule(graph).eval()
+    module.load_tensors(tensors)
+    with torch.no_grad():
+        theirs = module({"x": torch.from_numpy(inputs["x"])}, {"src": torch.from_numpy(lengths["src"])})[
+            "out"
+        ]
+    assert_close_to_oracle(ours, wide, narrow, "runtime")
+    assert_close_to_oracle(theirs, wide, narrow, "torch")
+    for row, blocks in enumerate((6, 0, 1, 4)):
+        alone = run({"x": inputs["x"][row : row + 1, : blocks * 4]})["out"][0]
+        assert_bitwise_equal(ours[row, :blocks] if ours.ndim == 3 else ours[row], alone)
 
 
 @pytest.mark.parametrize("name", ["GRU", "GRU-bidirectional", "GRU-zoneout", "encoder-decoder"])
