@@ -277,6 +277,19 @@ def test_rows_that_wait_keep_their_state():
         assert_bitwise_equal(outputs["state"][row], whole["state"][0])
 
 
+def test_positions_count_the_valid_steps_of_each_row():
+    run = program("Position")
+    table = random_tensors(run.graph)["position_0.weight"]
+    x = random_inputs(run.graph, 3, {"src": 50})  # ten more than there are positions, but only as padding
+    lengths = np.array([40, 0, 7])
+    outputs, state = run.run(x, None, {"src": lengths})
+    for row, length in enumerate(lengths):
+        np.testing.assert_array_equal(outputs["out"][row, :length], table[:length])
+    outputs, _ = run.run(random_inputs(run.graph, 3, {"src": 5}), state, {"src": np.array([0, 5, 5])})
+    np.testing.assert_array_equal(outputs["out"][1], table[:5])
+    np.testing.assert_array_equal(outputs["out"][2], table[7:12])
+
+
 def test_an_initial_state_counts_at_the_first_step_only():
     run = program("GRU-initial-state")
     inputs = random_inputs(run.graph, 2, {"src": 9})
