@@ -371,6 +371,21 @@ def test_missing_targets(network):
     assert np.isfinite(fit(holes, model=network).predict()["GRU"]).all()
 
 
+def test_nothing_to_learn_from_is_said_before_training():
+    data = one_series(150)
+    data["y"][12:144] = NAN  # values in the first lookback and in validation alone
+    with pytest.raises(DataError) as error:
+        fit(data, val_size=12)
+    assert str(error.value) == (
+        "column 'y': expected values after the first 12 training rows of some series (its lookback), "
+        "got only missing ones"
+    )
+    with pytest.raises(DataError, match="series 'b': expected at least one value to fit a scale"):
+        both = table()
+        both["y"][90:164] = NAN
+        fit(both)
+
+
 def test_an_infinite_value_is_refused_by_its_row():
     data = one_series(100)
     data["y"][17] = np.inf

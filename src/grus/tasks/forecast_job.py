@@ -11,7 +11,7 @@ from torch import Tensor
 from grus.data.windows import epoch_order
 from grus.decode import LiveForecaster
 from grus.decode.intervals import calibrate, phase_spread, point, season_phases
-from grus.errors import UsageError
+from grus.errors import DataError, UsageError
 from grus.models import GraphModule
 from grus.preprocess.features import Features, Preprocessor
 from grus.preprocess.panel import Panel
@@ -82,6 +82,13 @@ class ForecastJob:
     ) -> None:
         if loss not in ("mae", "mse", "huber"):
             raise UsageError(f"loss must be 'mae', 'mse' or 'huber', got {loss!r}")
+        if not len(train):
+            task = preprocessor.task
+            raise DataError(
+                f"column {task.target!r}: expected values after the first {task.lookback} training rows of some "
+                "series (its lookback), got only missing ones",
+                "give longer or fuller series, or a shorter lookback",
+            )
         self.model = model
         self._preprocessor, self._features = preprocessor, features
         self._train, self._validation = train, validation
@@ -90,7 +97,7 @@ class ForecastJob:
         self._batch_size, self._seed, self._series_code = batch_size, seed, series_code
         self._per_pass = min(len(train), windows_per_epoch)
         self._steps_per_pass = -(-self._per_pass // batch_size)
-        self._passes = -(-min_steps // self._steps_per_pass) if self._steps_per_pass else 1
+        self._passes = -(-min_steps // self._steps_per_pass)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def steps(self, epoch: int) -> int:
