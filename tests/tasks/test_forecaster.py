@@ -380,9 +380,9 @@ def test_nothing_to_learn_from_is_said_before_training():
         "column 'y': expected values after the first 12 training rows of some series (its lookback), "
         "got only missing ones"
     )
+    both = table()
+    both["y"][90:164] = NAN
     with pytest.raises(DataError, match="series 'b': expected at least one value to fit a scale"):
-        both = table()
-        both["y"][90:164] = NAN
         fit(both)
 
 
