@@ -497,7 +497,8 @@ def test_overlapping_and_read_only_outputs_are_refused() -> None:
 
 
 def test_the_committed_stub_is_the_generated_one(tmp_path: Path) -> None:
-    stubgen = pytest.importorskip("nanobind.stubgen")
+    from nanobind import stubgen
+
     generator = stubgen.StubGen(module=_native)
     generator.put(_native)
     committed = Path(native.__file__).with_name("_native.pyi").read_text()

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+import torch
 
 from example_graphs import of_op
 from grus.errors import SpecError, UnsupportedError
@@ -43,7 +44,6 @@ def test_shapes_are_inferred_through_a_graph():
 
 
 def test_weights_are_named_and_shaped_as_in_torch():
-    torch = pytest.importorskip("torch")
     g = chain(X, [ops.GRU(5, layers=2, bidirectional=True)])
     theirs = torch.nn.GRU(3, 5, 2, bidirectional=True).state_dict()
     assert weight_shapes(g) == {f"gru_0.{name}": tuple(value.shape) for name, value in theirs.items()}
