@@ -33,6 +33,7 @@ class Program:
             if name not in tensors or tensors[name].shape != shape:
                 got = "nothing" if name not in tensors else f"{list(tensors[name].shape)}"
                 raise UsageError(f"Program: tensor {name!r} must have shape {list(shape)}, got {got}")
+        self._streams = False
         self._nodes: list[Implementation] = []
         for node in graph.nodes:
             build = IMPLEMENTATIONS[type(node.op)]
@@ -64,7 +65,9 @@ class Program:
             UnsupportedError: if the graph cannot stream (the capability table says which ops can).
             UsageError: if the state is not one of this graph, or has other rows than the inputs.
         """
-        require_streaming(self.graph)
+        if not self._streams:  # asked once: it takes a third of the time of a single step
+            require_streaming(self.graph)
+            self._streams = True
         if state is None:
             return self._run(inputs, self.init_state(self._batch(inputs)), lengths)
         self._check_state(state, self._batch(inputs))
