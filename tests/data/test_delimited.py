@@ -343,7 +343,7 @@ def test_unreadable_file(tmp_path, limit):
 def test_other_kinds_of_file(tmp_path):
     refused(
         write(tmp_path / "f.xlsx", "x"),
-        f"{tmp_path / 'f.xlsx'}: expected a file ending in .csv, .tsv, .txt, .parquet, .pq (or .csv.gz), got 'f.xlsx'",
+        f"{tmp_path / 'f.xlsx'}: expected a file ending in .csv, .tsv, .txt, .jsonl, .ndjson, .json, .parquet, .pq (or .csv.gz), got 'f.xlsx'",
     )
 
 

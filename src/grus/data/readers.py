@@ -9,6 +9,7 @@ import numpy as np
 
 from grus.data.arrow import table_columns, zone_notes
 from grus.data.delimited import read_delimited
+from grus.data.json_lines import JSON_SUFFIXES, read_json_lines
 from grus.data.parquet import SUFFIXES, read_parquet
 from grus.data.spool import available_memory
 from grus.errors import DataError, UsageError
@@ -26,8 +27,8 @@ def read_columns(
     """Read a table into columns.
 
     Args:
-        table: a path to a CSV or TSV file (also ``.gz``), to a Parquet file or a folder of them; or a pandas,
-            polars or pyarrow table; or a dict of arrays; or a list of dicts, one per row.
+        table: a path to a CSV, TSV or JSON lines file (also ``.gz``), to a Parquet file or a folder of them; or
+            a pandas, polars or pyarrow table; or a dict of arrays; or a list of dicts, one per row.
         columns: the names to keep (default: all), in this order.
         memory_limit: bytes (default: half of the memory available); a file that would take more is read batch
             by batch, and the columns are ``np.memmap`` on nameless temporary files under ``TMPDIR``.
@@ -56,8 +57,10 @@ def _read_path(path: Path, names: Sequence[str] | None, limit: int) -> tuple[Col
     if path.is_dir() or path.suffix in SUFFIXES:
         return read_parquet(path, names, limit)
     kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if kind.lower() in JSON_SUFFIXES:
+        return read_json_lines(path, names, limit)
     if kind.lower() not in _DELIMITED:
-        kinds = ", ".join((*_DELIMITED, *SUFFIXES))
+        kinds = ", ".join((*_DELIMITED, *JSON_SUFFIXES, *SUFFIXES))
         raise DataError(f"{path}: expected a file ending in {kinds} (or .csv.gz), got {path.name!r}")
     return read_delimited(path, names, limit)
 
