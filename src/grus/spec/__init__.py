@@ -2,20 +2,21 @@
 
 from grus.spec.capability import BACKENDS, CAPABILITIES, STREAMS, Backend, require, require_streaming
 from grus.spec.graph import Graph, Node, Port, chain, infer, node_weights, weight_shapes
-from grus.spec.model import (
-    SCHEMA,
-    AnyStep,
-    AnyTask,
-    Calendar,
-    Categories,
-    CovariateScale,
-    Forecast,
-    Model,
-    SeriesScale,
-    Step,
-)
+from grus.spec.model import SCHEMA, AnyTask, Classify, ClassifyKind, Forecast, Model
 from grus.spec.ops import OPS, AnyOp, Op
 from grus.spec.shapes import Shape
+from grus.spec.steps import (
+    AnyStep,
+    Calendar,
+    Categories,
+    Codes,
+    CovariateScale,
+    Images,
+    SeriesScale,
+    Step,
+    Subwords,
+    Vocabulary,
+)
 
 __all__ = [
     "BACKENDS",
@@ -29,9 +30,13 @@ __all__ = [
     "Backend",
     "Calendar",
     "Categories",
+    "Classify",
+    "ClassifyKind",
+    "Codes",
     "CovariateScale",
     "Forecast",
     "Graph",
+    "Images",
     "Model",
     "Node",
     "Op",
@@ -39,6 +44,8 @@ __all__ = [
     "SeriesScale",
     "Shape",
     "Step",
+    "Subwords",
+    "Vocabulary",
     "chain",
     "infer",
     "node_weights",

@@ -1,74 +1,24 @@
 """A whole model as data: the task, the fitted preprocessing steps, and the graphs."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from grus.errors import SpecError
-from grus.spec.graph import Graph, weight_shapes
+from grus.spec.graph import Graph, Port, infer, weight_shapes
 from grus.spec.ops import Weights
-from grus.spec.shapes import check_size
+from grus.spec.shapes import Shape, check_size
+from grus.spec.steps import (
+    AnyStep,
+    Codes,
+    CovariateScale,
+    Images,
+    Subwords,
+    Vocabulary,
+    check_unique,
+)
 
 SCHEMA = 1
-
-
-class Step(msgspec.Struct, frozen=True, tag_field="step", forbid_unknown_fields=True):
-    """A fitted preprocessing step. What is small is in the struct; fitted numbers are float64 tensors."""
-
-    #: the key of the step's tensors in the model file; each kind of step stands at most once in a model
-    key: ClassVar[str] = ""
-
-    def arrays(self) -> Weights:
-        """Shapes of the step's fitted float64 tensors by name."""
-        return {}
-
-
-class Calendar(Step, frozen=True, tag="calendar"):
-    """Calendar features computed from the time stamp; see `grus.preprocess.calendar`."""
-
-    key: ClassVar[str] = "calendar"
-    features: tuple[str, ...]
-
-
-class Categories(Step, frozen=True, tag="categories"):
-    """Known values of each categorical column, in code order; code 0 is missing or never seen."""
-
-    key: ClassVar[str] = "categories"
-    columns: dict[str, tuple[str, ...]]
-
-
-class CovariateScale(Step, frozen=True, tag="covariate_scale"):
-    """x -> (x - center) / scale for each numeric covariate, the same for all series.
-
-    A gap is filled with the last value known; for the ``masked`` columns, those that had gaps in training, a 0/1
-    feature tells the network which values are real.
-    """
-
-    key: ClassVar[str] = "covariate_scale"
-    columns: tuple[str, ...]
-    masked: tuple[str, ...] = ()
-
-    def arrays(self) -> Weights:
-        """Center and scale of each column."""
-        return {"center": (len(self.columns),), "scale": (len(self.columns),)}
-
-
-class SeriesScale(Step, frozen=True, tag="series_scale"):
-    """y -> (y - center) / scale of each series' target, by its id.
-
-    A series that training never saw is scaled by the statistics of its own history as given to predict.
-    """
-
-    key: ClassVar[str] = "series_scale"
-    method: Literal["standard", "robust", "none"]
-    ids: tuple[str, ...]
-
-    def arrays(self) -> Weights:
-        """Center and scale of each series."""
-        return {"center": (len(self.ids),), "scale": (len(self.ids),)}
-
-
-AnyStep = Calendar | Categories | CovariateScale | SeriesScale
 
 
 class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", forbid_unknown_fields=True):
@@ -108,7 +58,82 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
             raise SpecError(f"forecast: quantiles must increase within (0, 1), got {self.quantiles}")
 
 
-AnyTask = Forecast
+ClassifyKind = Literal["text", "series", "images", "events"]
+
+
+class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", forbid_unknown_fields=True):
+    """The classification task: what an example is made of, and which labels it may bear.
+
+    The graph has one input on the clock ``src`` (``tokens`` for text, else ``x``) and the output ``logits``, a vec in
+    the order of ``labels``: probability = softmax(logits / temperature), or with ``multi`` (any number of labels an
+    example) sigmoid(logits / temperature).
+
+    ``inputs`` are the columns: the text column, the channels of a series, the column of codes; none for images.
+    ``max_length`` is how many steps of an example are kept: the first ones of a text, the last ones of others.
+    ``baseline_size`` is how many features the linear baseline has that travels with the model; 0: there is none.
+    """
+
+    kind: ClassifyKind
+    labels: tuple[str, ...]
+    inputs: tuple[str, ...]
+    max_length: int
+    multi: bool = False
+    label: str | None = None
+    id: str | None = None
+    time: str | None = None
+    baseline_size: int = 0
+
+    def arrays(self) -> Weights:
+        """Fitted float64 tensors: temperature, share of each label in training, the linear baseline."""
+        labels = len(self.labels)
+        arrays: Weights = {"temperature": (1,), "prior": (labels,)}
+        if self.baseline_size:
+            arrays |= {"baseline_weight": (self.baseline_size, labels), "baseline_bias": (labels,)}
+        return arrays
+
+    def check(self) -> None:
+        """Raise SpecError unless the numbers and names make sense."""
+        check_unique("classify: labels", self.labels)
+        check_unique("classify: inputs", self.inputs)
+        if len(self.labels) < 2 - self.multi:
+            raise SpecError(f"classify: labels must be at least {2 - self.multi}, got {len(self.labels)}")
+        if self.kind not in _STEPS:
+            raise SpecError(f"classify: kind must be one of {', '.join(_STEPS)}, got {self.kind!r}")
+        wanted = {"text": 1, "events": 1, "images": 0}.get(self.kind, max(len(self.inputs), 1))
+        if len(self.inputs) != wanted:
+            raise SpecError(f"classify: {self.kind} must have {wanted} input columns, got {len(self.inputs)}")
+        check_size("classify: max_length", self.max_length)
+        check_size("classify: baseline_size", self.baseline_size, low=0)
+
+    def port(self, steps: tuple[AnyStep, ...]) -> Port:
+        """The graph's one input, as the fitted steps make it; raises SpecError where they are not this kind's."""
+        found = [step for step in steps if isinstance(step, _STEPS[self.kind])]
+        if len(steps) != 1 or len(found) != 1:
+            names = " or ".join(kind.__name__ for kind in _STEPS[self.kind])
+            raise SpecError(f"classify: {self.kind} needs one step, {names}, got {len(steps)} steps")
+        step = found[0]
+        if isinstance(step, CovariateScale) and step.columns != self.inputs:
+            raise SpecError("classify: the columns that are scaled must be the inputs")
+        return step.port()
+
+    def check_model(self, steps: tuple[AnyStep, ...], parts: dict[str, Graph]) -> None:
+        """Raise SpecError unless the steps and the graph are this task's."""
+        port = self.port(steps)
+        if set(parts) != {"main"} or parts["main"].inputs != (port,):
+            raise SpecError(f"classify: the graph must have one input, {port.name!r} of size {port.size}")
+        shapes, outputs = infer(parts["main"]), parts["main"].outputs
+        if set(outputs) != {"logits"} or shapes[outputs["logits"]] != Shape("vec", len(self.labels)):
+            raise SpecError(f"classify: the graph must have one output, 'logits' of size {len(self.labels)}")
+
+
+_STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | Codes], ...]] = {
+    "text": (Vocabulary, Subwords),
+    "series": (CovariateScale,),
+    "images": (Images,),
+    "events": (Codes,),
+}
+
+AnyTask = Forecast | Classify
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,6 +155,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise SpecError(f"model: each preprocessing step may stand once, got {keys}")
         if set(self.parts) not in ({"main"}, {"encode", "decode"}):
             raise SpecError(f"model: parts must be main, or encode and decode, got {sorted(self.parts)}")
+        if isinstance(self.task, Classify):
+            self.task.check_model(self.preprocess, self.parts)
 
     def step(self, kind: type[Any]) -> Any:
         """The preprocessing step of that kind, or None."""

@@ -196,6 +196,44 @@ class Last(Op, frozen=True, tag="last"):
         return {"": Shape("vec", want("Last", inputs[0], "seq").size)}
 
 
+class Pool(Op, frozen=True, tag="pool"):
+    """The mean or the greatest value of each feature over the valid steps of each row, as a vec.
+
+    A row of length zero gives zeros.
+    """
+
+    how: Literal["mean", "max"]
+
+    @property
+    def time(self) -> Time:
+        return "pool"
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        if self.how not in ("mean", "max"):
+            raise SpecError(f"Pool: how must be mean or max, got {self.how!r}")
+        return {"": Shape("vec", want("Pool", inputs[0], "seq").size)}
+
+
+class AttentionPool(Op, frozen=True, tag="attention_pool"):
+    """y = sum_t softmax(a)_t h_t over the valid steps, a_t = v . tanh(W h_t + b); W is [size, input size].
+
+    A row of length zero gives zeros. Yang et al. 2016, Hierarchical attention networks, equations 5 to 7.
+    """
+
+    size: int
+
+    @property
+    def time(self) -> Time:
+        return "pool"
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_size("AttentionPool: size", self.size)
+        return {"": Shape("vec", want("AttentionPool", inputs[0], "seq").size)}
+
+    def weights(self, inputs: Inputs) -> Weights:
+        return {"weight": (self.size, inputs[0].size), "bias": (self.size,), "vector": (self.size,)}
+
+
 class Segment(Op, frozen=True, tag="segment"):
     """Blocks of ``length`` steps become one step each: [T, C] -> [T/length, length*C], step-major.
 
@@ -311,13 +349,13 @@ class GRUStep(Op, frozen=True, tag="gru_step"):
 
 
 OPS: tuple[type[Op], ...] = (
-    Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Segment,
-    Unsegment, GRU, GRUStep,
+    Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
+    AttentionPool, Segment, Unsegment, GRU, GRUStep,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
-    | Segment | Unsegment | GRU | GRUStep
+    | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep
 )  # fmt: skip
 
 
