@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cli_runs import HORIZON, TINY, hourly, run, spawn, write
 
-from grus.cli import fit_forecast
+from grus.cli import fit_forecast, fit_run
 from grus.cli.tables import to_csv
 from grus.decode import load
 
@@ -42,7 +42,7 @@ def test_options_are_the_arguments_of_the_forecaster():
 
     theirs = inspect.signature(Forecaster.__init__).parameters
     ours = inspect.signature(fit_forecast.forecast).parameters
-    names = [name for name in ours if name not in ("ctx", *fit_forecast.COMMAND_OPTIONS)]
+    names = [name for name in ours if name not in ("ctx", *fit_run.COMMAND_OPTIONS)]
     assert names == [name for name in theirs if name != "self"]
     for name in names:
         default = theirs[name].default

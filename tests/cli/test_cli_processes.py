@@ -9,7 +9,7 @@ import sys
 import pytest
 from cli_runs import HORIZON, command, environment, run, spawn
 
-from grus.cli.fit_forecast import CHECKPOINT, RUN_FILE
+from grus.cli.fit_run import CHECKPOINT, RUN_FILE
 
 # What torch would say if it were not there, for every import of it, however deep.
 _WITHOUT = """

@@ -142,12 +142,10 @@ def test_before_fit_is_an_error_of_scikit_learns_kinds(method, tmp_path):
 
 
 def test_a_fit_that_fails_leaves_an_unfitted_forecaster_unfitted(data, monkeypatch):
-    import grus.tasks.forecast as module
-
     def interrupted(*arguments, **options):
         raise grus.errors.TrainingInterrupted("stopped")
 
-    monkeypatch.setattr(module, "train", interrupted)
+    monkeypatch.setattr("grus.tasks.estimator.train", interrupted)
     model = tiny()
     with pytest.raises(grus.errors.TrainingInterrupted):
         model.fit(data, progress="quiet")

@@ -71,7 +71,7 @@ def no_training(monkeypatch):
     def must_not_run(*arguments, **options):
         raise AssertionError("began to work before the parameters were checked")
 
-    monkeypatch.setattr(module, "train", must_not_run)
+    monkeypatch.setattr("grus.tasks.estimator.train", must_not_run)
     monkeypatch.setattr(module, "read_columns", must_not_run)
 
 
@@ -114,12 +114,11 @@ def refused(error, sentence, options, data=None, **fit_options):
 @pytest.fixture
 def read_only(monkeypatch):
     """Training is a failure of the test; reading is not."""
-    import grus.tasks.forecast as module
 
     def must_not_run(*arguments, **options):
         raise AssertionError("began to train before the parameters were checked")
 
-    monkeypatch.setattr(module, "train", must_not_run)
+    monkeypatch.setattr("grus.tasks.estimator.train", must_not_run)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ Horizon = Annotated[int, _option("Steps to forecast.", _DATA, metavar="STEPS")]
 Out = Annotated[
     Path | None,
     _option(
-        "The model folder to write (default: models/NAME-forecast, after the table).", _RUN, "--out", "-o",
+        "The model folder to write (default: models/NAME-TASK, after the data).", _RUN, "--out", "-o",
         metavar="FOLDER",
     ),
 ]  # fmt: skip

@@ -1,17 +1,13 @@
 """The forecasting task: one global GRU over one or many series, with covariates and calibrated intervals."""
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import msgspec
 import numpy as np
-import torch
 
-from grus.artifact import refuse_existing, save_model
 from grus.data.frames import like
 from grus.data.readers import read_columns
 from grus.data.roles import infer_roles, plan_lines
@@ -27,7 +23,7 @@ from grus.preprocess.frequency import Frequency
 from grus.preprocess.panel import Panel, build_panel
 from grus.preprocess.scaling import Method
 from grus.spec import AnyStep, Forecast, Model
-from grus.tasks.estimator import Estimator
+from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.forecast_job import (
     MIN_STEPS,
     VALIDATION_WINDOWS,
@@ -38,13 +34,12 @@ from grus.tasks.forecast_job import (
 )
 from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
 from grus.tasks.forecast_parameters import WINDOW_RULES, check_names, check_parameters
-from grus.tasks.run_folder import claim_run
-from grus.training import History, TrainingConfig, make_progress, train
+from grus.tasks.run_folder import digest
 from grus.training.config import Log
 from grus.training.progress import Mode
 
 
-class Forecaster(Estimator):
+class Forecaster(TrainedEstimator):
     """A GRU forecaster of one or many series, with scikit-learn's habits.
 
     y_{t+1..t+H} = level + f(y - level, covariates, calendar), where the level is the mean of the last season, f is
@@ -154,8 +149,7 @@ class Forecaster(Estimator):
             DataError: for data that does not fit; UsageError: for a parameter that cannot be used.
             TrainingInterrupted: on Ctrl-C; a checkpoint remains.
         """
-        if resume and folder is None:
-            raise UsageError("fit: resume must have the folder of the run to go on with, got folder=None")
+        run = check_resume(folder, resume)
         # From here on plain Python values; what the user gave stays as it is.
         me = type(self)(**check_parameters(self.get_params()))
         config = me._training_config()
@@ -169,16 +163,11 @@ class Forecaster(Estimator):
         steps, arrays = fit_steps(training_rows, scaling=me.scaling, calendar=calendar)
         task = me._task(panel, network, bool((training_rows.target[training_rows.observed] >= 0).all()))
         graph = build_network(network, layout((task, steps)))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(me.seed)
-            module = GraphModule(graph)
+        module = me._module(graph)
         job, training, validation = me._job(module, task, steps, arrays, panel, split, network)
         if not len(validation):
             config = dataclasses.replace(config, patience=None)
-        with tempfile.TemporaryDirectory(prefix="grus-") as temporary:
-            run = Path(folder) if folder is not None else Path(temporary)
-            claim_run(run, me.get_params(), panel, resume)
-            history: History = train(job, config, run, make_progress(progress), resume)
+        history = me._run(job, config, _digest(panel), run, resume, progress)
         tensors = arrays | {f"main.{name}": values for name, values in module.tensors().items()}
         model = Model(1, task, steps, {"main": graph})
         self._finish(model, tensors, panel, split, training, validation)
@@ -255,17 +244,6 @@ class Forecaster(Estimator):
         first = names.index("cutoff") + 1
         columns[panel.roles.target] = panel.target[rows].ravel()
         return like({k: columns[k] for k in (*names[:first], panel.roles.target, *names[first:])}, data)
-
-    def save(self, folder: str | Path, *, force: bool = False, report: bool = True) -> Path:
-        """Write the model folder, with an HTML report under ``report/``.
-
-        Raises:
-            ModelFolderError: if the folder exists (without ``force``) or cannot be written.
-        """
-        self._check_fitted()
-        refuse_existing(Path(folder), force)
-        report_writer = partial(self._write_report, name=str(folder)) if report else None
-        return save_model(folder, self.model_, self.tensors_, force=force, extras=report_writer)
 
     def _write_report(self, folder: Path, name: str) -> None:
         evaluations = {"test": self.test_, "validation": self.validation_}
@@ -388,11 +366,13 @@ class Forecaster(Estimator):
         self.model_, self.tensors_, self.live_ = model, tensors, live
         self.panel_, self.split_ = panel, split
 
-    def _training_config(self) -> TrainingConfig:
-        names = ("epochs", "learning_rate", "weight_decay", "patience", "ema", "seed", "device", "log")
-        return TrainingConfig(**{name: getattr(self, name) for name in names})
-
 
 def _evaluate_part(live: LiveForecaster, panel: Panel, sizes: np.ndarray) -> Evaluation | None:
     last = int(sizes.max(initial=0))
     return None if last < live.task.horizon else live.evaluate(panel, last=last)
+
+
+def _digest(panel: Panel) -> str:
+    covariates = (*panel.past.values(), *panel.future.values(), *panel.static.values())
+    names = (panel.ids, str(panel.frequency), panel.starts.tolist())
+    return digest(names, panel.offsets, panel.target, *covariates)

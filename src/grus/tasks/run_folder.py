@@ -5,21 +5,28 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from grus.artifact import write_file
 from grus.errors import ModelFolderError, UsageError
-from grus.preprocess.panel import Panel
 
 _FILE = "run.json"
 
 
-def claim_run(run: Path, parameters: dict[str, Any], panel: Panel, resume: bool) -> None:
+def claim_run(run: Path, parameters: dict[str, Any], data: str, resume: bool) -> None:
     """Write what a run is made of into its folder; with ``resume``, compare it with what is there first.
+
+    Args:
+        run: the folder; made if absent.
+        parameters: of the estimator, as JSON knows them.
+        data: the `digest` of the data.
+        resume: whether the folder must hold the same already.
 
     Raises:
         UsageError: resume with other parameters or other data than the run was started with.
         ModelFolderError: the folder's record cannot be read.
     """
-    mine = {"parameters": json.loads(json.dumps(parameters, default=list)), "data": _digest(panel)}
+    mine = {"parameters": json.loads(json.dumps(parameters, default=list)), "data": data}
     file = run / _FILE
     if resume and file.is_file():
         try:
@@ -38,9 +45,12 @@ def claim_run(run: Path, parameters: dict[str, Any], panel: Panel, resume: bool)
     write_file(file, json.dumps(mine, indent=1).encode())
 
 
-def _digest(panel: Panel) -> str:
-    digest = hashlib.sha256(repr((panel.ids, str(panel.frequency), panel.starts.tolist())).encode())
-    digest.update(panel.offsets.tobytes())
-    for values in (panel.target, *panel.past.values(), *panel.future.values(), *panel.static.values()):
-        digest.update(repr(values.tolist()).encode() if values.dtype == object else values.tobytes())
-    return digest.hexdigest()
+def digest(*parts: Any) -> str:
+    """A hash of arrays (text as objects too) and of anything else whose ``repr`` says all of it."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            found.update(repr(part.tolist()).encode() if part.dtype == object else part.tobytes())
+        else:
+            found.update(repr(part).encode())
+    return found.hexdigest()
