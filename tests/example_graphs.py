@@ -35,6 +35,9 @@ GRAPHS: dict[str, Graph] = {
     "Multiply": _graph((X, V), Node("a", ops.Multiply(), ("x", "v"))),
     "Last": chain(X, [ops.Last()]),
     "Last-4": chain(X, [ops.Last(4)]),
+    "Pool-mean": chain(X, [ops.Pool("mean")]),
+    "Pool-max": chain(X, [ops.Pool("max")]),
+    "AttentionPool": chain(X, [ops.AttentionPool(6)]),
     "Segment": chain(X, [ops.Segment(4)]),
     "Unsegment": chain(X, [ops.Segment(4), ops.Linear(8), ops.Unsegment(4)]),
     "GRU": _gru(),
@@ -46,6 +49,9 @@ GRAPHS: dict[str, Graph] = {
     "GRU-initial-state": _graph(
         (X, Port("h", "vec", 14)), Node("a", ops.GRU(7, layers=2), ("x", "h")), Node("b", ops.Last(), ("a",))
     ),
+    "GRU-bidirectional-max": chain(X, [ops.GRU(7, bidirectional=True), ops.Pool("max"), ops.Linear(3)]),
+    "GRU-attention": chain(X, [ops.GRU(7), ops.AttentionPool(5), ops.Linear(3)]),
+    "GRU-mean-of-segments": chain(X, [ops.Segment(4), ops.GRU(7), ops.Pool("mean")]),
     "GRUStep": _graph((X, Port("h", "vec", 7)), Node("a", ops.GRUStep(7), ("x", "h"))),
     "GRUStep-tied": _graph(
         (X, Port("y", "seq", 5, "tgt")),

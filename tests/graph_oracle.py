@@ -43,6 +43,29 @@ def _last(op, weights, inputs, lengths):
     return np.stack([row.mean(0) if len(row) else np.zeros(x.shape[2], x.dtype) for row in rows])
 
 
+def _rows(x, lengths):
+    """The valid steps of each row."""
+    return [row[:n] for row, n in zip(x, [x.shape[1]] * len(x) if lengths is None else lengths)]
+
+
+def _pool(op, weights, inputs, lengths):
+    (x,) = inputs
+    summary = {"mean": lambda row: row.mean(0), "max": lambda row: row.max(0)}[op.how]
+    zeros = np.zeros((len(x), x.shape[2]), x.dtype)
+    return np.stack([summary(row) if len(row) else zero for row, zero in zip(_rows(x, lengths), zeros)])
+
+
+def _attention_pool(op, weights, inputs, lengths):
+    (x,) = inputs
+    out = np.zeros((len(x), x.shape[2]), x.dtype)
+    for row, steps in enumerate(_rows(x, lengths)):
+        if len(steps):
+            scores = np.tanh(steps @ weights["weight"].T + weights["bias"]) @ weights["vector"]
+            attention = np.exp(scores - scores.max())
+            out[row] = attention / attention.sum() @ steps
+    return out
+
+
 def _stack(op, weights, inputs, lengths):
     x = inputs[0]
     parts = op.layers * op.directions
@@ -83,6 +106,8 @@ RULES = {
     ops.Subtract: lambda op, w, i, n: np.subtract(*_same_rank(i)),
     ops.Multiply: lambda op, w, i, n: np.multiply(*_same_rank(i)),
     ops.Last: _last,
+    ops.Pool: _pool,
+    ops.AttentionPool: _attention_pool,
     ops.Segment: lambda op, w, i, n: i[0].reshape(len(i[0]), i[0].shape[1] // op.length, -1),
     ops.Unsegment: lambda op, w, i, n: i[0].reshape(len(i[0]), i[0].shape[1] * op.length, -1),
     ops.GRU: _stack,

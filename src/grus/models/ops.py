@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from grus.errors import DataError
+from grus.models import pools
 from grus.nn import GRU
 from grus.nn.functional import CellWeights, gru_cell
 from grus.spec import Op, Shape, ops
@@ -64,21 +65,6 @@ class _Position(nn.Module):
         if time > len(self.weight):
             raise DataError(f"Position: has {len(self.weight)} steps, got a sequence of {time}")
         return {"": self.weight[:time].expand(batch, -1, -1)}
-
-
-class _Last(nn.Module):
-    def __init__(self, op: ops.Last, inputs: tuple[Shape, ...]) -> None:
-        super().__init__()
-        self._steps = op.steps
-
-    def forward(self, inputs: Inputs, lengths: Tensor | None) -> Outputs:
-        x = inputs[0]
-        if lengths is None:
-            return {"": x[:, -self._steps :].mean(1) if x.shape[1] else x.new_zeros(x.shape[0], x.shape[2])}
-        step = torch.arange(x.shape[1], device=x.device)
-        wanted = (step < lengths[:, None]) & (step >= lengths[:, None] - self._steps)
-        count = lengths.clamp(1, self._steps).to(x.dtype)
-        return {"": x.masked_fill(~wanted[..., None], 0.0).sum(1) / count[:, None]}
 
 
 class _Segment(nn.Module):
@@ -158,7 +144,9 @@ MODULES: dict[type[Op], Callable[[Any, tuple[Shape, ...]], nn.Module]] = {
     ops.Add: _elementwise(torch.add),
     ops.Subtract: _elementwise(torch.sub),
     ops.Multiply: _elementwise(torch.mul),
-    ops.Last: _Last,
+    ops.Last: pools.Last,
+    ops.Pool: pools.Pool,
+    ops.AttentionPool: pools.AttentionPool,
     ops.Segment: _Segment,
     ops.Unsegment: lambda op, inputs: _Pointwise(
         lambda x: x.reshape(x.shape[0], x.shape[1] * op.length, x.shape[2] // op.length)

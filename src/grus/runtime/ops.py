@@ -11,6 +11,7 @@ import numpy as np
 
 from grus.errors import DataError
 from grus.kernels.native import PackedLinear
+from grus.runtime import pools
 from grus.runtime.chunk import Chunk, Implementation, Result, Weights
 from grus.runtime.recurrent import GRUImplementation, GRUStepImplementation
 from grus.runtime.state import NodeState
@@ -98,28 +99,6 @@ class _Position:
         return (np.zeros(batch, np.int64),)
 
 
-class _Last:
-    """The mean of the newest valid steps; remembers that many steps, oldest first, and how many are real."""
-
-    def __init__(self, op: ops.Last, weights: Weights, inputs: tuple[Shape, ...]) -> None:
-        self._steps, self._size = op.steps, inputs[0].size
-
-    def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
-        before, seen = state if state else self.init_state(len(chunk.x))
-        assert chunk.lengths is not None
-        held = np.concatenate([before, chunk.x], axis=1)
-        # Row b's newest steps end at lengths[b] of the chunk, which stands at steps + lengths[b] of what is held.
-        newest = held[np.arange(len(held))[:, None], chunk.lengths[:, None] + np.arange(self._steps)]
-        count = np.minimum(seen + chunk.lengths, self._steps)
-        real = np.arange(self._steps) >= self._steps - count[:, None]
-        newest = np.where(real[..., None], newest, np.float32(0))
-        mean = newest.sum(axis=1) / np.maximum(count, 1).astype(np.float32)[:, None]
-        return {"": mean}, () if state is None else (newest, count)
-
-    def init_state(self, batch: int) -> NodeState:
-        return (np.zeros((batch, self._steps, self._size), np.float32), np.zeros(batch, np.int64))
-
-
 class _Segment:
     """Blocks of steps side by side; streaming keeps the steps of a partial block."""
 
@@ -163,7 +142,9 @@ IMPLEMENTATIONS: dict[type[Op], Build] = {
     ops.Add: _elementwise(np.add),
     ops.Subtract: _elementwise(np.subtract),
     ops.Multiply: _elementwise(np.multiply),
-    ops.Last: _Last,
+    ops.Last: pools.Last,
+    ops.Pool: pools.pool,
+    ops.AttentionPool: pools.AttentionPool,
     ops.Segment: _Segment,
     ops.Unsegment: _unsegment,
     ops.GRU: GRUImplementation,

@@ -87,7 +87,9 @@ class Program:
         values, clocks = self._bind(inputs, lengths)
         after: dict[str, tuple[np.ndarray, ...]] = {}
         for node, implementation in zip(self.graph.nodes, self._nodes, strict=True):
-            chunk = Chunk(tuple(values[name] for name in node.inputs), self._lengths(node.inputs, clocks))
+            chunk = Chunk(
+                tuple(values[name] for name in node.inputs), self._lengths(node.inputs, values, clocks)
+            )
             before = None if state is None else state.nodes.get(node.name, ())
             outputs, remembered = implementation(chunk, before)
             for suffix, value in outputs.items():
@@ -109,8 +111,8 @@ class Program:
 
     def _bind(
         self, inputs: Arrays, lengths: Arrays | None
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Check every input against its port, once, at the door."""
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray | None]]:
+        """Check every input against its port, once, at the door; the lengths of a clock are None if all are full."""
         names = {port.name for port in self.graph.inputs}
         if set(inputs) != names:
             raise UsageError(f"Program: inputs must be {sorted(names)}, got {sorted(inputs)}")
@@ -134,12 +136,16 @@ class Program:
             )
         return values, {clock: _clock_lengths(clock, lengths, batch, time) for clock, time in times.items()}
 
-    def _lengths(self, inputs: tuple[str, ...], clocks: dict[str, np.ndarray]) -> np.ndarray | None:
-        clock = next((self.shapes[name].clock for name in inputs if self.shapes[name].clock), "")
-        if not clock:
+    def _lengths(
+        self, inputs: tuple[str, ...], values: Arrays, clocks: dict[str, np.ndarray | None]
+    ) -> np.ndarray | None:
+        name = next((name for name in inputs if self.shapes[name].clock), None)
+        if name is None:
             return None
-        base, *cuts = clock.split("/")
+        base, *cuts = self.shapes[name].clock.split("/")
         lengths = clocks[base]
+        if lengths is None:  # by its own steps: a chunk may complete a segment that it is shorter than
+            return np.full(len(values[name]), values[name].shape[1], np.int64)
         for cut in cuts:
             lengths = lengths // int(cut)
         return lengths
@@ -167,9 +173,9 @@ def _tokens(name: str, array: np.ndarray, count: int) -> np.ndarray:
     return array
 
 
-def _clock_lengths(clock: str, lengths: Arrays | None, batch: int, time: int) -> np.ndarray:
+def _clock_lengths(clock: str, lengths: Arrays | None, batch: int, time: int) -> np.ndarray | None:
     if lengths is None or clock not in lengths:
-        return np.full(batch, time, np.int64)
+        return None
     array = np.asarray(lengths[clock])
     if array.shape != (batch,) or array.dtype.kind not in "iu":
         raise DataError(
@@ -179,4 +185,4 @@ def _clock_lengths(clock: str, lengths: Arrays | None, batch: int, time: int) ->
         raise DataError(
             f"lengths of clock {clock!r}: must be from 0 to {time}, got {array.min()} to {array.max()}"
         )
-    return array.astype(np.int64)
+    return None if (array == time).all() else array.astype(np.int64)
