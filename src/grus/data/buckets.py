@@ -6,8 +6,8 @@ from grus.data.windows import epoch_order
 from grus.errors import UsageError
 
 #: Rows are sorted by length within random pools of so many batches. Of 20,000 rows of log-normal length (sigma 0.6) in
-#: batches of 32, 67% of the steps are padding without pools, 18% with pools of 16, 7% with pools of 50, 2% with one pool
-#: of all, which would put the same rows into a batch in every epoch.
+#: batches of 32, 67% of the steps are padding without pools, 18% with pools of 16, 7% with pools of 50, 2% with one
+#: pool of all, which would put the same rows into a batch in every epoch.
 POOL_BATCHES = 50
 #: Keeps the order of the batches apart from the order of the rows.
 _BATCH_ORDER = 0x9E3779B97F4A7C15

@@ -1,0 +1,83 @@
+"""The classification network as a spec: sequence in, GRU, one vector for all steps, one logit a label."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from grus.models import GraphModule
+from grus.spec import Graph, Node, Op, Port, ops
+
+POOLS = ("mean", "max", "attention", "last")
+#: The one output of a classifier's graph, a vec with a logit for each label in the task's order.
+LOGITS = "logits"
+#: What new token embeddings, drawn from a standard normal distribution, are multiplied by. SST-2 (6,920 sentences), max
+#: pooling, two directions of 64 units: validation accuracy 72.5% as drawn, 79.5% at a tenth of it.
+EMBEDDING_SCALE = 0.1
+
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of a classification network.
+
+    Attributes:
+        labels: number of outputs.
+        pool: how the steps become one vector: ``mean``, ``max``, ``attention`` or ``last`` (the final states).
+        bidirectional: read the sequence in both directions; False makes a network that can run live.
+        hidden_size, layers, dropout: of the GRU; dropout also acts on its inputs and outputs.
+        embedding_size: of a token (text only).
+    """
+
+    labels: int
+    pool: str = "max"
+    bidirectional: bool = True
+    hidden_size: int = 64
+    layers: int = 1
+    dropout: float = 0.3
+    embedding_size: int = 64
+
+
+def build_network(config: NetworkConfig, port: Port) -> Graph:
+    """The graph of a classifier that reads ``port``, tokens or a seq, and puts out ``logits``.
+
+    x_t = E[token_t] or the values of step t; h = GRU(x); y = W pool(h) + b, with dropout before each of the three.
+    """
+    nodes: list[Node] = []
+
+    def add(name: str, op: Op, source: str) -> str:
+        nodes.append(Node(name, op, (source,)))  # type: ignore[arg-type]
+        return name
+
+    x = port.name
+    if port.kind == "tokens":
+        x = add("embedding", ops.Embedding(port.size, config.embedding_size), x)
+    if config.dropout:
+        x = add("input_dropout", ops.Dropout(config.dropout), x)
+    inner = config.dropout if config.layers > 1 else 0.0
+    h = add("encoder", ops.GRU(config.hidden_size, config.layers, config.bidirectional, dropout=inner), x)
+    pooled = _pool(config, h, add)
+    if config.dropout:
+        pooled = add("output_dropout", ops.Dropout(config.dropout), pooled)
+    add(LOGITS, ops.Linear(config.labels), pooled)
+    return Graph((port,), tuple(nodes), {LOGITS: LOGITS})
+
+
+def _pool(config: NetworkConfig, encoder: str, add: Callable[[str, Op, str], str]) -> str:
+    """One vector of all steps."""
+    directions = 2 if config.bidirectional else 1
+    if config.pool == "last":
+        width = directions * config.hidden_size
+        end = config.layers * width
+        return f"{encoder}.h" if config.layers == 1 else add("state", ops.Columns(end - width, end), f"{encoder}.h")
+    if config.pool == "attention":
+        return add("pool", ops.AttentionPool(config.hidden_size), encoder)
+    return add("pool", ops.Pool("mean" if config.pool == "mean" else "max"), encoder)
+
+
+def start_small(module: GraphModule) -> None:
+    """Scale new token embeddings down, so that words met once or twice do not drown the rest in noise."""
+    for node in module.graph.nodes:
+        if isinstance(node.op, ops.Embedding):
+            with torch.no_grad():
+                module.get_parameter(f"nodes.{node.name}.weight").mul_(EMBEDDING_SCALE)

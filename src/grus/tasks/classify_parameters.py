@@ -1,0 +1,65 @@
+"""What each parameter of `grus.Classifier` must be, and what fits each kind of data where nothing is said."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from grus.errors import UsageError
+from grus.tasks import rules as r
+from grus.tasks.classify_networks import POOLS
+from grus.training.config import Rule
+
+KINDS = ("text", "series", "images", "events")
+TOKENIZERS = ("word", "char", "bpe")
+
+_SIZE = Rule(
+    lambda v: r.SHARE.holds(v) or r.POSITIVE.holds(v), "a share of the rows below 1, or a number of rows"
+)
+_WEIGHTS = Rule(
+    lambda v: v is None or v == "balanced"
+    or (isinstance(v, Mapping) and bool(v) and all(r.number(0)(w) for w in v.values())),
+    "None, 'balanced', or a dict of numbers of at least 0 by label",
+)  # fmt: skip
+
+RULES: dict[str, Rule] = {
+    "kind": r.or_none(r.choice(KINDS)),
+    "text": r.COLUMN,
+    "label": r.COLUMN,
+    "id": r.COLUMN,
+    "time": r.COLUMN,
+    "columns": r.COLUMNS,
+    "code": r.COLUMN,
+    "tokenizer": r.choice(TOKENIZERS),
+    "vocabulary_size": r.POSITIVE,
+    "bidirectional": r.FLAG,
+    "pool": r.choice(POOLS),
+    "hidden_size": r.POSITIVE,
+    "layers": r.LAYERS,
+    "dropout": r.SHARE,
+    "embedding_size": r.POSITIVE,
+    "class_weight": _WEIGHTS,
+    "multi": r.or_none(r.FLAG),
+    "max_length": r.or_none(r.POSITIVE),
+    "val_size": _SIZE,
+    "test_size": _SIZE,
+    "batch_size": r.POSITIVE,
+}
+#: Which kind of data the columns that are named make it.
+_NAMED = {"text": "text", "columns": "series", "code": "events"}
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters in plain Python types, with the kind that the named columns say.
+
+    Raises:
+        UsageError: one cannot be used, or does not go with another.
+    """
+    found = r.check(parameters, RULES)
+    named = [name for name in _NAMED if found[name]]
+    if len(named) > 1:
+        raise UsageError(f"only one of text, columns and code may be named, got {' and '.join(named)}")
+    kind = found["kind"]
+    for name in named:
+        if kind not in (None, _NAMED[name]):
+            raise UsageError(f"{name} must not be named for kind={kind!r}, got {found[name]!r}")
+        found["kind"] = _NAMED[name]
+    return found
