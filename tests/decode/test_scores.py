@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from example_series import panel_of
 from grus.decode import Forecasts
-from grus.decode.scores import evaluate, seasonal_error, windows_of
+from grus.decode.scores import evaluate, interval_pinball, seasonal_error, windows_of
 
 NAN = float("nan")
 
@@ -110,7 +110,9 @@ def test_no_known_value_at_all_is_nan_without_a_warning():
         warnings.simplefilter("error")
         result = evaluate(panel, forecasts([3], [[1, 1]], None, *interval), "GRU", (1,), 1)
     assert result.values == 0
-    assert np.isnan([result.model.mae, result.model.rmse, result.model.smape, result.coverage[80]]).all()
+    assert np.isnan(
+        [result.model.mae, result.model.rmse, result.model.smape, result.coverage[80], result.pinball[80]]
+    ).all()
 
 
 def test_a_season_longer_than_the_history_falls_back_to_the_last_value():
@@ -149,6 +151,37 @@ def test_the_seasonal_error_of_each_series():
     panel = panel_of([1, 2, 4, 8], [1, NAN, 5, 6], [3, 3, 3, 3], [1, 2])
     np.testing.assert_array_equal(seasonal_error(panel, 2), [(3 + 6) / 2, 4, NAN, NAN])
     np.testing.assert_array_equal(seasonal_error(panel, 1), [7 / 3, 1, NAN, 1])
+
+
+def test_pinball_loss_by_hand():
+    panel = panel_of([0, 1, 2, 3])
+    lower, upper = {80: np.array([[2.5, 2.0]])}, {80: np.array([[3.0, 2.5]])}
+    result = evaluate(panel, forecasts([2], [[2, 3]], None, lower, upper), "GRU", (1,), 1)
+    # lower end, q = 0.1: y - f = -0.5 and 1; upper end, q = 0.9: -1 and 0.5
+    assert result.pinball[80] == pytest.approx((0.9 * 0.5 + 0.1 * 1 + 0.1 * 1 + 0.9 * 0.5) / 4)
+    assert result.mean_pinball == pytest.approx(result.pinball[80])
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([50, 80, 95]), st.floats(-3, 3))
+def test_no_other_interval_has_less_pinball_loss_than_the_quantiles_of_the_truth(seed, level, shift):
+    truth = np.random.default_rng(seed).normal(size=(1, 400))
+    tail = (1 - level / 100) / 2
+    best = np.quantile(truth, [tail, 1 - tail])
+
+    def loss(low, high):
+        ends = {level: np.full(truth.shape, low)}, {level: np.full(truth.shape, high)}
+        return interval_pinball(forecasts([0], truth, None, *ends), truth, level)
+
+    least = loss(*best)
+    assert loss(best[0] + shift, best[1]) >= least - 1e-3
+    assert loss(best[0], best[1] + shift) >= least - 1e-3
+    assert loss(best[0] - 1, best[1] + 1) > least
+
+
+def test_without_intervals_there_is_no_pinball_loss():
+    result = evaluate(panel_of([0, 1, 2, 3]), forecasts([2], [[2, 3]]), "GRU", (1,), 1)
+    assert result.pinball == {}
+    assert np.isnan(result.mean_pinball)
 
 
 def test_intervals_count_their_ends_as_inside():

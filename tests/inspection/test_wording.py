@@ -52,6 +52,8 @@ def test_evaluation_as_json():
     assert plain["mae_by_step"]["GRU"] == e.model.by_step.tolist()
     assert plain["coverage"] == {"80": e.coverage[80], "95": e.coverage[95]}
     assert list(plain["width"]) == ["80", "95"]
+    assert plain["pinball"] == {"80": e.pinball[80], "95": e.pinball[95]}
+    assert plain["mean_pinball"] == e.mean_pinball
 
 
 def test_json_has_no_nan():

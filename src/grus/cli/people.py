@@ -38,7 +38,7 @@ class People:
 
     def evaluation(self, name: str, evaluation: "Evaluation", target: str) -> None:
         """Print the scores beside those of the baselines, the gain, and how well the intervals covered."""
-        from grus.inspection.wording import figure, percent, span, verdict
+        from grus.inspection.wording import figure, interval_sentences, span, verdict
 
         e = evaluation
         self.say(f"\n{name}: {span(e)}")
@@ -51,8 +51,4 @@ class People:
             ),
         )
         self.say(verdict(e))
-        for level, share in e.coverage.items():
-            width = figure(e.width[level], 3)
-            self.say(
-                f"{level:g}% interval: {percent(share)} of the true values inside, {width} wide on average"
-            )
+        self.say(interval_sentences(e))

@@ -39,6 +39,7 @@ class Evaluation:
         scores: the model's, then the baselines'.
         coverage: share of known values inside the interval, by level in percent.
         width: mean width of the interval in the target's unit, by level in percent.
+        pinball: mean pinball loss of the interval's two ends in the target's unit, by level in percent.
         windows: number of windows; values: number of forecasts compared.
         first, last: stamps of the first and last origin, as text.
         forecasts: what was scored, for plots.
@@ -47,6 +48,7 @@ class Evaluation:
     scores: tuple[Score, ...]
     coverage: dict[float, float]
     width: dict[float, float]
+    pinball: dict[float, float]
     windows: int
     values: int
     first: str
@@ -62,6 +64,11 @@ class Evaluation:
     def best_baseline(self) -> Score:
         """The baseline with the least MAE."""
         return min(self.scores[1:], key=lambda score: score.mae)
+
+    @property
+    def mean_pinball(self) -> float:
+        """The pinball loss over the quantiles of all levels, in the target's unit; NaN without levels."""
+        return float(np.mean(list(self.pinball.values()))) if self.pinball else float("nan")
 
     @property
     def gain(self) -> float:
@@ -108,6 +115,7 @@ def evaluate(
             level: float((forecasts.upper[level] - forecasts.lower[level]).mean())
             for level in forecasts.lower
         },
+        pinball={level: interval_pinball(forecasts, truth, level) for level in forecasts.lower},
         windows=len(forecasts.origins),
         values=int(known.sum()),
         first=_text(times.min()),
@@ -137,6 +145,23 @@ def windows_of(panel: Panel, forecasts: Forecasts) -> np.ndarray:
     rows = forecasts.origins[:, None] + np.arange(forecasts.point.shape[1])
     end = panel.offsets[forecasts.series + 1][:, None]
     return np.where(rows < end, panel.target[np.minimum(rows, panel.n_rows - 1)], np.nan)
+
+
+def interval_pinball(forecasts: Forecasts, truth: np.ndarray, level: float) -> float:
+    """Mean pinball loss of the two ends of an interval, which are its quantiles q = (1 -+ level/100) / 2.
+
+    The loss of a quantile f at truth y is max(q (y - f), (q - 1) (y - f)) (Koenker and Bassett 1978): least where f has
+    the share q of the truth below it, so that it rewards intervals that hold their level and are narrow.
+
+    Args:
+        forecasts: with the level among its intervals.
+        truth: [W, H], NaN where it does not count.
+        level: in percent.
+    """
+    tail = (1.0 - level / 100.0) / 2.0
+    ends = ((tail, forecasts.lower[level]), (1.0 - tail, forecasts.upper[level]))
+    losses = [np.maximum(q * (truth - end), (q - 1.0) * (truth - end))[np.isfinite(truth)] for q, end in ends]
+    return float(np.mean(losses)) if losses[0].size else float("nan")
 
 
 def seasonal_error(panel: Panel, season: int) -> np.ndarray:

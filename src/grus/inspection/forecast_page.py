@@ -270,7 +270,7 @@ def describe_coverage(part: str, e: Evaluation | None) -> str:
         )
     found = [
         f"{percent(share)} of the true values lie inside the {level:g}% interval, "
-        f"which is {figure(e.width[level], 3)} wide on average"
+        f"which is {figure(e.width[level], 3)} wide on average (pinball loss {figure(e.pinball[level], 3)})"
         for level, share in e.coverage.items()
     ]
     caveat = " These are the windows that the intervals were calibrated on." if part == "validation" else ""

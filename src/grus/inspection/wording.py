@@ -54,6 +54,16 @@ def verdict(evaluation: "Evaluation") -> str:
     return f"MAE {percent(abs(gain))} {'under' if gain >= 0 else 'over'} the best baseline ({best.name})"
 
 
+def interval_sentences(evaluation: "Evaluation") -> list[str]:
+    """``80% interval: 76.4% of the true values inside, 120 wide on average, pinball loss 9.87``, by level."""
+    e = evaluation
+    return [
+        f"{level:g}% interval: {percent(share)} of the true values inside, {figure(e.width[level], 3)} wide "
+        f"on average, pinball loss {figure(e.pinball[level], 3)}"
+        for level, share in e.coverage.items()
+    ]
+
+
 def evaluation_dict(evaluation: "Evaluation") -> dict[str, Any]:
     """An evaluation as plain data."""
     e = evaluation
@@ -67,6 +77,8 @@ def evaluation_dict(evaluation: "Evaluation") -> dict[str, Any]:
         "gain": e.gain,
         "coverage": {f"{level:g}": share for level, share in e.coverage.items()},
         "width": {f"{level:g}": width for level, width in e.width.items()},
+        "pinball": {f"{level:g}": loss for level, loss in e.pinball.items()},
+        "mean_pinball": e.mean_pinball,
         "mae_by_step": {score.name: score.by_step.tolist() for score in e.scores},
     }
 
