@@ -1,10 +1,16 @@
 """Arrays in memory and on disk give the same answers."""
 
+import errno
+import os
+import resource
+import tempfile
+
 import numpy as np
 import pytest
 
+from grus.errors import GrusError
 from grus.preprocess import storage
-from grus.preprocess.storage import distinct, empty, full, on_disk, take, take_runs
+from grus.preprocess.storage import append, distinct, empty, full, nameless, on_disk, take, take_runs
 
 
 @pytest.fixture(params=[False, True], ids=["memory", "disk"])
@@ -27,6 +33,47 @@ def test_arrays_on_disk_have_no_name(tmp_path, monkeypatch):
     assert values.sum() == 3500
     values[10] = 0
     assert values.sum() == 3496.5
+
+
+def test_a_disk_without_room_is_a_sentence_before_anything_is_mapped():
+    """A mapped page for which the disk has no room would end the process by SIGBUS."""
+    sentence = f"{tempfile.gettempdir()}: cannot hold the temporary files of a table larger than memory: "
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(GrusError) as mapped:
+            empty(1001, np.int8, disk=True)
+        with nameless() as file, pytest.raises(GrusError) as written:
+            append(file, np.zeros(1001, np.int8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(mapped.value) == str(written.value) == sentence + "file too large"
+    assert mapped.value.hint == "name a folder with more room in TMPDIR"
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no posix_fallocate on this system")
+def test_a_file_system_that_cannot_reserve_room(monkeypatch):
+    def refuse(code):
+        def fail(*_):
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "posix_fallocate", fail)
+
+    refuse(errno.EOPNOTSUPP)
+    assert full(10, 1.5, np.float64, disk=True).sum() == 15
+    refuse(errno.ENOSPC)
+    with pytest.raises(GrusError, match="larger than memory: no space left on device$"):
+        empty(10, np.float64, disk=True)
+
+
+@pytest.mark.parametrize("kind", ["M8[ns]", "?", "i4", "U3"])
+def test_append_writes_the_bytes_of_any_kind(kind):
+    values = np.zeros(5, kind)[::2]
+    with nameless() as file:
+        append(file, values[:0])
+        append(file, values)
+        file.seek(0)
+        assert file.read() == values.tobytes()
 
 
 def test_empty_arrays_and_objects_stay_in_memory():

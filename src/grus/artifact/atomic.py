@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import io
 import os
 import shutil
 import sys
@@ -9,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from grus.errors import ModelFolderError
 
@@ -29,20 +30,45 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+class _Watched(io.FileIO):
+    """A file that keeps the error of a write: what fills it may make another of it (torch.save: a RuntimeError)."""
+
+    failed: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write; see `io.FileIO`."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failed = error
+            raise
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file to fill; on success it is flushed and renamed over ``path``, on any error it is removed."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    """Yield a file to fill; on success it is flushed and renamed over ``path``, on any error it is removed.
+
+    Raises:
+        OSError: the system refused to write; its ``filename`` is ``path``.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    watched = _Watched(handle, "wb")
+    try:
+        with io.BufferedWriter(watched) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o666 & ~_umask())
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
-        raise
+        failed = error if isinstance(error, OSError) else watched.failed
+        if failed is None or failed.errno is None or failed.filename not in (None, name):
+            raise
+        raise OSError(failed.errno, failed.strerror, str(path)) from error
     sync(path.parent)
 
 
@@ -86,6 +112,8 @@ def new_folder(target: Path, force: bool = False) -> Iterator[Path]:
 
 def refuse_existing(target: Path, force: bool) -> None:
     """Raise ModelFolderError if something stands at ``target`` that must not, or (without ``force``) may not go."""
+    if target.parent.exists() and not target.parent.is_dir():
+        raise ModelFolderError(f"{target.parent}: must be a folder to hold {target.name!r}, got a file")
     if not os.path.lexists(target):
         return
     if not force:

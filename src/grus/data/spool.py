@@ -1,7 +1,6 @@
 """Tables larger than memory: batches written column by column to temporary files and mapped from there."""
 
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 from grus.data.arrow import column_array, is_text_type, text_codes
 from grus.errors import DataError
 from grus.preprocess.columns import Columns
-from grus.preprocess.storage import chunks, empty
+from grus.preprocess.storage import append, chunks, empty, nameless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,17 +86,13 @@ class Spool:
         return columns
 
 
-def _nameless() -> IO[bytes]:
-    return tempfile.TemporaryFile()
-
-
 class _Numbers:
     """Numbers or dates of one column, as bytes in a file of one type that widens as it must."""
 
     def __init__(self) -> None:
         self.blank = True
         self._kind = np.dtype(np.float64)
-        self._file: IO[bytes] = _nameless()
+        self._file: IO[bytes] = nameless()
         self._rows = 0
 
     def append(self, column: "pa.Array", name: str, source: str) -> None:
@@ -116,24 +111,22 @@ class _Numbers:
             self._widen(np.dtype(np.float64))
         if part.dtype.kind == "f" and self._kind.kind == "M":
             part = np.full(len(part), "NaT", self._kind)
-        part.astype(self._kind, copy=False).tofile(self._file)
+        append(self._file, part.astype(self._kind, copy=False))
         self._rows += len(part)
 
     def _widen(self, kind: np.dtype) -> None:
         if kind == self._kind:
             return
-        old, self._file = self._file, _nameless()
+        old, self._file = self._file, nameless()
         if self._rows:
-            old.flush()
             values = np.memmap(old, self._kind, "r", shape=(self._rows,))
             for piece in chunks(self._rows):
                 part = np.full(len(values[piece]), "NaT", kind) if kind.kind == "M" else values[piece]
-                part.astype(kind).tofile(self._file)
+                append(self._file, part.astype(kind))
         old.close()
         self._kind = kind
 
     def finish(self) -> np.ndarray:
-        self._file.flush()
         return np.memmap(self._file, self._kind, "r+", shape=(self._rows,)) if self._rows else np.empty(0)
 
     def close(self) -> None:
@@ -154,9 +147,9 @@ class _Text:
 
     def __init__(self, rows_before: int) -> None:
         self._numbers: dict[str, int] = {"": 0}
-        self._file: IO[bytes] | None = _nameless()
+        self._file: IO[bytes] | None = nameless()
         self._rows = rows_before
-        np.zeros(rows_before, np.int32).tofile(self._file)
+        append(self._file, np.zeros(rows_before, np.int32))
 
     def append(self, column: "pa.Array", name: str, source: str) -> None:
         self._rows += len(column)
@@ -172,14 +165,13 @@ class _Text:
             self._numbers = {}
             return
         table = np.array([*map(self._numbers.__getitem__, words), 0], np.int32)
-        table[codes].tofile(self._file)
+        append(self._file, table[codes])
 
     def finish(self) -> np.ndarray | None:
         if self._file is None:
             return None
         words = np.array(list(self._numbers))
         out = empty(self._rows, words.dtype, disk=True)
-        self._file.flush()
         if self._rows:
             codes = np.memmap(self._file, np.int32, "r", shape=(self._rows,))
             for piece in chunks(self._rows):

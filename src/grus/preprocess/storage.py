@@ -1,9 +1,15 @@
 """Arrays in memory or on disk, worked through in pieces, so that a table may be larger than memory."""
 
+import errno
+import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
 
 import numpy as np
+
+from grus.errors import GrusError
 
 CHUNK = 1 << 20
 """Rows handled at a time: 8 MB of float64, small beside any table that is worth cutting up."""
@@ -21,17 +27,51 @@ def on_disk(*arrays: np.ndarray | None) -> bool:
     return any(isinstance(a, np.memmap) for a in arrays)
 
 
-def empty(n: int, dtype: np.dtype | type | str, disk: bool = False) -> np.ndarray:
-    """An uninitialised array [n], in memory or in a nameless temporary file.
+@contextmanager
+def temporary_room() -> Iterator[None]:
+    """Say in one sentence that the folder of temporary files has no room left, or cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise GrusError(
+            f"{tempfile.gettempdir()}: cannot hold the temporary files of a table larger than memory: "
+            f"{(error.strerror or str(error)).lower()}",
+            "name a folder with more room in TMPDIR",
+        ) from error
 
-    The file is gone when the array is, also after SIGKILL: it never has a name in the folder (``TMPDIR``).
-    """
+
+def nameless() -> IO[bytes]:
+    """A temporary file that never has a name in its folder (``TMPDIR``), so that SIGKILL leaves nothing there."""
+    with temporary_room():
+        return tempfile.TemporaryFile()
+
+
+def append(file: IO[bytes], values: np.ndarray) -> None:
+    """Write the bytes of an array at the end of a `nameless` file."""
+    with temporary_room():  # ndarray.tofile would lose the reason why the system refused
+        file.write(np.ascontiguousarray(values).view(np.uint8).data)
+        file.flush()
+
+
+def empty(n: int, dtype: np.dtype | type | str, disk: bool = False) -> np.ndarray:
+    """An uninitialised array [n], in memory or in a nameless temporary file, which is gone when the array is."""
     kind = np.dtype(dtype)
     if not disk or not n or kind.hasobject:
         return np.empty(n, kind)
-    with tempfile.TemporaryFile() as file:
-        file.truncate(n * kind.itemsize)
+    with nameless() as file, temporary_room():
+        _reserve(file, n * kind.itemsize)
         return np.memmap(file, kind, "r+", shape=(n,))
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Make a file so long, and its room on the disk certain: a mapped page without room would be a SIGBUS."""
+    file.truncate(size)
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
 
 
 def full(n: int, value: object, dtype: np.dtype | type | str, disk: bool = False) -> np.ndarray:
