@@ -62,7 +62,7 @@ def test_a_file_system_that_cannot_reserve_room(monkeypatch):
     refuse(errno.EOPNOTSUPP)
     assert full(10, 1.5, np.float64, disk=True).sum() == 15
     refuse(errno.ENOSPC)
-    with pytest.raises(GrusError, match="larger than memory: no space left on device$"):
+    with pytest.raises(GrusError, match=r"larger than memory: no space left on device$"):
         empty(10, np.float64, disk=True)
 
 

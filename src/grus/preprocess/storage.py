@@ -43,14 +43,17 @@ def temporary_room() -> Iterator[None]:
 def nameless() -> IO[bytes]:
     """A temporary file that never has a name in its folder (``TMPDIR``), so that SIGKILL leaves nothing there."""
     with temporary_room():
-        return tempfile.TemporaryFile()
+        return tempfile.TemporaryFile(
+            buffering=0
+        )  # what a buffer could not write it would try again on closing
 
 
 def append(file: IO[bytes], values: np.ndarray) -> None:
     """Write the bytes of an array at the end of a `nameless` file."""
     with temporary_room():  # ndarray.tofile would lose the reason why the system refused
-        file.write(np.ascontiguousarray(values).view(np.uint8).data)
-        file.flush()
+        rest = np.ascontiguousarray(values).view(np.uint8).data
+        while rest:
+            rest = rest[file.write(rest) :]
 
 
 def empty(n: int, dtype: np.dtype | type | str, disk: bool = False) -> np.ndarray:
