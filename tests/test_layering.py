@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "grus"
 FLOORS = [
     "errors", "kernels", "spec", "preprocess", "artifact", "runtime", "decode", "export",
-    "nn", "models", "data", "training", "inspection", "tasks", "cli",
+    "nn", "benchmark", "models", "data", "training", "inspection", "tasks", "cli",
 ]  # fmt: skip
 TORCH_FREE = FLOORS[: FLOORS.index("nn")]
 FILES = sorted(ROOT.rglob("*.py"))

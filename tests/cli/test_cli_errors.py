@@ -25,8 +25,8 @@ def refused(capsys, *arguments, error: str, hint: str = ""):
 
 
 USAGE = [
-    (["foo"], "grus: no such command 'foo'; the commands are fit, predict, evaluate", "'grus --help' says what they do"),
-    (["predct", "m"], "grus: no such command 'predct'; the commands are fit, predict, evaluate", "did you mean 'predict'?"),
+    (["foo"], "grus: no such command 'foo'; the commands are fit, predict, evaluate, bench", "'grus --help' says what they do"),
+    (["predct", "m"], "grus: no such command 'predct'; the commands are fit, predict, evaluate, bench", "did you mean 'predict'?"),
     (["fit"], "grus fit: task is missing; the tasks are forecast", "'grus fit --help' says what they do"),
     (["fit", "sorting", "x.csv"], "grus fit: no such task 'sorting'; the tasks are forecast", "'grus fit --help' says what they do"),
     (["predict"], "grus predict: MODEL is missing", "'grus predict --help' shows how it is used"),

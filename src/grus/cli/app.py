@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from grus.cli.bench import bench
 from grus.cli.evaluate import evaluate
 from grus.cli.fit_forecast import forecast
 from grus.cli.predict import predict
@@ -63,6 +64,7 @@ app.add_typer(fit, name="fit", help="Train a model on a table: [bold]grus fit TA
 fit.command("forecast", context_settings=_SETTINGS)(forecast)
 app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
+app.command("bench", context_settings=_SETTINGS)(bench)
 
 
 def _print_version(wanted: bool) -> None:
@@ -89,6 +91,8 @@ def root(
         the horizon after the last row
     [bold]grus evaluate model demand.csv[/bold]
         errors beside those of naive forecasts
+    [bold]grus bench[/bold]
+        how fast the layers are on this machine
 
     The answer goes to stdout; the plan, progress and tables for people go to stderr.
     """
