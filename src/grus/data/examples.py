@@ -1,0 +1,248 @@
+"""Labelled examples from files, folders, frames and plain Python data, with a plan of how they were understood."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grus.data.example_roles import infer_example_roles, plan_examples
+from grus.data.image_folder import holds_images, read_image_folder, read_images
+from grus.data.readers import read_columns
+from grus.errors import DataError, UsageError
+from grus.preprocess.build_examples import ExampleRoles, build_examples
+from grus.preprocess.columns import Columns, Source
+from grus.preprocess.examples import Examples
+from grus.preprocess.given_examples import examples_of_arrays, examples_of_images, examples_of_texts
+from grus.preprocess.labels import labels_of
+from grus.spec import ClassifyKind
+
+MOST_LABELS = 1000
+"""More different labels than this are taken for a mistake (an id, free text)."""
+_WORDS = {
+    "text": "texts",
+    "series": "series of numbers",
+    "images": "images",
+    "events": "a table of events",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read.
+
+    Attributes:
+        examples: the data; roles: what it was taken for.
+        plan: the same in words, a line each.
+    """
+
+    examples: Examples
+    roles: ExampleRoles
+    plan: list[str]
+
+
+def read_examples(
+    data: Any,
+    y: Any = None,
+    *,
+    kind: ClassifyKind | None = None,
+    text: str | None = None,
+    label: str | None = None,
+    id: str | None = None,
+    time: str | None = None,
+    columns: Sequence[str] = (),
+    multi: bool | None = None,
+) -> Reading:
+    """Read data to learn from; what is not named is inferred where it is obvious.
+
+    Args:
+        data: a path to a CSV, TSV, JSON lines or Parquet file, a frame, a dict of columns or a list of dicts: of
+            texts, or long tables of series or events; a folder with a folder of images for each class; a list of
+            texts; a list of arrays [T, C] or an array [R, T, C]; an array of images uint8 [R, H, W] or [R, H, W, C].
+        y: labels beside the data: one for each example (of a long table: for each id, in the order they first
+            appear), or for each a list of them.
+        kind: text, series, images or events.
+        text, label, id, time: columns of a table; columns: channels of a series, or the column of codes.
+        multi: whether a label cell (``a|b``, or a JSON list) may hold several.
+
+    Raises:
+        DataError: the data cannot be read or understood, or has no labels; UsageError: for options that do not fit.
+    """
+    named = {"text": text, "label": label, "id": id, "time": time}
+    plain = _plain_examples(data, kind, columns)
+    if plain is not None:
+        found, notes, names = *plain, ()
+        for name, value in named.items():
+            if value is not None:
+                raise UsageError(f"{name}: expected a table to find {value!r} in, got {_WORDS[found.kind]}")
+        roles = ExampleRoles(found.kind, found.columns)
+    else:
+        if label is not None and y is not None:
+            raise UsageError(f"label: expected labels either in a column or as y, got {label!r} and y")
+        table, source = _read_table(data, whole=text is not None or kind == "text")
+        roles = infer_example_roles(
+            table, **named, kind=kind, inputs=columns, multi=multi, labelled=y is None, source=source
+        )
+        found, notes, names = build_examples(table, roles, source), source.notes, tuple(table)
+    if y is not None:
+        labels, several = labels_of(y, found.rows, multi)
+        found, roles = replace(found, labels=labels), replace(roles, multi=several)
+    _check_labels(found, roles)
+    return Reading(found, roles, [*plan_examples(found, roles, names), *notes])
+
+
+def read_like(
+    data: Any,
+    roles: ExampleRoles,
+    y: Any = None,
+    *,
+    labelled: bool = False,
+    shape: tuple[int, int, int] | None = None,
+) -> Examples:
+    """Read data for a trained classifier.
+
+    Args:
+        data: as in ``read_examples``.
+        roles: of the model.
+        y: labels beside the data.
+        labelled: whether labels are needed; without them a column of labels is not read.
+        shape: height, width and channels of the images the model reads.
+
+    Raises:
+        DataError: the data is of another kind, lacks a column, or has no labels where they are needed.
+    """
+    plain = _plain_examples(data, roles.kind, roles.inputs, shape)
+    if plain is not None:
+        found = plain[0]
+    else:
+        table, source = _read_table(data, whole=roles.kind == "text")
+        wanted = roles if labelled and y is None else replace(roles, label=None)
+        if roles.kind == "text" and roles.id not in table:
+            wanted = replace(wanted, id=None)
+        found = build_examples(table, wanted, source)
+    if y is not None:
+        return replace(found, labels=labels_of(y, found.rows, roles.multi)[0])
+    if labelled and found.labels is None:
+        raise DataError("data: expected labels to compare with, got none", "give them as y")
+    return found if labelled else replace(found, labels=None)
+
+
+def is_table(data: Any) -> bool:
+    """Whether data has names: a path, a frame, columns or records, and not a list of texts or arrays of numbers."""
+    if isinstance(data, (str, Path, Mapping)):
+        return True
+    if isinstance(data, Sequence):
+        return bool(data) and isinstance(data[0], Mapping)
+    return not hasattr(data, "__array__") or hasattr(data, "columns") or hasattr(data, "column_names")
+
+
+def _check_labels(examples: Examples, roles: ExampleRoles) -> None:
+    if examples.labels is None:
+        raise DataError("data: expected labels to learn from, got none", "give them as y")
+    known = {name for given in examples.labels for name in given}
+    where = f"column {roles.label!r}" if roles.label else "labels"
+    if len(known) > MOST_LABELS:
+        raise DataError(
+            f"{where}: expected at most {MOST_LABELS:,} different labels, got {len(known):,}",
+            "name the column of labels, or group the rare ones",
+        )
+    if len(known) < (1 if roles.multi else 2):
+        got = f"only {next(iter(known))!r}" if known else "none"
+        raise DataError(f"{where}: expected at least two different labels, got {got}")
+
+
+def _read_table(data: Any, whole: bool) -> tuple[Columns, Source]:
+    """A table's columns, cells that are lists spelled as JSON text; ``whole``: in memory, as texts must be."""
+    if isinstance(data, Mapping):
+        data = {name: _spell_lists(values) for name, values in data.items()}
+    elif isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
+        data = [{k: _spell(v) for k, v in row.items()} if isinstance(row, Mapping) else row for row in data]
+    elif not isinstance(data, Path | str):
+        data = _flat_frame(data)
+    return read_columns(data, memory_limit=sys.maxsize if whole else None)
+
+
+def _spell(cell: Any) -> Any:
+    """A list of labels as JSON text, anything else as it is."""
+    if not isinstance(cell, (list, tuple, set, frozenset)):
+        return cell
+    parts = sorted(cell, key=str) if isinstance(cell, (set, frozenset)) else cell
+    return json.dumps([part if isinstance(part, int) else str(part) for part in parts], ensure_ascii=False)
+
+
+def _spell_lists(values: Any) -> Any:
+    if not isinstance(values, (list, tuple)) or not any(isinstance(v, (list, tuple, set)) for v in values):
+        return values
+    cells = np.empty(len(values), object)
+    cells[:] = [_spell(value) for value in values]
+    return cells
+
+
+def _flat_frame(frame: Any) -> Any:
+    """A frame whose columns of lists hold JSON text instead; anything else as it is."""
+    import narwhals as nw
+
+    table = nw.from_native(frame, pass_through=True)
+    if isinstance(table, nw.LazyFrame):
+        table = table.collect()
+    if not isinstance(table, nw.DataFrame):
+        return frame
+    for name in table.columns:
+        if table[name].dtype in (nw.List, nw.Object):
+            cells = [
+                cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in table[name].to_list()
+            ]
+            if any(isinstance(cell, (list, tuple, set)) for cell in cells):
+                spelled = nw.new_series(name, [*map(_spell, cells)], nw.String, backend=table.implementation)
+                table = table.with_columns(spelled)
+    return table.to_native()
+
+
+def _plain_examples(
+    data: Any,
+    kind: ClassifyKind | None,
+    columns: Sequence[str] = (),
+    shape: tuple[int, int, int] | None = None,
+) -> tuple[Examples, tuple[str, ...]] | None:
+    """Examples from data that is no table, with notes; None for a table."""
+    if isinstance(data, (str, Path)):
+        path = Path(data)
+        if kind == "images" or (kind is None and path.exists() and holds_images(path)):
+            return _images(path, shape)
+        return None
+    if isinstance(data, Sequence) and data and isinstance(data[0], (str, Path)) and kind == "images":
+        images, notes = read_images([Path(file) for file in data], shape)
+        return replace(examples_of_images(images), ids=np.array([str(f) for f in data], object)), notes
+    if is_table(data):
+        return None
+    array = np.asarray(data) if hasattr(data, "__array__") else None
+    if array is not None and array.dtype.kind in "OU" and array.ndim == 1 and len(array):
+        data, array = array.tolist(), None
+    if array is not None:
+        found = _of_array(array, kind, columns)
+    else:
+        if not data:
+            raise DataError("data: expected examples, got an empty list")
+        text = data[0] is None or isinstance(data[0], str)
+        found = examples_of_texts(data) if text else examples_of_arrays(data, columns=columns or None)
+    if kind not in (None, found.kind):
+        raise DataError(f"data: expected {_WORDS[kind]}, got {_WORDS[found.kind]}")
+    return found, ()
+
+
+def _of_array(array: np.ndarray, kind: ClassifyKind | None, columns: Sequence[str]) -> Examples:
+    if kind == "images" or array.ndim == 4 or (array.dtype == np.uint8 and array.ndim == 3):
+        return examples_of_images(array)
+    if array.ndim not in (2, 3):
+        raise DataError(f"data: expected an array [rows, steps, channels], got shape {array.shape}")
+    return examples_of_arrays(array, columns=columns or None)
+
+
+def _images(path: Path, shape: tuple[int, int, int] | None) -> tuple[Examples, tuple[str, ...]]:
+    folder = read_image_folder(path, shape)
+    labels = None if folder.labels is None else [(name,) for name in folder.labels]
+    ids = np.array(folder.names, object)
+    return replace(examples_of_images(folder.images), ids=ids, labels=labels), folder.notes
