@@ -118,7 +118,13 @@ class Examples:
 
     def _images(self) -> None:
         images = self.images
-        if images is None or images.dtype != np.uint8 or images.ndim != 4 or len(images) != self.rows:
+        if (
+            images is None
+            or images.dtype != np.uint8
+            or images.ndim != 4
+            or len(images) != self.rows
+            or 0 in images.shape[1:]
+        ):
             got = None if images is None else f"{images.dtype} {list(images.shape)}"
             raise DataError(
                 f"examples: images must be uint8 [{self.rows}, height, width, channels], got {got}"

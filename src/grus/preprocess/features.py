@@ -120,7 +120,7 @@ def _calendar_of(panel: Panel) -> tuple[str, ...]:
 
 def layout(model: Model | tuple[Forecast, tuple[AnyStep, ...]]) -> Layout:
     """Derive the order of features from the task and its fitted steps alone."""
-    task, steps = (model.task, model.preprocess) if isinstance(model, Model) else model
+    task, steps = (model.task_as(Forecast), model.preprocess) if isinstance(model, Model) else model
     found = {type(step): step for step in steps}
     calendar: Calendar = found[Calendar]  # type: ignore[assignment]
     text: Categories = found[Categories]  # type: ignore[assignment]

@@ -1,10 +1,10 @@
 """A whole model as data: the task, the fitted preprocessing steps, and the graphs."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from grus.errors import SpecError
+from grus.errors import SpecError, UsageError
 from grus.spec.graph import Graph, Port, infer, weight_shapes
 from grus.spec.ops import Weights
 from grus.spec.shapes import Shape, check_size
@@ -25,7 +25,8 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
     """The forecasting task: what the columns mean, how far to look back and ahead, and how answers are formed.
 
     ``season`` is in steps. ``levels_known`` is how many conformal quantile levels (1%..99%) the file carries per
-    step of the horizon; zero means that no intervals were calibrated.
+    step of the horizon; zero means that no intervals were calibrated. ``targets`` are columns of a wide table that
+    are stacked, one series each, under ``target``.
     """
 
     horizon: int
@@ -42,6 +43,7 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
     levels_known: int = 0
     non_negative: bool = False
     alias: str = "GRU"
+    targets: tuple[str, ...] = ()
 
     def arrays(self) -> Weights:
         """Fitted float64 tensors: conformal margins by level and step, size of the error by place in the season."""
@@ -134,6 +136,7 @@ _STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | C
 }
 
 AnyTask = Forecast | Classify
+_Task = TypeVar("_Task", Forecast, Classify)
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,6 +160,13 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise SpecError(f"model: parts must be main, or encode and decode, got {sorted(self.parts)}")
         if isinstance(self.task, Classify):
             self.task.check_model(self.preprocess, self.parts)
+
+    def task_as(self, kind: type[_Task]) -> _Task:
+        """The task, which must be of that kind; raises UsageError for a model that does something else."""
+        if not isinstance(self.task, kind):
+            wanted, got = kind.__struct_config__.tag, self.task.__struct_config__.tag
+            raise UsageError(f"model: its task must be {wanted}, got one for {got}")
+        return self.task
 
     def step(self, kind: type[Any]) -> Any:
         """The preprocessing step of that kind, or None."""

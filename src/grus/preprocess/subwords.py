@@ -1,0 +1,66 @@
+"""Texts as codes of subwords: byte pair encoding by the library ``tokenizers``, an extra (``grus[text]``)."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from grus.errors import DataError, MissingExtraError
+from grus.preprocess.text import clean
+from grus.spec import Subwords
+from grus.spec.subwords import write_definition
+
+#: Texts handed to the library at once.
+_BATCH = 4096
+
+
+def fit_subwords(
+    texts: Iterable[str], *, lower: bool = True, size: int = 8_000, min_count: int = 2
+) -> Subwords:
+    """Learn byte-level byte pair encoding (Sennrich et al. 2016; on bytes: Radford et al. 2019) from training texts.
+
+    Args:
+        texts: of the training rows.
+        lower: put texts in lower case.
+        size: how many pieces there are at most, the 256 bytes included.
+        min_count: how often a pair must occur to be merged.
+
+    Raises:
+        DataError: a size below 257.
+        MissingExtraError: the library is not installed.
+    """
+    if size < 257:
+        raise DataError(f"bpe: expected a vocabulary of at least 257 pieces (every byte is one), got {size}")
+    library = _library()
+    tokenizer = library.Tokenizer(library.models.BPE())
+    tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=True)
+    trainer = library.trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=min_count,
+        show_progress=False,
+        initial_alphabet=sorted(library.pre_tokenizers.ByteLevel.alphabet()),
+    )
+    tokenizer.train_from_iterator((clean(text, lower) for text in texts), trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    pieces = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    return Subwords(lower, write_definition(pieces, [(left, right) for left, right in model["merges"]]))
+
+
+def encode_subwords(texts: Sequence[str], subwords: Subwords, most: int) -> Iterator[np.ndarray]:
+    """Codes int32 of the first ``most`` pieces of each text, from 1."""
+    tokenizer = _library().Tokenizer.from_str(subwords.definition)
+    for first in range(0, len(texts), _BATCH):
+        some = [clean(text, subwords.lower) for text in texts[first : first + _BATCH]]
+        for found in tokenizer.encode_batch(some):
+            yield np.array(found.ids[:most], np.int32) + 1
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise MissingExtraError(
+            "a bpe tokenizer needs tokenizers, which is not installed", hint="pip install 'grus[text]'"
+        ) from error
+    return tokenizers
