@@ -57,6 +57,8 @@ def infer_example_roles(
     if text is not None and (kind not in (None, "text") or inputs):
         got = f"kind {kind!r}" if kind not in (None, "text") else f"columns {listed(inputs)}"
         raise UsageError(f"text: expected no other kind and no other columns, got {got}")
+    if kind == "images":
+        raise UsageError(f"{source}: expected a folder of images or an array, got a table")
     table = _Inference(columns, source)
     table.take([name for name in (*given, label, id, *times) if name is not None])
     if label is None and labelled:

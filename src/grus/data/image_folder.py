@@ -91,7 +91,8 @@ def read_image_folder(path: Path, shape: tuple[int, int, int] | None = None) -> 
     images, notes = read_images([file for _, file in found], shape)
     if skipped:
         some = ", ".join(p.relative_to(root).as_posix() for p in skipped[:3]) + ", ..." * (len(skipped) > 3)
-        notes = (f"{path.name}: {len(skipped):,} files that are no images skipped ({some})", *notes)
+        what = "file that is no image" if len(skipped) == 1 else "files that are no images"
+        notes = (f"{path.name}: {len(skipped):,} {what} skipped ({some})", *notes)
     return ImageFolder(images, names, None if None in labels else tuple(map(str, labels)), notes)
 
 

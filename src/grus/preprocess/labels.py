@@ -18,7 +18,7 @@ LABEL_HINT = "in a CSV file words such as NA and None stand for missing values t
 def label_codes(
     values: np.ndarray, name: str, multi: bool, source: str = "data", missing: bool = False
 ) -> tuple[list[Any], np.ndarray]:
-    """The different labels of a column, each as a tuple, and each row's number among them.
+    """The different labels of a column, each as a tuple (several in the order of the alphabet), and each row's number.
 
     Args:
         values: text or numbers [R]; with ``multi`` a cell is ``a|b`` or a JSON list, empty for no label at all.
@@ -49,7 +49,7 @@ def label_codes(
     if None in tuples and not missing:
         row = first_row(np.isin(codes, [i for i, given in enumerate(tuples) if given is None]))
         raise cell_error(source, row, name, "a label", "an empty cell", LABEL_HINT)
-    # Two spellings, such as "a|b" and "a | b", may be the same labels.
+    # Two spellings, such as "a|b" and "b | a", may be the same labels.
     numbers = {given: i for i, given in enumerate(dict.fromkeys(tuples))}
     return list(numbers), np.array([numbers[given] for given in tuples], np.int32)[codes]
 
@@ -64,8 +64,7 @@ def _labels(word: str | None, multi: bool) -> tuple[str, ...] | None:
         parts = json.loads(word)
         if not all(isinstance(part, (str, int)) for part in parts):
             raise ValueError
-    names = (str(part).strip() for part in parts)
-    return tuple(dict.fromkeys(name for name in names if name))
+    return tuple(sorted({str(part).strip() for part in parts} - {""}))
 
 
 def looks_like_several(values: np.ndarray) -> bool:
@@ -124,7 +123,5 @@ def _objects(cells: list[Any]) -> np.ndarray:
 
 
 def _listed(cell: Any) -> list[str]:
-    """The labels of one example as text, a set in a fixed order."""
-    if not isinstance(cell, (list, tuple, set, frozenset)):
-        return [str(spell(cell))]
-    return [str(spell(part)) for part in (cell if isinstance(cell, (list, tuple)) else sorted(cell, key=str))]
+    cells = cell if isinstance(cell, (list, tuple, set, frozenset)) else [cell]
+    return [str(spell(part)) for part in cells]
