@@ -79,6 +79,7 @@ def test_lower_floors_and_grus_itself_import_without_torch_and_the_extras():
         "lightning_fabric",
         "pyarrow",
         "narwhals",
+        "tokenizers",
         "pandas",
         "matplotlib",
         "jinja2",

@@ -10,9 +10,11 @@ import pytest
 import grus
 
 PUBLIC = [
+    "ClassEvaluation",
     "Evaluation",
     "Forecaster",
     "GrusError",
+    "LiveClassifier",
     "LiveForecaster",
     "__version__",
     "accelerate",
@@ -22,7 +24,7 @@ PUBLIC = [
 #: what may not come along with ``import grus``: torch and its friends, frames, pictures, the command line
 HEAVY = (
     "torch", "lightning_fabric", "pyarrow", "narwhals", "pandas", "polars", "matplotlib", "jinja2", "typer", "rich",
-    "sklearn", "scipy", "numpy", "msgspec", "safetensors", "grus._native",
+    "sklearn", "scipy", "tokenizers", "numpy", "msgspec", "safetensors", "grus._native",
 )  # fmt: skip
 #: a live model reads folders and predicts with these alone
 LIVE = ("numpy", "msgspec", "safetensors")
@@ -73,7 +75,7 @@ def test_a_live_model_needs_the_core_alone():
         """
         import json, sys
         import grus
-        grus.load, grus.LiveForecaster, grus.Evaluation
+        grus.load, grus.LiveForecaster, grus.Evaluation, grus.LiveClassifier, grus.ClassEvaluation
         print(json.dumps(sorted(sys.modules)))
         """
     )

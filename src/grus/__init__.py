@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 from grus.errors import GrusError
 
 if TYPE_CHECKING:
-    from grus.decode import Evaluation, LiveForecaster, load
+    from grus.decode import ClassEvaluation, Evaluation, LiveClassifier, LiveForecaster, load
     from grus.nn import accelerate, decelerate
+    from grus.tasks.classify import Classifier
     from grus.tasks.forecast import Forecaster
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ClassEvaluation": "grus.decode",
+    "Classifier": "grus.tasks.classify",
     "Evaluation": "grus.decode",
     "Forecaster": "grus.tasks.forecast",
+    "LiveClassifier": "grus.decode",
     "LiveForecaster": "grus.decode",
     "accelerate": "grus.nn",
     "decelerate": "grus.nn",
@@ -25,9 +29,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "ClassEvaluation",
+    "Classifier",
     "Evaluation",
     "Forecaster",
     "GrusError",
+    "LiveClassifier",
     "LiveForecaster",
     "__version__",
     "accelerate",

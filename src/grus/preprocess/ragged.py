@@ -90,14 +90,14 @@ class Ragged:
         return np.diff(self.offsets)
 
     def batch(self, rows: np.ndarray | Sequence[int]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Some sequences, padded with zeros to the longest of them.
+        """Some sequences, padded with zeros to the longest of them, and to one step where all are empty.
 
         Returns:
             Arrays by port [B, T, ...], and how many steps of each row are real, int64 [B].
         """
         index = np.asarray(rows, np.int64)
         lengths = self.lengths[index]
-        time = int(lengths.max(initial=0))
+        time = int(lengths.max(initial=1))
         real = np.arange(time) < lengths[:, None]
         steps = (self.offsets[:-1][index][:, None] + np.arange(time))[real]
         arrays: dict[str, np.ndarray] = {}
