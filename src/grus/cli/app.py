@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from grus.cli.bench import bench
 from grus.cli.evaluate import evaluate
+from grus.cli.fit_classify import classify
 from grus.cli.fit_forecast import forecast
 from grus.cli.predict import predict
 from grus.errors import UsageError
@@ -62,6 +63,7 @@ app = typer.Typer(cls=_Group, add_completion=False, context_settings=_SETTINGS, 
 fit = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich")
 app.add_typer(fit, name="fit", help="Train a model on a table: [bold]grus fit TASK DATA[/bold].")
 fit.command("forecast", context_settings=_SETTINGS)(forecast)
+fit.command("classify", context_settings=_SETTINGS)(classify)
 app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("bench", context_settings=_SETTINGS)(bench)
@@ -89,8 +91,10 @@ def root(
         from a table to a model folder with a report
     [bold]grus predict model demand.csv > forecast.csv[/bold]
         the horizon after the last row
+    [bold]grus fit classify reviews.jsonl -o model[/bold]
+        the same for labels of texts, series, images and event histories
     [bold]grus evaluate model demand.csv[/bold]
-        errors beside those of naive forecasts
+        errors beside those of models that cost nothing
     [bold]grus bench[/bold]
         how fast the layers are on this machine
 

@@ -1,17 +1,14 @@
-"""``grus evaluate MODEL DATA``: errors beside those of naive forecasts; needs no torch."""
+"""``grus evaluate MODEL DATA``: scores beside those of what costs nothing; needs no torch."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from grus.cli.options import Config, Data, Json, Level, ModelFolder, Quiet, as_numbers
-
-if TYPE_CHECKING:
-    from grus.decode import Evaluation
-    from grus.preprocess.columns import Columns
+from grus.cli.options import Config, Data, Json, Level, ModelFolder, Quiet
 
 
 def evaluate(
+    ctx: typer.Context,
     model: ModelFolder,
     data: Data,
     step: Annotated[
@@ -29,32 +26,25 @@ def evaluate(
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
-    """Forecast from many origins in DATA and compare with the truth, and with what costs nothing.
+    """Compare a model's answers on DATA with the truth, and with what costs nothing.
 
     \b
     [bold]grus evaluate model demand.csv[/bold]
-        origins one horizon apart, over all rows
+        forecasts from origins one horizon apart, over all rows
     [bold]grus evaluate model demand.csv --last 1344 --step 24[/bold]
         the last eight weeks of hours, day by day
     [bold]grus evaluate model demand.csv --level 50,90 --json > scores.json[/bold]
+    [bold]grus evaluate model reviews.jsonl[/bold]
+        accuracy, calibration and confusion of a classifier's labels
     """
     from grus.artifact import load_model
+    from grus.cli.answers import answers_of
     from grus.cli.people import People
     from grus.cli.tables import put, table_file, to_csv
-    from grus.cli.watch import WatchedForecaster
-    from grus.data.readers import read_columns
-    from grus.inspection.wording import evaluation_dict, to_json
+    from grus.inspection.wording import to_json
 
-    live = WatchedForecaster(*load_model(model), quiet)
+    loaded, tensors = load_model(model)
+    answers = answers_of(ctx, loaded, model)
     with table_file(data) as path:
-        columns, source = read_columns(path)
-        evaluation = live.evaluate(live.panel(columns, source), step=step, last=last, level=as_numbers(level))
-    People(quiet).evaluation(f"{model.name} on {source}", evaluation, live.task.target)
-    put(to_json(evaluation_dict(evaluation)) if json else to_csv(_scores(evaluation)))
-
-
-def _scores(evaluation: "Evaluation") -> "Columns":
-    import numpy as np
-
-    rows = evaluation.rows()
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        columns, plain = answers.evaluate(loaded, tensors, path, ctx.params, People(quiet), model.name)
+    put(to_json(plain) if json else to_csv(columns))

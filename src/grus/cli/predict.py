@@ -1,14 +1,15 @@
-"""``grus predict MODEL DATA``: forecast what comes after the last row; needs no torch."""
+"""``grus predict MODEL DATA``: what comes after the last row, or what each row is; needs no torch."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from grus.cli.options import Config, Data, Json, Level, ModelFolder, Quiet, as_numbers
+from grus.cli.options import Config, Data, Json, Level, ModelFolder, Quiet
 
 
 def predict(
+    ctx: typer.Context,
     model: ModelFolder,
     data: Data,
     future: Annotated[
@@ -18,6 +19,9 @@ def predict(
         ),
     ] = None,
     level: Level = None,
+    proba: Annotated[
+        bool, typer.Option("--proba", metavar="", help="Also one column a label with its probability.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -29,39 +33,31 @@ def predict(
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
-    """Forecast the horizon after the last row of every series in DATA.
+    """Forecast the horizon after the last row of every series in DATA, or name the label of every row.
 
     \b
     [bold]grus predict model demand.csv > forecast.csv[/bold]
     [bold]grus predict model demand.csv --level 80,95 -o forecast.parquet[/bold]
     [bold]grus predict model demand.csv --future weather.csv --json[/bold]
     [bold]zcat demand.csv.gz | grus predict model -[/bold]
+    [bold]grus predict model reviews.jsonl --proba > labels.csv[/bold]
     """
     from grus.artifact import load_model
+    from grus.cli.answers import answers_of
     from grus.cli.people import People
     from grus.cli.tables import check_output, put, records, table_file, to_csv, write_table
-    from grus.cli.watch import WatchedForecaster
     from grus.inspection.wording import count, to_json
 
     people = People(quiet)
     if out is not None:
         check_output(out, force)
-    live = WatchedForecaster(*load_model(model), quiet)
+    loaded, tensors = load_model(model)
+    answers = answers_of(ctx, loaded, model)
     with table_file(data) as path:
-        panel, ahead = _read(live, path, future)
-        columns = live.predict(panel, ahead, level=as_numbers(level))
-    people.say(f"{panel.frequency.count(live.task.horizon)} ahead for {panel.n_series:,} series")
+        columns, sentence = answers.predict(loaded, tensors, path, ctx.params, quiet)
+    people.say(sentence)
     if out is not None:
         write_table(columns, out)
         people.say(f"wrote {out}: {count(len(next(iter(columns.values()))), 'row')}")
     else:
         put(to_json(records(columns)) if json else to_csv(columns))
-
-
-def _read(live: Any, path: Path, future: str | None) -> tuple[Any, Any]:
-    """The history as a panel, and the columns of the future file, if there is one."""
-    from grus.data.readers import read_columns
-
-    columns, source = read_columns(path)
-    panel = live.panel(columns, source)
-    return panel, None if future is None else read_columns(future)[0]

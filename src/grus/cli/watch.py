@@ -1,4 +1,4 @@
-"""A live forecaster that tells people how far it is, once it has worked for two seconds."""
+"""Live models that tell people how far they are, once they have worked for two seconds."""
 
 import sys
 import time
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from grus.decode import LiveForecaster
+from grus.decode import LiveClassifier, LiveForecaster
 from grus.preprocess.features import Features
+from grus.preprocess.ragged import Ragged
 from grus.spec import Model
 from grus.training.progress import TimeLeft, format_seconds
 
@@ -29,7 +30,7 @@ class WatchedForecaster(LiveForecaster):
 
     def outputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """The network's outputs; see `LiveForecaster.outputs`."""
-        self._meter = None if self._quiet else _Meter(len(series))
+        self._meter = None if self._quiet else _Meter(len(series), "windows")
         try:
             return super().outputs(features, series, origins)
         finally:
@@ -44,19 +45,42 @@ class WatchedForecaster(LiveForecaster):
         return super().inputs(features, series, origins)
 
 
-class _Meter:
-    """Counts windows and shows them."""
+class WatchedClassifier(LiveClassifier):
+    """See `LiveClassifier`; ``quiet`` shows nothing."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._done, self._next = total, 0, 0
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], quiet: bool = False) -> None:
+        super().__init__(model, tensors)
+        self._quiet = quiet
+
+    def logits(self, sequences: Ragged) -> np.ndarray:
+        """The network's outputs; see `LiveClassifier.logits`."""
+        self._meter = None if self._quiet else _Meter(len(sequences), "rows")
+        try:
+            return super().logits(sequences)
+        finally:
+            if self._meter is not None:
+                self._meter.close()
+
+    def run(self, sequences: Ragged, rows: np.ndarray) -> np.ndarray:
+        """The outputs of the next batch: the one before it is done by now."""
+        if self._meter is not None:
+            self._meter.batch(len(rows))
+        return super().run(sequences, rows)
+
+
+class _Meter:
+    """Counts windows or rows and shows them."""
+
+    def __init__(self, total: int, noun: str) -> None:
+        self._total, self._done, self._next, self._noun = total, 0, 0, noun
         self._bar: Progress | None = None
         now = time.monotonic()
         self._left = TimeLeft(0, total, now)
         self._show_at = now + WAIT_SECONDS
 
-    def batch(self, windows: int) -> None:
-        """A batch of so many windows begins."""
-        self._done, self._next = self._next, self._next + windows
+    def batch(self, size: int) -> None:
+        """A batch of so many begins."""
+        self._done, self._next = self._next, self._next + size
         now = time.monotonic()
         if self._done and now >= self._show_at:
             self._show(format_seconds(self._left(self._done, now) or 0))
@@ -69,7 +93,7 @@ class _Meter:
 
     def _show(self, left: str) -> None:
         if not sys.stderr.isatty():
-            text = f"{self._done:,} of {self._total:,} windows, {left} left"
+            text = f"{self._done:,} of {self._total:,} {self._noun}, {left} left"
             print(text, file=sys.stderr, flush=True)
             return
         if self._bar is None:
@@ -83,7 +107,7 @@ class _Meter:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self._bar = Progress(
-            TextColumn("windows"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]} left"),
+            TextColumn(self._noun), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]} left"),
             console=Console(file=sys.stderr), auto_refresh=False, transient=True, redirect_stdout=False,
         )  # fmt: skip
         self._task = self._bar.add_task("", total=self._total, left="")

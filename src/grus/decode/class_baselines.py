@@ -106,7 +106,9 @@ def summaries(steps: np.ndarray | Steps, offsets: np.ndarray) -> np.ndarray:
     parts: list[np.ndarray] = []
     for first in range(0, max(len(offsets) - 1, 1), _CHUNK):
         bounds = offsets[first : first + _CHUNK + 1]
-        parts.append(_summaries(steps[np.arange(bounds[0], bounds[-1])].astype(np.float64), bounds - bounds[0]))
+        parts.append(
+            _summaries(steps[np.arange(bounds[0], bounds[-1])].astype(np.float64), bounds - bounds[0])
+        )
     return np.concatenate(parts)
 
 

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from grus.data.windows import epoch_order
-from grus.decode.class_baselines import SparseRows
+from grus.decode.class_baselines import SparseRows, baseline_features, baseline_name
+from grus.spec import Classify
+from grus.tasks.classify_data import Labelled, Prepared
 
 #: Candidates for the penalty on the squared weights, beside the mean loss; validation chooses.
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 3e-5, 1e-5, 3e-6)
@@ -26,6 +29,24 @@ class Linear:
     weight: np.ndarray
     bias: np.ndarray
     penalty: float
+
+
+def fit_baselines(prepared: Prepared) -> tuple[Classify, dict[str, np.ndarray]]:
+    """The task with its baselines, and their tensors, by the names of the model file."""
+    step, size, labels = prepared.steps[0], prepared.port.size, len(prepared.task.labels)
+    standardise = baseline_name(step, prepared.train.sequences) == "summary features"
+
+    def features(rows: Labelled) -> tuple[SparseRows, np.ndarray]:
+        truth = rows.truth.astype(np.float64) if rows.truth.ndim == 2 else rows.truth
+        return baseline_features(step, rows.sequences, size), truth
+
+    known, truth = features(prepared.train)
+    validation = features(prepared.val) if len(prepared.val) else None
+    linear = fit_linear(known, truth, validation, outputs=labels, standardise=standardise)
+    prior = truth.mean(0) if truth.ndim == 2 else np.bincount(truth, minlength=labels) / len(truth)
+    task = msgspec.structs.replace(prepared.task, baseline_size=known.shape[1])
+    arrays = {"task.prior": prior, "task.baseline_weight": linear.weight, "task.baseline_bias": linear.bias}
+    return task, arrays
 
 
 def fit_linear(
@@ -74,7 +95,9 @@ class _Regression:
         else:
             entries = torch.from_numpy(np.stack([features.row, features.column]))
             values = torch.from_numpy(features.value)
-            self._x = torch.sparse_coo_tensor(entries, values, features.shape, check_invariants=False).coalesce()
+            self._x = torch.sparse_coo_tensor(
+                entries, values, features.shape, check_invariants=False
+            ).coalesce()
         self._truth = truth
         self._weight = torch.zeros(size, outputs, dtype=torch.float64, requires_grad=True)
         self._bias = torch.zeros(outputs, dtype=torch.float64, requires_grad=True)

@@ -1,6 +1,5 @@
 """The classifier as a training job: which batches, which loss, which validation scores."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch.nn import functional
 from grus.data.buckets import bucketed_batches
 from grus.models import GraphModule
 from grus.preprocess.ragged import Ragged
+from grus.tasks.classify_data import Labelled
 from grus.tasks.classify_networks import LOGITS
 
 #: Steps an epoch has at least, as for the forecaster: patience counts epochs, and with a few steps in each of them
@@ -18,17 +18,6 @@ from grus.tasks.classify_networks import LOGITS
 MIN_STEPS = 50
 CLOCK = "src"
 _VALIDATION_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Sequences with what they are: label numbers int64 [R], or 0/1 float32 [R, C] where a row may have several."""
-
-    sequences: Ragged
-    truth: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.truth)
 
 
 class ClassifyJob:
@@ -130,7 +119,7 @@ class ClassifyJob:
 
 
 def _log_loss(logits: Tensor, truth: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
-    """Mean of -log p(truth): over rows (their weights taken into account), or over rows and labels where rows have several.
+    """Mean of -log p(truth) over rows, each weighted by its label, or over rows and labels where rows have several.
 
     Smoothing e: the truth t becomes (1 - e) t + e / C, or with several labels (1 - e) t + e / 2.
     """

@@ -16,7 +16,6 @@ LOGITS = "logits"
 EMBEDDING_SCALE = 0.1
 
 
-
 @dataclass(frozen=True)
 class NetworkConfig:
     """Sizes of a classification network.
@@ -69,7 +68,11 @@ def _pool(config: NetworkConfig, encoder: str, add: Callable[[str, Op, str], str
     if config.pool == "last":
         width = directions * config.hidden_size
         end = config.layers * width
-        return f"{encoder}.h" if config.layers == 1 else add("state", ops.Columns(end - width, end), f"{encoder}.h")
+        return (
+            f"{encoder}.h"
+            if config.layers == 1
+            else add("state", ops.Columns(end - width, end), f"{encoder}.h")
+        )
     if config.pool == "attention":
         return add("pool", ops.AttentionPool(config.hidden_size), encoder)
     return add("pool", ops.Pool("mean" if config.pool == "mean" else "max"), encoder)

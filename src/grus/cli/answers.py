@@ -1,0 +1,74 @@
+"""What ``grus predict`` and ``grus evaluate`` do with a model, by its task; the one table of the tasks' answers."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import typer
+
+from grus.errors import UsageError
+
+if TYPE_CHECKING:
+    from grus.cli.people import People
+    from grus.preprocess.columns import Columns
+    from grus.spec import Model
+
+#: By the task's tag in the model file: the module that answers, what such a model is called, and the options of
+#: ``predict`` and ``evaluate`` that only this task has.
+_TASKS = {
+    "forecast": ("grus.cli.forecast_answers", "a forecaster", ("future", "level", "step", "last")),
+    "classify": ("grus.cli.classify_answers", "a classifier", ("proba",)),
+}
+
+
+class Prediction(NamedTuple):
+    """A table of answers, and a sentence about it."""
+
+    columns: "Columns"
+    sentence: str
+
+
+class Scores(NamedTuple):
+    """Scores as a table and as plain data; people have been told."""
+
+    columns: "Columns"
+    plain: dict[str, Any]
+
+
+class Answers(Protocol):
+    """The module of a task."""
+
+    def predict(
+        self, model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool
+    ) -> Prediction:
+        """Answer for the data at ``path``; ``options`` are those of the command."""
+        ...
+
+    def evaluate(
+        self, model: "Model", tensors: Any, path: Path, options: dict[str, Any], people: "People", name: str
+    ) -> Scores:
+        """Score the data at ``path``, and tell people about the model called ``name``."""
+        ...
+
+
+def answers_of(ctx: typer.Context, model: "Model", folder: Path) -> Answers:
+    """The module that answers for a model.
+
+    Raises:
+        UsageError: an option was given that only models of another task have.
+    """
+    task = str(type(model.task).__struct_config__.tag)
+    module, what, own = _TASKS[task]
+    given = [p for p in ctx.command.params if p.name in ctx.params and _is_given(ctx, p.name)]
+    for _, other, theirs in _TASKS.values():
+        for param in given:
+            if param.name in theirs and param.name not in own:
+                raise UsageError(
+                    f"{ctx.command_path}: {param.opts[0]} is for {other}, but {folder} is {what}"
+                )
+    return import_module(module)  # type: ignore[return-value]
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"

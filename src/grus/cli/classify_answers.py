@@ -1,0 +1,73 @@
+"""Labels and their scores for the command line; needs no torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from grus.cli.answers import Prediction, Scores
+from grus.cli.watch import WatchedClassifier
+from grus.data.examples import read_like
+from grus.inspection.class_wording import (
+    calibration_sentence,
+    class_evaluation_dict,
+    class_verdict,
+    unseen_sentence,
+)
+from grus.inspection.wording import count, figure, percent
+from grus.preprocess.examples import Examples
+from grus.spec import Images
+
+if TYPE_CHECKING:
+    from grus.cli.people import People
+    from grus.decode import ClassEvaluation
+    from grus.spec import Model
+
+#: A confusion matrix of more labels is left to the report and to --json.
+_MOST_LABELS = 12
+
+
+def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:
+    """The label of every row, with its probability."""
+    live = WatchedClassifier(model, tensors, quiet)
+    examples = _read(live, path, labelled=False)
+    columns = live.predict(examples, proba=options["proba"])
+    return Prediction(columns, f"{count(examples.rows, 'row')} labelled")
+
+
+def evaluate(
+    model: "Model", tensors: Any, path: Path, options: dict[str, Any], people: "People", name: str
+) -> Scores:
+    """Accuracy, macro-F1, calibration and confusion, beside the baselines."""
+    live = WatchedClassifier(model, tensors, people.quiet)
+    evaluation = live.evaluate(_read(live, path, labelled=True))
+    tell(people, f"{name} on {path.name}", evaluation)
+    rows = evaluation.rows()
+    columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    return Scores(columns, class_evaluation_dict(evaluation))
+
+
+def tell(people: "People", name: str, evaluation: "ClassEvaluation") -> None:
+    """Print the scores beside those of the baselines, the calibration, and which labels are taken for which."""
+    e = evaluation
+    people.say(f"\n{name}: {count(e.n, 'row')}")
+    people.table(
+        ["", "accuracy", "macro-F1", "log loss"],
+        (
+            [str(row["model"]), *(percent(float(row[key])) for key in ("accuracy", "macro_f1")),
+             figure(float(row["log_loss"]))]
+            for row in e.rows()
+        ),
+    )  # fmt: skip
+    people.say([class_verdict(e), calibration_sentence(e)])
+    if e.unseen:
+        people.say(unseen_sentence(e))
+    if not e.task.multi and len(e.task.labels) <= _MOST_LABELS:
+        header = ["true \\ predicted", *e.task.labels]
+        people.table(header, ([label, *map(str, row)] for label, row in zip(e.task.labels, e.confusion)))
+
+
+def _read(live: WatchedClassifier, path: Path, labelled: bool) -> Examples:
+    images: Images | None = live.model.step(Images)
+    shape = None if images is None else (images.height, images.width, images.channels)
+    return read_like(path, live.roles, labelled=labelled, shape=shape)

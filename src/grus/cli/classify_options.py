@@ -1,0 +1,77 @@
+"""The options of ``grus fit classify`` beside those of `grus.cli.fit_options`; the defaults stand in its signature."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from grus.cli.options import names
+
+_COLUMNS, _ROWS, _NETWORK, _TRAINING = "Columns", "Rows", "Network", "Training"
+
+
+def _option(help: str, panel: str, *flags: str, **more: Any) -> Any:
+    return typer.Option(*flags, help=help, rich_help_panel=panel, **more)
+
+
+Data = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[DATA]",
+        help="CSV, TSV, JSON lines (also .gz) or Parquet, or a folder with a folder of images for each label; "
+        "- for CSV on stdin.",
+    ),
+]
+Image = Annotated[
+    str | None,
+    _option("In place of DATA: a folder of images for each label in FOLDER.", _ROWS, metavar="FOLDER"),
+]
+Validation = Annotated[
+    Path | None,
+    _option("Labelled data to validate on, like DATA (default: rows of DATA).", _ROWS, metavar="FILE"),
+]
+Kind = Annotated[
+    Literal["text", "series", "images", "events"] | None,
+    _option("What DATA holds (default: inferred).", _ROWS),
+]
+ValSize = Annotated[float, _option("Share or number of rows for validation.", _ROWS, metavar="ROWS")]
+TestSize = Annotated[float, _option("Share or number of rows kept for a test.", _ROWS, metavar="ROWS")]
+MaxLength = Annotated[
+    int | None, _option("Steps kept of a row: the first of a text, else the last.", _ROWS, metavar="STEPS")
+]
+
+Text = Annotated[str | None, _option("The text to be labelled.", _COLUMNS, metavar="COLUMN")]
+Label = Annotated[str | None, _option("The label.", _COLUMNS, metavar="COLUMN")]
+Id = Annotated[
+    str | None, _option("Which example a row belongs to (series, events).", _COLUMNS, metavar="COLUMN")
+]
+Time = Annotated[str | None, _option("The order of its rows, and visits.", _COLUMNS, metavar="COLUMN")]
+Columns = Annotated[
+    list[str] | None,
+    _option("The channels of a series: a,b or repeated.", _COLUMNS, metavar="COLUMN", callback=names),
+]
+Code = Annotated[
+    str | None,
+    _option(
+        "What happened: an event's code; rows of one id and time are a visit.", _COLUMNS, metavar="COLUMN"
+    ),
+]
+Multi = Annotated[
+    bool | None, _option("Whether a row may have several labels: a|b (default: inferred).", _COLUMNS)
+]
+
+Tokenizer = Annotated[Literal["word", "char", "bpe"], _option("How a text is cut.", _NETWORK)]
+VocabularySize = Annotated[int, _option("The most words, characters, pieces or codes known.", _NETWORK)]
+Bidirectional = Annotated[
+    bool, _option("Read in both directions; --no-bidirectional for a model that can run live.", _NETWORK)
+]
+Pool = Annotated[
+    Literal["mean", "max", "attention", "last"], _option("How steps become one vector.", _NETWORK)
+]
+EmbeddingSize = Annotated[int, _option("Units of a token's vector.", _NETWORK)]
+ClassWeight = Annotated[
+    Literal["balanced"] | None,
+    _option("Let rows of rare labels count for more.", _TRAINING, metavar="balanced"),
+]
+Epochs = Annotated[int, _option("The most passes over the rows.", _TRAINING)]
+BatchSize = Annotated[int, _option("Rows a step.", _TRAINING)]

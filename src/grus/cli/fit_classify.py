@@ -1,0 +1,106 @@
+"""``grus fit classify DATA``: from labelled examples to a trained, saved classifier with a report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from grus.cli import classify_options as c
+from grus.cli import fit_options as o
+from grus.cli.fit_run import fit_task
+from grus.errors import UsageError
+
+if TYPE_CHECKING:
+    from grus.cli.people import People
+    from grus.tasks.classify import Classifier
+
+#: Options of this command that are not arguments of `grus.Classifier`, beside those of every ``grus fit``.
+OWN_OPTIONS = ("image", "validation")
+
+
+def classify(
+    ctx: typer.Context,
+    data: c.Data = None,
+    image: c.Image = None,
+    out: o.Out = None,
+    kind: c.Kind = None,
+    text: c.Text = None,
+    label: c.Label = None,
+    id: c.Id = None,
+    time: c.Time = None,
+    columns: c.Columns = None,
+    code: c.Code = None,
+    tokenizer: c.Tokenizer = "word",
+    vocabulary_size: c.VocabularySize = 20_000,
+    bidirectional: c.Bidirectional = True,
+    pool: c.Pool = "max",
+    hidden_size: o.HiddenSize = 64,
+    layers: o.Layers = 1,
+    dropout: o.Dropout = 0.5,
+    embedding_size: c.EmbeddingSize = 64,
+    class_weight: c.ClassWeight = None,
+    multi: c.Multi = None,
+    max_length: c.MaxLength = None,
+    val_size: c.ValSize = 0.1,
+    test_size: c.TestSize = 0,
+    epochs: c.Epochs = 20,
+    batch_size: c.BatchSize = 32,
+    learning_rate: o.LearningRate = 1e-3,
+    weight_decay: o.WeightDecay = 1e-4,
+    patience: o.Patience = 5,
+    ema: o.Ema = 0.99,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    log: o.Log = "csv",
+    validation: c.Validation = None,
+    resume: o.Resume = False,
+    force: o.Force = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    config: o.Config = None,
+) -> None:
+    """Train a classifier of texts, series, images or event histories, and write a model folder.
+
+    \b
+    [bold]grus fit classify reviews.jsonl --text review --label stars[/bold]
+        texts, one a row
+    [bold]grus fit classify motion.csv --id recording --time t --columns x,y,z --label activity[/bold]
+        series: all rows of an id, in order of time
+    [bold]grus fit classify --image digits/[/bold]
+        a folder of images for each label: digits/0/..., digits/1/...
+    [bold]grus fit classify visits.csv --id patient --time date --code diagnosis --label outcome[/bold]
+        events: rows of one id and time are a visit
+    [bold]grus fit classify train.tsv --validation dev.tsv --class-weight balanced -o model[/bold]
+
+    \b
+    Columns are inferred where they are obvious, and the plan is printed.
+    Checkpoints stand in FOLDER.run/ while training; Ctrl-C leaves one there, and
+    the same command with --resume goes on from it. stdout gets the path of the
+    model folder, or with --json the scores.
+    """
+    given = dict(ctx.params)
+    if (data is None) == (image is None):
+        got = "neither" if data is None else "both"
+        raise UsageError(f"{ctx.command_path}: expected DATA or --image, got {got}")
+    given["data"] = data or image
+    del given["image"]
+    fit_task("classify", given, list(ctx.obj), _train, _show)
+
+
+def _train(arguments: dict[str, Any], path: Path, **run: Any) -> "Classifier":
+    from grus.tasks.classify import Classifier
+
+    validation = arguments.pop("validation")
+    return Classifier(**arguments).fit(path, validation=validation, **run)
+
+
+def _show(classifier: "Classifier", people: "People") -> dict[str, Any]:
+    """Tell people the scores, and return them as plain data."""
+    from grus.cli.classify_answers import tell
+    from grus.inspection.class_wording import class_evaluation_dict
+
+    found = {"validation": classifier.validation_, "test": classifier.test_}
+    evaluations = {name: e for name, e in found.items() if e is not None}
+    for name, evaluation in evaluations.items():
+        tell(people, name, evaluation)
+    return {name: class_evaluation_dict(e) for name, e in evaluations.items()}

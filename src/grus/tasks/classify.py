@@ -1,0 +1,291 @@
+"""The classification task: a GRU that names what a text, a series, an image or a history of events is."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from grus.data.examples import Reading, is_table, read_examples, read_like
+from grus.data.frames import like
+from grus.decode import ClassEvaluation, LiveClassifier
+from grus.decode.class_scores import fit_temperature
+from grus.errors import UsageError
+from grus.models import GraphModule
+from grus.preprocess.classify import StepOptions
+from grus.preprocess.examples import Examples, Labels
+from grus.spec import ClassifyKind, Graph, Images, Model
+from grus.tasks.classify_baselines import fit_baselines
+from grus.tasks.classify_data import Prepared, divide, label_source, label_weights, prepare
+from grus.tasks.classify_job import ClassifyJob
+from grus.tasks.classify_networks import NetworkConfig, build_network, start_small
+from grus.tasks.classify_parameters import check_parameters
+from grus.tasks.estimator import TrainedEstimator, check_resume
+from grus.tasks.run_folder import digest
+from grus.training.config import Log
+from grus.training.progress import Mode
+
+
+class Classifier(TrainedEstimator):
+    """A GRU classifier of texts, numeric series, images or event histories, with scikit-learn's habits.
+
+    p = softmax(W pool(GRU(x)) / T), where x are embedded tokens, scaled channels, rows of pixels, or the codes of a
+    visit; T is fitted on the validation rows, so that probabilities mean what they say.
+
+    Args:
+        kind: ``text``, ``series``, ``images`` or ``events``; inferred from the data if None.
+        text, label, id, time, columns, code: column names; inferred where obvious. ``columns`` are the channels of
+            series, ``code`` is the column of event codes.
+        tokenizer: ``word``, ``char`` or ``bpe``; vocabulary_size: most tokens known.
+        bidirectional: read in both directions; False makes a model that can run live, step by step.
+        pool: ``mean``, ``max``, ``attention`` or ``last``.
+        hidden_size, layers, dropout, embedding_size: of the network.
+        class_weight: None, ``balanced`` (rows of rare labels count for more) or a weight by label.
+        multi: whether a row may have several labels; inferred if None.
+        max_length: steps kept of a row, the first of a text, the last of others (default: the longest, bounded).
+        val_size, test_size: share or number of rows set aside for validation and test, label by label.
+        epochs, batch_size, learning_rate, weight_decay, patience, ema: of the training; see TrainingConfig.
+        seed, device, log: of the run.
+
+    Attributes:
+        model_: the spec. live_: the torch-free classifier that predicts. classes_: the labels, in the order of
+            ``predict_proba``. history_: of the training. plan_: the data as it was understood.
+        validation_, test_: evaluations (None without rows). split_: which rows were which.
+
+    Example:
+        >>> texts = ["good film", "bad film", "so good", "so bad"] * 10
+        >>> model = Classifier(hidden_size=8, epochs=3, val_size=0).fit(texts, [1, 0] * 20, progress="quiet")
+        >>> model.predict_proba(["good", "bad"]).shape
+        (2, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: ClassifyKind | None = None,
+        text: str | None = None,
+        label: str | None = None,
+        id: str | None = None,
+        time: str | None = None,
+        columns: Sequence[str] = (),
+        code: str | None = None,
+        tokenizer: Literal["word", "char", "bpe"] = "word",
+        vocabulary_size: int = 20_000,
+        bidirectional: bool = True,
+        pool: Literal["mean", "max", "attention", "last"] = "max",
+        hidden_size: int = 64,
+        layers: int = 1,
+        dropout: float = 0.5,
+        embedding_size: int = 64,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        multi: bool | None = None,
+        max_length: int | None = None,
+        val_size: float = 0.1,
+        test_size: float = 0,
+        epochs: int = 20,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+        patience: int | None = 5,
+        ema: float | None = 0.99,
+        seed: int = 0,
+        device: str = "auto",
+        log: Log = "csv",
+    ) -> None:
+        self.kind: ClassifyKind | None = kind
+        self.text, self.label, self.id, self.time = text, label, id, time
+        self.columns, self.code = columns, code
+        self.tokenizer: Literal["word", "char", "bpe"] = tokenizer
+        self.vocabulary_size = vocabulary_size
+        self.bidirectional, self.pool = bidirectional, pool
+        self.hidden_size, self.layers, self.dropout = hidden_size, layers, dropout
+        self.embedding_size = embedding_size
+        self.class_weight, self.multi, self.max_length = class_weight, multi, max_length
+        self.val_size, self.test_size = val_size, test_size
+        self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
+        self.weight_decay, self.patience, self.ema = weight_decay, patience, ema
+        self.seed, self.device = seed, device
+        self.log: Log = log
+
+    def fit(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        validation: Any = None,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: Mode = "auto",
+        report_plan: Callable[[list[str]], None] | None = None,
+    ) -> Self:
+        """Train on labelled examples; see the class for what is learned.
+
+        Args:
+            data: a path (CSV, TSV, Parquet, JSON lines, a folder of images), a frame, columns, or with ``y`` a list of
+                texts, a list of arrays [T, C], or an array of images [R, H, W] or [R, H, W, C].
+            y: labels, where they are not a column of ``data``.
+            validation: labelled data to validate on, in the form of ``data`` (with ``y``: a pair of data and labels);
+                then no rows of ``data`` are set aside for it.
+            folder: where checkpoints live while training; a temporary folder if None.
+            resume: go on from the checkpoint in ``folder``.
+            progress: ``auto``, ``bar``, ``plain`` or ``quiet``; on stderr.
+            report_plan: given the plan, as lines, before training starts.
+
+        Raises:
+            DataError: for data that does not fit; UsageError: for a parameter that cannot be used.
+            TrainingInterrupted: on Ctrl-C; a checkpoint remains.
+        """
+        run = check_resume(folder, resume)
+        me = type(self)(**check_parameters(self.get_params()))
+        config = me._training_config()
+        prepared, reading = me._prepare(data, y, validation)
+        plan = [*reading.plan, *prepared.plan]
+        if report_plan is not None:
+            report_plan(plan)
+        graph = build_network(me._network(len(prepared.task.labels)), prepared.port)
+        module = me._module(graph)
+        start_small(module)
+        if not len(prepared.val):
+            config = dataclasses.replace(config, patience=None)
+        job = me._job(module, prepared)
+        history = me._run(job, config, _digest(prepared), run, resume, progress)
+        self._finish(prepared, graph, module)
+        self.classes_ = _classes(prepared.task.labels, reading.examples.labels, y)
+        self.plan_, self.history_, self._example = plan, history, data
+        return self
+
+    def predict(self, data: Any) -> Any:
+        """Name the label of every row.
+
+        Args:
+            data: as in ``fit``; labels are not needed and not read.
+
+        Returns:
+            For a list or an array: the labels, as they were given to ``fit`` (with ``multi`` a list of tuples). For a
+            table: a frame of its kind with id (if any), label and probability; see `LiveClassifier.predict`.
+        """
+        examples = self._read_like(data)
+        if is_table(data):
+            return like(self.live_.predict(examples), data)
+        chosen = self.live_.choose(self.live_.predict_proba(examples))
+        if self.live_.task.multi:
+            return [tuple(self.classes_[row].tolist()) for row in chosen]
+        return self.classes_[chosen]
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """Calibrated probabilities, float64 [R, C], in the order of ``classes_``."""
+        return self.live_.predict_proba(self._read_like(data))
+
+    def score(self, data: Any, y: Any = None) -> float:
+        """Share of rows whose label is right, with ``multi`` of those whose every label is."""
+        return self.evaluate(data, y).accuracy
+
+    def evaluate(self, data: Any, y: Any = None) -> ClassEvaluation:
+        """Score labelled data, beside the baselines; rows of labels that training did not know count as wrong."""
+        return self.live_.evaluate(self._read_like(data, y, labelled=True))
+
+    def _write_report(self, folder: Path, name: str) -> None:
+        from grus.inspection.classify_report import write_classify_report
+
+        found = {"test": self.test_, "validation": self.validation_}
+        evaluations = {part: value for part, value in found.items() if value is not None}
+        parts = {"train": self.parts_.train, "validation": self.parts_.val, "test": self.parts_.test}
+        write_classify_report(
+            folder / "report",
+            title="Classification",
+            plan=self.plan_,
+            parts={part: examples for part, examples in parts.items() if examples.rows},
+            history=self.history_,
+            evaluations=evaluations,
+            model=self.model_,
+            name=name,
+        )
+
+    def _read_like(self, data: Any, y: Any = None, labelled: bool = False) -> Examples:
+        self._check_fitted()
+        return read_like(data, self.live_.roles, y, labelled=labelled, shape=_shape(self.model_))
+
+    def _prepare(self, data: Any, y: Any, validation: Any) -> tuple[Prepared, Reading]:
+        columns = (self.code,) if self.code is not None else self.columns
+        reading = read_examples(
+            data, y, kind=self.kind, text=self.text, label=self.label, id=self.id, time=self.time, columns=columns,
+            multi=self.multi,
+        )  # fmt: skip
+        unseen = None
+        if validation is not None:
+            rows, labels = _pair(validation) if y is not None else (validation, None)
+            unseen = read_like(rows, reading.roles, labels, labelled=True)
+        parts = divide(
+            reading.examples, unseen, self.val_size, self.test_size, self.seed, label_source(reading.roles)
+        )
+        options = StepOptions(tokenizer=self.tokenizer, vocabulary_size=self.vocabulary_size)
+        return prepare(parts, reading.roles, options, self.max_length), reading
+
+    def _network(self, labels: int) -> NetworkConfig:
+        names = ("pool", "bidirectional", "hidden_size", "layers", "dropout", "embedding_size")
+        return NetworkConfig(labels, **{name: getattr(self, name) for name in names})
+
+    def _job(self, module: GraphModule, prepared: Prepared) -> ClassifyJob:
+        return ClassifyJob(
+            module,
+            prepared.train,
+            prepared.val,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            weight=label_weights(self.class_weight, prepared.train.truth, prepared.task.labels),
+        )
+
+    def _finish(self, prepared: Prepared, graph: Graph, module: GraphModule) -> None:
+        """Fit temperature and baselines, and evaluate on what validation and test rows there are."""
+        task, arrays = fit_baselines(prepared)
+        model = Model(1, task, prepared.steps, {"main": graph})
+        tensors = (
+            prepared.arrays | arrays | {f"main.{name}": values for name, values in module.tensors().items()}
+        )
+        tensors["task.temperature"] = np.ones(1)
+        if len(prepared.val):
+            live = LiveClassifier(model, tensors)
+            found = fit_temperature(live.logits(prepared.val.sequences), prepared.val.truth, task.multi)
+            tensors["task.temperature"] = np.array([found])
+        self.model_, self.tensors_, self.live_ = model, tensors, LiveClassifier(model, tensors)
+        self.parts_ = prepared.parts
+        self.validation_, self.test_ = (
+            self.live_.evaluate(part) if part.rows else None for part in (self.parts_.val, self.parts_.test)
+        )
+
+
+def _pair(validation: Any) -> tuple[Any, Any]:
+    if not isinstance(validation, tuple) or len(validation) != 2:
+        raise UsageError(
+            f"validation must be a pair (data, labels) as labels are given as y, got {type(validation).__name__}"
+        )
+    return validation
+
+
+def _shape(model: Model) -> tuple[int, int, int] | None:
+    images: Images | None = model.step(Images)
+    return None if images is None else (images.height, images.width, images.channels)
+
+
+def _classes(order: tuple[str, ...], labels: Labels | None, y: Any) -> np.ndarray:
+    """The labels in order, as text, or where they were given beside the data as what they were there."""
+    if y is None or labels is None:
+        return np.array(order)
+    given = y.tolist() if hasattr(y, "tolist") else list(y)
+    found: dict[str, Any] = {}
+    for names, value in zip(labels, given, strict=True):
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if len(values) == len(names):
+            found |= dict(zip(names, values))
+    return np.array([found.get(label, label) for label in order])
+
+
+def _digest(prepared: Prepared) -> str:
+    """A hash of everything that training sees."""
+    parts: list[Any] = [prepared.task, prepared.steps, *prepared.arrays.values()]
+    for rows in (prepared.train, prepared.val):
+        parts += [rows.truth, rows.sequences.offsets]
+        for values in rows.sequences.ports.values():
+            parts += [values] if isinstance(values, np.ndarray) else list(vars(values).values())
+    return digest(*parts)
