@@ -64,9 +64,10 @@ class AttentionPool(nn.Linear):
     def forward(self, inputs: Inputs, lengths: Tensor | None) -> Outputs:  # type: ignore[override]
         """Average the valid steps by their attention."""
         x, padding = inputs[0], _padding(inputs[0], lengths)
+        x = x if padding is None else x.masked_fill(padding, 0.0)
         scores = torch.tanh(super().forward(x)) @ self.vector[:, None]
         if padding is None:
             return {"": (torch.softmax(scores, 1) * x).sum(1)}
         # The least finite number, not -inf: a row of padding alone would be NaN, and so would its gradient.
         weights = torch.softmax(scores.masked_fill(padding, torch.finfo(x.dtype).min), 1)
-        return {"": (weights.masked_fill(padding, 0.0) * x.masked_fill(padding, 0.0)).sum(1)}
+        return {"": (weights.masked_fill(padding, 0.0) * x).sum(1)}
