@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from grus.data import delimited
 from grus.data.readers import read_columns
 from grus.errors import DataError, GrusError
+from grus.preprocess.panel import build_panel
+from grus.preprocess.roles import Roles
 
 PLAIN = "ds,y,name\n2024-01-01,1,a\n2024-01-02,,b\n2024-01-03,2.5,\n"
 TINY = 0  # a memory limit that makes every file one that is read batch by batch
@@ -181,9 +183,6 @@ def test_zoned_stamps_become_utc_with_a_note(tmp_path, limit):
 
 
 def test_text_in_a_number_column_stays_for_the_panel_to_name(tmp_path, limit):
-    from grus.preprocess.panel import build_panel
-    from grus.preprocess.roles import Roles
-
     text = "qty\n" + "".join(f"{i}\n" for i in range(1810)) + "n/a-ish\n5\n"
     columns, source = read_columns(write(tmp_path / "sales.csv", text), memory_limit=limit)
     with pytest.raises(DataError) as caught:
@@ -219,6 +218,38 @@ def test_widening_names_the_right_column_of_a_selection(tmp_path):
     columns, _ = read_columns(write(tmp_path / "f.csv", text), ["c", "b"], TINY)
     assert columns["c"][-1] == 2.5
     assert columns["b"].dtype == np.int64
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_ids_keep_the_zeros_they_are_written_with(tmp_path, limit, encoding):
+    """Only ids: for a quantity or an hour, 07 is 7; and the zeros may show late, below blank lines."""
+    text = " store,hour,y\n" + "100,07,1\n" * 20 + "\n007,08,2\n7,09,3\n,,\n"
+    columns, source = read_columns(write(tmp_path / "f.csv", text, encoding), memory_limit=limit)
+    assert columns["store"][-2:].tolist() == [7, 7]
+    panel = build_panel(columns, Roles("y", id="store", past=("hour",)), source=source)
+    assert panel.ids == ("100", "007", "7")
+    assert panel.past["hour"].tolist()[-2:] == [8, 9]
+    assert source.padded("y") is None
+    assert read_columns(tmp_path / "f.csv", ["y", "store"], limit)[1].padded("store").tolist()[-2:] == [
+        "007",
+        "7",
+    ]
+
+
+def test_ids_without_such_zeros_stay_numbers(tmp_path, limit):
+    columns, source = read_columns(write(tmp_path / "f.csv", "id,y\n0,1\n10,2\n"), memory_limit=limit)
+    panel = build_panel(columns, Roles("y", id="id"), source=source)
+    assert panel.id_values.tolist() == [0, 10]
+
+
+def test_lines_above_the_header(tmp_path, limit):
+    refused(
+        write(tmp_path / "f.csv", "# made by hand\nds,y\n2024-01-01,1\n"),
+        "f.csv, row 2: expected 1 cell as in the header, got 2 cells",
+        limit,
+        "the first row must name the columns: remove what stands above it",
+    )
 
 
 SCRAPS = [

@@ -143,3 +143,38 @@ def test_plan_says_multiples():
     }
     panel, split, _ = split_panel(build_panel(columns, infer_roles(columns)), 4, 2, 2, 2)
     assert plan_lines(panel, split)[2] == "time      'ds', every 15 minutes"
+
+
+@pytest.mark.parametrize(
+    "blank", [np.full(2, np.nan), np.array([None, "NA"], object), np.array(["NaT"] * 2, "M8[ns]")]
+)
+@pytest.mark.parametrize("role", ["past", "future", "static"])
+def test_a_covariate_without_any_value_is_refused(blank, role):
+    columns = {**table(y="f"), "x": blank}
+    with pytest.raises(
+        DataError, match=r"^t.csv, column 'x': expected values, got only empty cells$"
+    ) as caught:
+        infer_roles(columns, source="t.csv", **{role: ["x"]})
+    assert caught.value.hint == "leave it out"
+    assert infer_roles(columns).target == "y", "it is no matter as long as nobody asks for it"
+
+
+def constants(**columns):
+    """What the plan says of a table of 40 rows beyond the lines that it always has."""
+    data = {name: np.broadcast_to(values, 40) for name, values in columns.items()}
+    roles = Roles("y", "id" if "id" in data else None, past=tuple(n for n in data if n in ("p", "q")))
+    panel, split, _ = split_panel(build_panel(data, roles), 4, 2)
+    plan = plan_lines(panel, split, data)
+    return plan[next(i for i, line in enumerate(plan) if line.startswith("test ")) + 1 :]
+
+
+def test_the_plan_names_what_never_changes():
+    changing, ids = np.arange(40.0), np.repeat(np.array(["A", "B"], object), 20)
+    assert constants(y=changing, p=changing, q=np.array(["a"], object)) == []
+    assert constants(y=[5.0], p=[0.5]) == [
+        "column 'y': 5 in every row, so that there is nothing to learn",
+        "column 'p': 0.5 in every row, so that it tells nothing",
+    ]
+    half = np.where(ids == "B", 3.0, changing)
+    assert constants(y=half, id=ids) == ["column 'y': 1 of 2 series never changes ('B')"]
+    assert constants(y=[0.0], id=ids) == ["column 'y': 2 of 2 series never change ('A', 'B')"]

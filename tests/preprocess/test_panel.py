@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from grus.errors import DataError, UsageError
 from grus.preprocess import storage
+from grus.preprocess.axis import find_repeats
 from grus.preprocess.columns import Source
 from grus.preprocess.frequency import Frequency
 from grus.preprocess.panel import build_panel
@@ -137,6 +138,14 @@ def test_ids_of_any_kind_keep_type_and_order_of_appearance(ids):
     assert panel.target.tolist() == [0, 1, 2, 3]
 
 
+def test_whole_ids_are_named_alike_whatever_their_type():
+    """A column of ids with an empty cell somewhere is read as floats; 7.0 is still series 7."""
+    for ids in (np.array([7, 7, 3, 3]), np.array([7.0, 7, 3, 3]), np.array(["7", "7", "3", "3"], object)):
+        assert build_panel({"id": ids, "y": np.ones(4)}, Roles("y", "id")).ids == ("7", "3")
+    ids = np.array([1e300, 7.5, 7.5, 1e300])
+    assert build_panel({"id": ids, "y": np.ones(4)}, Roles("y", "id")).ids[1] == "7.5"
+
+
 def test_without_id_and_time_rows_are_steps():
     panel = build_panel({"y": np.arange(4.0)}, Roles("y"))
     assert panel.ids == ("series",)
@@ -183,7 +192,7 @@ def refused(sentence, table=None, roles=LONG, frequency=None, hint=None, **chang
 def test_repeated_stamp_of_one_series():
     table = {
         "ds": np.array(["2024-01-04", "2024-01-05", "2024-01-05", "2024-01-06"], object),
-        "y": np.ones(4),
+        "y": np.arange(4.0),
     }
     refused(
         "sales.csv, row 4, column 'ds': expected one row per time stamp, got '2024-01-05 00:00:00' twice "
@@ -201,7 +210,47 @@ def test_repeated_stamp_among_series_and_far_apart(monkeypatch, chunk):
         "sales.csv, row 7, column 'ds': expected one row per time stamp for series 'B', "
         "got '2024-01-03 00:00:00' twice (first in row 6)",
         ds=days(0, 1, 3, 4, 2, 2, 0),
+        hint="keep one of the rows",
     )
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+def test_rows_that_repeat_others_in_every_cell_are_left_out(monkeypatch, chunk):
+    monkeypatch.setattr(storage, "CHUNK", chunk)
+    table = {name: values[[0, 0, 1, 2, 3, 4, 0, 5, 6, 3]] for name, values in long_table().items()}
+    panel = build_panel(table, LONG, source=SALES)
+    same(panel, build_panel(long_table(), LONG))
+    assert panel.notes[1:] == (
+        "rows were not in the order of time (first at row 8) and have been sorted",
+        "3 rows that repeat earlier ones in every cell left out (first at row 3)",
+        "1 missing day filled and masked in 1 series",
+        "column 'y': 1 missing value masked",
+    )
+    once = build_panel({name: values[[0, 1, 1]] for name, values in long_table().items()}, LONG, source=SALES)
+    assert "1 row that repeats an earlier one in every cell left out (row 4)" in once.notes
+    table["unused"] = np.arange(10)
+    refused(
+        "sales.csv, row 3, column 'ds': expected one row per time stamp for series 'A', "
+        "got '2024-01-01 00:00:00' twice (first in row 2)",
+        table,
+    )
+    table["unused"] = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+    refused(
+        "sales.csv, row 11, column 'ds': expected one row per time stamp for series 'A', "
+        "got '2024-01-05 00:00:00' twice (first in row 6)",
+        table,
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=60), st.sampled_from([1, 2, 7, 100]))
+def test_repeats_are_found_as_a_dictionary_finds_them(place, chunk):
+    seen: dict[int, int] = {}
+    expected = [(row, seen[at]) for row, at in enumerate(place) if seen.setdefault(at, row) != row]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "CHUNK", chunk)
+        later, first = find_repeats(np.array(place), 10)
+    assert list(zip(later.tolist(), first.tolist())) == expected
 
 
 def test_all_stamps_alike_are_repeats_too():
@@ -213,8 +262,10 @@ def test_all_stamps_alike_are_repeats_too():
 def test_the_hour_that_comes_twice_gets_its_own_hint():
     stamps = ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 03:00"]
     with pytest.raises(DataError, match="got '2024-10-27 02:00:00' twice") as caught:
-        build_panel({"ds": np.array(stamps, object), "y": np.ones(4)}, Roles("y", time="ds"))
-    assert caught.value.hint == "if clocks were set back in that hour, give the time stamps their UTC offset"
+        build_panel({"ds": np.array(stamps, object), "y": np.arange(4.0)}, Roles("y", time="ds"))
+    assert caught.value.hint == (
+        "clocks seem to have been set back in that hour: give every time stamp its UTC offset, as in 02:00+01:00"
+    )
     zoned = [s + z for s, z in zip(stamps, ("+02:00", "+02:00", "+01:00", "+01:00"))]
     panel = build_panel({"ds": np.array(zoned, object), "y": np.ones(4)}, Roles("y", time="ds"))
     assert panel.length(0) == 4
@@ -228,6 +279,30 @@ def test_off_the_grid():
         ds=days(0, 1, 3, 4, 2, 3, 4) + np.array([0, 0, 0, 6, 0, 0, 0]) * np.timedelta64(1, "h"),
         hint="name the frequency, or bring the rows to even steps first",
     )
+
+
+def test_rows_without_a_step():
+    ds = np.datetime64("2024-01-01", "ns") + np.array([0, 7, 20, 21, 40, 47, 90]) * np.timedelta64(1, "s")
+    refused(
+        "sales.csv, column 'ds': expected rows in even steps, got uneven ones "
+        "(the commonest, 7s, is 33.3% of them)",
+        {"ds": ds, "y": np.ones(7)},
+        Roles("y", time="ds"),
+        hint="bring the rows to even steps first, such as the mean of each hour",
+    )
+
+
+def test_rows_further_apart_than_the_step_that_was_named_are_noted():
+    table = {"ds": days(0, 1, 2, 4), "y": np.ones(4)}
+    panel = build_panel(table, Roles("y", time="ds"), Frequency("h"))
+    assert panel.notes == (
+        "rows come every day, not every hour: what lies between counts as missing",
+        "93 missing hours filled and masked",
+    )
+    table = {"ds": np.array([0, 6, 12]), "y": np.ones(3)}
+    panel = build_panel(table, Roles("y", time="ds"), Frequency("step", 2))
+    assert panel.notes[0] == "rows come every 6, not every 2: what lies between counts as missing"
+    assert build_panel(table, Roles("y", time="ds"), Frequency("step", 6)).notes == ()
 
 
 def test_a_named_frequency_is_held_to():

@@ -8,10 +8,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from grus.data.arrow import table_columns, zone_notes
+import numpy as np
+
+from grus.data.arrow import column_array, table_columns, text_codes, zone_notes
 from grus.data.spool import Spool
 from grus.errors import DataError
 from grus.preprocess.columns import (
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _HEAD = 1 << 16
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
+_PADDED = re.compile("0[0-9]")
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _ENCODINGS = {"utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "cp1252": "Windows-1252"}
 BLOCK = 1 << 22
@@ -84,7 +88,7 @@ def _without_empty_end(columns: Columns, source: Source) -> tuple[Columns, Sourc
         raise DataError(f"{source}: expected rows after the header, got only empty ones")
     note = f"{source}: {rows - end:,} empty row{'s' * (rows - end > 1)} at the end left out"
     kept = {name: values[:end] for name, values in columns.items()}
-    return kept, Source(source, source.locate, (*source.notes, note))
+    return kept, source.noting(note)
 
 
 def _read(
@@ -97,18 +101,40 @@ def _read(
         if name not in labels.values():
             raise missing_column(name, labels.values(), path.name)
     keep = [raw for raw, name in labels.items() if names is None or name in names]
-    notes = dialect.note(path.name)
-    source = Source(path.name, lambda index: f"row {row_number(path, dialect, index)}", notes)
+    source = Source(
+        path.name,
+        lambda index: f"row {row_number(path, dialect, index)}",
+        dialect.note(path.name),
+        partial(padded, path, dialect, {name: raw for raw, name in labels.items()}, memory_limit),
+    )
     try:
         if _size(path) * EXPANSION > memory_limit:
-            return _spool(path, dialect, keep, labels, source)
+            columns, notes = _spool(path, dialect, keep, labels)
+            return columns, source.noting(*notes)
         table = _table(path, dialect, keep)
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise _explain(path, dialect, error) from error
     if not table.num_rows:
         raise DataError(f"{path.name}: expected rows after the header, got none")
     table = table.rename_columns([labels[raw] for raw in table.column_names])
-    return table_columns(table, source), Source(source, source.locate, (*notes, *zone_notes(table.schema)))
+    return table_columns(table, source), source.noting(*zone_notes(table.schema))
+
+
+def padded(
+    path: Path, dialect: Dialect, raw_names: dict[str, str], memory_limit: int, name: str
+) -> np.ndarray | None:
+    """A column of whole numbers as text, if any of them is written with zeros in front (007); otherwise None."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    raw = raw_names[name]
+    types = {raw: pa.string()}
+    with _open(path) as file, pyarrow.csv.open_csv(file, **_options(dialect, [raw], types)) as batches:
+        if not any(_PADDED.match(word) for batch in batches for word in text_codes(batch.column(0))[0]):
+            return None
+    if _size(path) * EXPANSION > memory_limit:
+        return _spool(path, dialect, [raw], {raw: name}, types)[0].get(name)
+    return column_array(_table(path, dialect, [raw], types).column(0), name, path.name)
 
 
 class _NotUtf8Error(Exception):
@@ -224,11 +250,13 @@ def _options(
     }
 
 
-def _table(path: Path, dialect: Dialect, keep: list[str]) -> "pa.Table":
+def _table(
+    path: Path, dialect: Dialect, keep: list[str], types: "dict[str, pa.DataType] | None" = None
+) -> "pa.Table":
     import pyarrow.csv as pc
 
     with _open(path) as file:
-        table = pc.read_csv(file, **_options(dialect, keep))
+        table = pc.read_csv(file, **_options(dialect, keep, types))
     _check_text(table.schema)
     return table
 
@@ -242,13 +270,17 @@ def _check_text(schema: "pa.Schema") -> None:
 
 
 def _spool(
-    path: Path, dialect: Dialect, keep: list[str], labels: dict[str, str], source: Source
-) -> tuple[Columns, Source]:
+    path: Path,
+    dialect: Dialect,
+    keep: list[str],
+    labels: dict[str, str],
+    known: "dict[str, pa.DataType] | None" = None,
+) -> tuple[Columns, tuple[str, ...]]:
     """Read batch by batch onto disk; a column whose type the first block did not show is widened and re-read."""
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    types: dict[str, pa.DataType] = {}
+    types: dict[str, pa.DataType] = dict(known or {})
     while True:
         try:
             with (
@@ -269,8 +301,7 @@ def _spool(
             types[name] = wider
     if not any(map(len, columns.values())):
         raise DataError(f"{path.name}: expected rows after the header, got none")
-    notes = (*source.notes, *zone_notes(schema), *spool.notes)
-    return columns, Source(path.name, source.locate, notes)
+    return columns, (*zone_notes(schema), *spool.notes)
 
 
 def _widened(error: Exception, dialect: Dialect, names: list[str]) -> "tuple[str, pa.DataType | None]":
@@ -318,8 +349,9 @@ def _explain(path: Path, dialect: Dialect, error: Exception) -> DataError:
     for number, row in enumerate(_rows(path, dialect), start=1):
         width, rows = width or len(row), rows + bool(row)
         if row and len(row) != width:
-            got = f"{len(row)} cell{'s' * (len(row) > 1)}"
-            return DataError(f"{path.name}, row {number}: expected {width} cells as in the header, got {got}")
+            must, got = (f"{n} cell{'s' * (n > 1)}" for n in (width, len(row)))
+            hint = "the first row must name the columns: remove what stands above it" if width == 1 else ""
+            return DataError(f"{path.name}, row {number}: expected {must} as in the header, got {got}", hint)
     if rows == 1:
         return DataError(f"{path.name}: expected rows after the header, got none")
     said = str(error).splitlines()[0]

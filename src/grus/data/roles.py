@@ -6,11 +6,13 @@ import numpy as np
 
 from grus.data.splits import Split
 from grus.errors import DataError, UsageError
-from grus.preprocess.columns import Columns, is_text, is_time, listed, missing_column
+from grus.preprocess.columns import Columns, is_missing_text, is_text, is_time, listed, missing_column
 from grus.preprocess.frequency import stamp
+from grus.preprocess.oddities import value_range
 from grus.preprocess.panel import Panel
 from grus.preprocess.roles import Roles
-from grus.preprocess.storage import chunks
+from grus.preprocess.scaling import extent
+from grus.preprocess.storage import chunks, distinct
 from grus.preprocess.times import looks_like_times, time_parts
 
 IDS = ("unique_id", "id", "series_id", "series", "item_id", "item")
@@ -45,7 +47,7 @@ def infer_roles(
         source: the table's name, for messages.
 
     Raises:
-        DataError: a named column is not there, or no column is obviously the target.
+        DataError: a named column is not there, or empty, or no column is obviously the target.
         UsageError: a column is given two roles.
     """
     times = time_parts(time, columns) if time is not None else ()
@@ -55,6 +57,11 @@ def infer_roles(
             raise missing_column(name, columns, source)
         if named.count(name) > 1:
             raise UsageError(f"column {name!r}: expected one role, got {named.count(name)}")
+    for name in (*past, *future, *static):
+        if _is_blank(columns[name]):
+            raise DataError(
+                f"{source}, column {name!r}: expected values, got only empty cells", "leave it out"
+            )
     free = {name: values for name, values in columns.items() if name not in named}
     if time is None:
         time = _time(free)
@@ -66,6 +73,13 @@ def infer_roles(
     if target is None:
         target = _target(free, source)
     return Roles(target, id, time, tuple(past), tuple(future), tuple(static))
+
+
+def _is_blank(values: np.ndarray) -> bool:
+    """Whether every cell is missing."""
+    if is_text(values):
+        return all(is_missing_text(word) for word in distinct(values)[0])
+    return all(bool((values[piece] != values[piece]).all()) for piece in chunks(len(values)))
 
 
 def _target(free: Columns, source: str) -> str:
@@ -148,7 +162,26 @@ def plan_lines(panel: Panel, split: Split, columns: Iterable[str] = ()) -> list[
         rows.append(("not used", listed(unused).replace("'", "")))
     words = {"train": "train", "val": "validate", "test": "test"}
     rows += [(words[part], _span(panel, *ends)) for part, ends in split.ranges().items()]
-    return [f"{name:<9} {text}" for name, text in rows]
+    return [*(f"{name:<9} {text}" for name, text in rows), *_constants(panel)]
+
+
+def _constants(panel: Panel) -> list[str]:
+    """A sentence on series, and on covariates, that never change."""
+    count, low, high = extent(panel.target, panel.offsets)
+    still = np.flatnonzero((count > 1) & (low == high))
+    name, found = panel.roles.target, []
+    if len(still) and panel.n_series == 1:
+        found.append(f"column {name!r}: {low[0]:g} in every row, so that there is nothing to learn")
+    elif len(still):
+        which = listed([panel.ids[i] for i in still], most=3)
+        found.append(
+            f"column {name!r}: {len(still):,} of {panel.n_series:,} series never change{'s' * (len(still) == 1)} ({which})"
+        )
+    for name, values in {**panel.past, **panel.future}.items():
+        least, greatest = (np.nan, np.nan) if is_text(values) else value_range(values)
+        if least == greatest:
+            found.append(f"column {name!r}: {least:g} in every row, so that it tells nothing")
+    return found
 
 
 def _named(columns: Columns, meaning: str) -> str:

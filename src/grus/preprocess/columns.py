@@ -23,16 +23,29 @@ class Source(str):
     A plain ``str`` does where only a name is known; rows are then counted from 0, as in a frame.
     """
 
-    __slots__ = ("locate", "notes")
+    __slots__ = ("locate", "notes", "padded")
 
     def __new__(
-        cls, name: str, locate: Callable[[int], str] | None = None, notes: Iterable[str] = ()
+        cls,
+        name: str,
+        locate: Callable[[int], str] | None = None,
+        notes: Iterable[str] = (),
+        padded: "Callable[[str], np.ndarray | None] | None" = None,
     ) -> "Source":
-        """Name a table; ``locate`` turns the position of a record (from 0) into words such as ``row 2``."""
+        """Name a table.
+
+        ``locate`` turns the position of a record (from 0) into words such as ``row 2``; ``padded`` reads a column of
+        whole numbers again as text, if any of them is written with zeros in front (``007``).
+        """
         self = super().__new__(cls, name)
         self.locate = locate
         self.notes = tuple(notes)
+        self.padded = padded
         return self
+
+    def noting(self, *notes: str) -> "Source":
+        """The same source, with more that was noticed."""
+        return Source(self, self.locate, (*self.notes, *notes), self.padded)
 
     def row(self, index: int) -> str:
         """``row 18`` for a file (its header is row 1), ``row 16 (counting from 0)`` for anything else."""
@@ -83,6 +96,17 @@ def is_missing_text(word: object) -> bool:
 def is_missing_cell(value: object) -> bool:
     """Whether one value of a column of any type is missing."""
     return is_missing_text(value) or bool(value != value)  # NaN and NaT differ from themselves
+
+
+def same_rows(columns: Columns, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which of the rows ``a`` hold in every column what the rows ``b`` hold, missing cells included: bool [D]."""
+    same = np.ones(len(a), bool)
+    for values in columns.values():
+        left, right = np.asarray(values)[a], np.asarray(values)[b]
+        same &= ((left == right) | ((left != left) & (right != right))).astype(
+            bool
+        )  # NaN and NaT are not themselves
+    return same
 
 
 def first_row(mask: np.ndarray) -> int:

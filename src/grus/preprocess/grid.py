@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from grus.errors import DataError, UsageError
+from grus.preprocess.axis import Alike, Axis, check_repeats, label, off_grid
 from grus.preprocess.columns import as_column, as_source, cell_error, first_row, is_missing_text, is_text
-from grus.preprocess.frequency import DAY, Frequency, full_stamp, stamp
+from grus.preprocess.frequency import DAY, Frequency, stamp
 from grus.preprocess.storage import chunks, distinct, empty, full, on_disk
 from grus.preprocess.times import as_times
 
@@ -24,6 +25,7 @@ class Grid:
     Attributes:
         codes: series number of each row of the table, int32.
         place: row of the grid that each row of the table goes to, int64.
+        filled: how many rows of the grid the table has no row for.
         ids, id_values, starts, frequency, offsets, notes: as in ``Panel``.
     """
 
@@ -34,6 +36,7 @@ class Grid:
     offsets: np.ndarray
     codes: np.ndarray
     place: np.ndarray
+    filled: int
     notes: tuple[str, ...]
 
     def spread(self, values: np.ndarray) -> np.ndarray:
@@ -71,10 +74,12 @@ def lay_out(
     frequency: Frequency | None,
     n_rows: int,
     source: str,
+    alike: Alike | None = None,
 ) -> Grid:
     """Number the series, find their first and last stamps and the frequency, and place every row.
 
-    Without a time column the rows of each series are whole-number steps in the order they come.
+    Without a time column the rows of each series are whole-number steps in the order they come. Of rows for one stamp
+    that ``alike`` finds to hold the same, one is kept.
     """
     codes, id_values = group(id_column, n_rows, id_name or "", source)
     if time_column is None:
@@ -84,14 +89,18 @@ def lay_out(
         times = times if frequency.multiple == 1 else times * frequency.multiple
     else:
         times, said = as_times(time_column, time_name or "", source)
-    axis = _Axis(times, codes, tuple(label(v) for v in id_values), time_name, id_name, source)
+    axis = Axis(times, codes, tuple(label(v) for v in id_values), time_name, id_name, source)
     survey = _survey(axis)
     notes = list(said)
     if survey.late >= 0:
         row = as_source(source).row(survey.late)
         notes.append(f"rows were not in the order of time (first at {row}) and have been sorted")
-    found = axis.check(frequency) if frequency is not None else _guess(axis, survey)
-    return _place(axis, survey, found, id_values, notes)
+    if frequency is None:
+        found, share = _guess(axis, survey)
+    else:
+        found, share = axis.check(frequency), 1.0
+        notes += _sparser(survey, found)
+    return _place(axis, survey, found, share, id_values, notes, alike)
 
 
 def group(values: np.ndarray | None, n_rows: int, name: str, source: str) -> tuple[np.ndarray, np.ndarray]:
@@ -147,37 +156,6 @@ def rank_within(codes: np.ndarray, n_series: int) -> np.ndarray:
     return ranks
 
 
-def label(value: object) -> str:
-    """The name of a series as text, whatever its id is."""
-    return stamp(value)
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Stamps and series of the table's rows, and how to speak of them."""
-
-    times: np.ndarray
-    codes: np.ndarray
-    ids: tuple[str, ...]
-    time_name: str | None
-    id_name: str | None
-    source: str
-
-    @property
-    def where(self) -> str:
-        return f"{self.source}, column {self.time_name!r}"
-
-    def check(self, given: Frequency) -> Frequency:
-        dates = self.times.dtype.kind == "M"
-        if given.is_integer == dates:
-            got, need = ("dates", "whole numbers") if dates else ("whole numbers", "dates")
-            raise DataError(f"{self.where}: expected {need} for frequency '{given}', got {got}")
-        return given
-
-    def row(self, index: int) -> str:
-        return as_source(self.source).row(index)
-
-
 @dataclass
 class _Survey:
     """What one pass over the stamps shows: first and last of each series, steps between neighbours."""
@@ -188,7 +166,7 @@ class _Survey:
     late: int = -1
 
 
-def _survey(axis: _Axis) -> _Survey:
+def _survey(axis: Axis) -> _Survey:
     n = len(axis.ids)
     bounds = np.iinfo(np.int64)
     survey = _Survey(np.full(n, bounds.max), np.full(n, bounds.min), Counter())
@@ -226,8 +204,19 @@ def _count(counter: Counter[int], gaps: np.ndarray) -> None:
     counter[int(gaps[0])] += int(np.count_nonzero(same))
 
 
-def _guess(axis: _Axis, survey: _Survey) -> Frequency:
-    """The commonest step of all series together, named by the calendar where it follows it."""
+def _sparser(survey: _Survey, given: Frequency) -> list[str]:
+    """A note if most rows are further apart than the step that a user or a model named."""
+    step = given.multiple if given.is_integer else given.nanoseconds
+    counts = {gap: count for gap, count in survey.gaps.items() if gap > 0}
+    gap = max(counts, key=lambda g: counts[g], default=0)
+    if step is None or survey.late >= 0 or gap <= step or 2 * counts[gap] < sum(counts.values()):
+        return []
+    apart = Frequency("step", gap) if given.is_integer else Frequency.from_gap(gap, np.datetime64(0, "ns"))
+    return [f"rows come every {apart.words}, not every {given.words}: what lies between counts as missing"]
+
+
+def _guess(axis: Axis, survey: _Survey) -> tuple[Frequency, float]:
+    """The commonest step of all series together, named by the calendar where it follows it, and its share."""
     gaps = survey.gaps
     if survey.late >= 0:
         rows = np.bincount(axis.codes, minlength=len(axis.ids)).cumsum()
@@ -239,16 +228,18 @@ def _guess(axis: _Axis, survey: _Survey) -> Frequency:
     counts = {gap: count for gap, count in gaps.items() if gap > 0}
     if not counts:
         if len(axis.codes) > len(axis.ids):
-            raise _repeat(axis)
+            check_repeats(axis, axis.codes, len(axis.ids), None)
         hint = f"name the frequency; or is {axis.id_name!r} not what names the series?"
         raise DataError(
             f"{axis.where}: expected two time stamps or more in some series, got one each",
             hint if axis.id_name else "name the frequency",
         )
     gap = min(counts, key=lambda g: (-counts[g], g))
+    share = counts[gap] / sum(counts.values())
     if axis.times.dtype.kind != "M":
-        return Frequency("step", gap)
-    return _guess_calendar(axis.times, survey, gap, counts)
+        return Frequency("step", gap), share
+    found = _guess_calendar(axis.times, survey, gap, counts)
+    return found, share if found.nanoseconds else 1.0
 
 
 def _guess_calendar(times: np.ndarray, survey: _Survey, gap: int, counts: dict[int, int]) -> Frequency:
@@ -270,7 +261,13 @@ def _at_edge(times: np.ndarray, edge: str) -> bool:
 
 
 def _place(
-    axis: _Axis, survey: _Survey, frequency: Frequency, id_values: np.ndarray, notes: list[str]
+    axis: Axis,
+    survey: _Survey,
+    frequency: Frequency,
+    share: float,
+    id_values: np.ndarray,
+    notes: list[str],
+    alike: Alike | None,
 ) -> Grid:
     kind = axis.times.dtype
     starts, ends = survey.first.astype(kind), survey.last.astype(kind)
@@ -291,66 +288,29 @@ def _place(
         codes = axis.codes[piece]
         k, exact = frequency.locate(axis.times[piece], starts[codes])
         if not exact.all():
-            raise _off_grid(axis, frequency, piece.start + int(np.argmin(exact)))
+            raise off_grid(axis, frequency, piece.start + int(np.argmin(exact)), share)
         place[piece] = offsets[codes] + k
         taken[place[piece]] = True
     present = sum(int(np.count_nonzero(taken[piece])) for piece in chunks(n_grid))
     if present < n_rows:
-        raise _repeat(axis)
-    if n_grid > n_rows:
-        rows = np.bincount(axis.codes, minlength=len(axis.ids))
-        series = f" in {np.count_nonzero(lengths > rows):,} series" if len(axis.ids) > 1 else ""
-        notes.append(f"{missing_steps(frequency, n_grid - n_rows)} filled and masked{series}")
-    return Grid(axis.ids, id_values, starts, frequency, offsets, axis.codes, place, tuple(notes))
+        notes.append(check_repeats(axis, place, n_grid, alike))
+    if n_grid > present:
+        notes.append(_filled(frequency, offsets, taken))
+    filled = n_grid - present
+    return Grid(axis.ids, id_values, starts, frequency, offsets, axis.codes, place, filled, tuple(notes))
+
+
+def _filled(frequency: Frequency, offsets: np.ndarray, taken: np.ndarray) -> str:
+    """``165 missing hours filled and masked``, and in how many series."""
+    rows = np.zeros(len(offsets) - 1, np.int64)
+    for piece in chunks(len(taken)):
+        free = piece.start + np.flatnonzero(~taken[piece])
+        rows += np.bincount(np.searchsorted(offsets, free, side="right") - 1, minlength=len(rows))
+    series = f" in {np.count_nonzero(rows):,} series" if len(rows) > 1 else ""
+    return f"{missing_steps(frequency, int(rows.sum()))} filled and masked{series}"
 
 
 def missing_steps(frequency: Frequency, n: int) -> str:
     """``165 missing hours``, ``1 missing step of 15 minutes``."""
     number, rest = frequency.count(n).split(" ", 1)
     return f"{number} missing {rest}"
-
-
-def _off_grid(axis: _Axis, frequency: Frequency, row: int) -> DataError:
-    """Name a row that is off the grid, and the one before it in time."""
-    same = np.flatnonzero(axis.codes == axis.codes[row])
-    earlier = same[axis.times[same] < axis.times[row]]
-    after = ""
-    if len(earlier):
-        before = int(earlier[np.argmax(axis.times[earlier])])
-        after = f" after {full_stamp(axis.times[before])!r} ({axis.row(before)})"
-    return cell_error(
-        axis.source,
-        row,
-        axis.time_name or "",
-        f"steps of {frequency}",
-        f"{full_stamp(axis.times[row])!r}{after}",
-        "name the frequency, or bring the rows to even steps first",
-    )
-
-
-def _repeat(axis: _Axis) -> DataError:
-    """Name the first row whose stamp its series has had before, and the row that had it."""
-    order = np.lexsort((axis.times, axis.codes))
-    times, codes = axis.times[order], axis.codes[order]
-    twice = np.flatnonzero((times[1:] == times[:-1]) & (codes[1:] == codes[:-1]))
-    at = twice[np.argmin(order[twice + 1])]
-    first, second = int(order[at]), int(order[at + 1])
-    of = f" for series {axis.ids[codes[at]]!r}" if axis.id_name else ""
-    hint = (
-        ""
-        if axis.id_name
-        else "name the column that tells the series apart, if there are several; else keep one of the rows"
-    )
-    if times.dtype.kind == "M" and _clock_set_back(times[twice]):
-        hint = "if clocks were set back in that hour, give the time stamps their UTC offset"
-    got = f"{full_stamp(axis.times[second])!r} twice (first in {axis.row(first)})"
-    return cell_error(axis.source, second, axis.time_name or "", f"one row per time stamp{of}", got, hint)
-
-
-def _clock_set_back(times: np.ndarray) -> bool:
-    """Whether all the stamps that come twice lie in the small hours of Sundays in autumn or, down south, April."""
-    days = times.astype("M8[D]")
-    hours = (times - days) // np.timedelta64(1, "h")
-    month = days.astype("M8[M]").astype(np.int64) % 12 + 1
-    sunday = days.astype(np.int64) % 7 == 3  # 1970-01-01 was a Thursday
-    return bool(np.all(sunday & (hours <= 3) & np.isin(month, (4, 9, 10, 11))))

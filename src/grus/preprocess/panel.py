@@ -1,11 +1,13 @@
 """Many series laid on one regular grid: the form in which everything after reading sees them."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from grus.errors import DataError
+from grus.preprocess.axis import label
 from grus.preprocess.categories import spell
 from grus.preprocess.columns import (
     Columns,
@@ -14,14 +16,16 @@ from grus.preprocess.columns import (
     as_numbers,
     as_source,
     cell_error,
-    is_missing_text,
     is_text,
     missing_column,
+    same_rows,
 )
 from grus.preprocess.frequency import Frequency, full_stamp, stamp
-from grus.preprocess.grid import Grid, group, label, lay_out, rank_within
+from grus.preprocess.grid import group, lay_out, rank_within
+from grus.preprocess.oddities import stand_ins
 from grus.preprocess.roles import Roles
-from grus.preprocess.storage import chunks, distinct, empty, on_disk, take_runs
+from grus.preprocess.storage import chunks, empty, on_disk, take_runs
+from grus.preprocess.table import as_ids, static_values, typed_columns
 from grus.preprocess.times import as_times, time_column, time_parts
 
 
@@ -168,7 +172,7 @@ def build_panel(
         DataError: a column is missing or of the wrong kind, a stamp comes twice, is missing or lies off the
             grid, a static value changes, the target has no value at all.
     """
-    table = _table(columns, roles, source)
+    table = typed_columns(columns, roles, source)
     target = as_numbers(table[roles.target], roles.target, source)
     lost = sum(int(np.isnan(target[piece]).sum()) for piece in chunks(len(target)))
     if lost == len(target):
@@ -176,11 +180,15 @@ def build_panel(
     covariates = {name: as_covariate(table[name], name, source) for name in (*roles.past, *roles.future)}
     ids = None if roles.id is None else table[roles.id]
     times = None if roles.time is None else table[roles.time]
-    grid = lay_out(ids, times, roles.id, roles.time, frequency, len(target), source)
+    numeric = {roles.target: target, **{n: v for n, v in covariates.items() if not is_text(v)}}
+    odd = [note for name, values in numeric.items() for note in stand_ins(values, name, source)]
+    alike = partial(same_rows, columns)
+    grid = lay_out(ids, times, roles.id, roles.time, frequency, len(target), source, alike)
     laid = grid.spread(target)
     observed = empty(len(laid), np.bool_, on_disk(laid))
     for piece in chunks(len(laid)):
         observed[piece] = ~np.isnan(laid[piece])
+    lost = len(laid) - grid.filled - int(np.count_nonzero(observed))
     values = f"{lost:,} missing value{'s' * (lost > 1)}"
     masked = (f"column {roles.target!r}: {values} masked",) if lost else ()
     return Panel(
@@ -193,62 +201,10 @@ def build_panel(
         observed=observed,
         past={name: grid.spread(covariates[name]) for name in roles.past},
         future={name: grid.spread(covariates[name]) for name in roles.future},
-        static={name: _static(table[name], grid, name, source) for name in roles.static},
+        static={name: static_values(table[name], grid, name, source) for name in roles.static},
         roles=roles,
-        notes=(*as_source(source).notes, *grid.notes, *masked),
+        notes=(*as_source(source).notes, *grid.notes, *masked, *odd),
     )
-
-
-def _table(columns: Columns, roles: Roles, source: str) -> Columns:
-    """The columns that the roles name, typed, all there and of one length."""
-    table: Columns = {}
-    for name in roles.names():
-        if name == roles.time:
-            table[name] = time_column(columns, name, source)
-        elif name in columns:
-            table[name] = as_column(columns[name], name, source)
-        else:
-            raise missing_column(name, columns, source)
-    n = len(table[roles.target])
-    for name, values in table.items():
-        if len(values) != n:
-            must = f"{n:,} rows as in {roles.target!r}"
-            raise DataError(f"{source}, column {name!r}: expected {must}, got {len(values):,}")
-    if not n:
-        raise DataError(f"{source}: expected rows, got a table without any")
-    return table
-
-
-def _static(column: np.ndarray, grid: Grid, name: str, source: str) -> np.ndarray:
-    """The one value of each series [N]; two different ones are an error, missing ones are passed over."""
-    values = as_covariate(column, name, source)
-    words: list[str | None] = []
-    if is_text(values):
-        words, values = distinct(values)
-    gone = np.array([is_missing_text(word) for word in words], bool)
-    found = np.full(len(grid.ids), np.nan)
-    for piece in chunks(len(values)):
-        codes, part = grid.codes[piece], np.asarray(values[piece], np.float64)
-        if words:
-            part[gone[values[piece]]] = np.nan
-        rows = np.flatnonzero(~np.isnan(part))
-        new = rows[np.isnan(found[codes[rows]])]
-        found[codes[new[::-1]]] = part[new[::-1]]
-        differs = rows[part[rows] != found[codes[rows]]]
-        if len(differs):
-            row, series = piece.start + int(differs[0]), int(codes[differs[0]])
-            old = words[int(found[series])] if words else found[series]
-            raise cell_error(
-                source,
-                row,
-                name,
-                f"one value for the whole of series {grid.ids[series]!r}",
-                f"{column[row]!s} after {old!s}",
-                "a value that changes with time belongs under past or future",
-            )
-    if not words:
-        return found
-    return np.array([None if v != v else words[int(v)] for v in found], object)
 
 
 def extend(panel: Panel, horizon: int, future: Columns | None = None, source: str = "future") -> Panel:
@@ -345,7 +301,9 @@ def _match(
         if name is not None and name not in future:
             raise missing_column(name, future, source)
     n_rows = len(next(iter(future.values())))
-    ids = None if roles.id is None else as_column(future[roles.id], roles.id, source)
+    ids = (
+        None if roles.id is None else as_ids(as_column(future[roles.id], roles.id, source), roles.id, source)
+    )
     codes, values = group(ids, n_rows, roles.id or "", source)
     numbers = {name: i for i, name in enumerate(panel.ids)}
     series = np.array([numbers.get(label(v), -1) for v in values], np.int64)[codes]

@@ -79,7 +79,7 @@ def _fit(
     if method not in METHODS:
         raise UsageError(f"scaling: expected one of {', '.join(METHODS)}, got {method!r}")
     n = len(offsets) - 1
-    count, low, high = _extent(values, offsets)
+    count, low, high = extent(values, offsets)
     if (count == 0).any():
         i = int(np.argmin(count))
         name = names[i] if names else f"series {i}"
@@ -112,7 +112,7 @@ def _pieces(
         yield part, bounds[:-1][some], series, np.repeat(series, np.diff(bounds)[some])
 
 
-def _extent(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def extent(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How many values are present, the least and the greatest, for each series."""
     n = len(offsets) - 1
     count, low, high = np.zeros(n, np.int64), np.full(n, np.inf), np.full(n, -np.inf)
