@@ -7,6 +7,7 @@ import numpy as np
 from grus.data.splits import Split
 from grus.decode import Evaluation, Score
 from grus.inspection import plots
+from grus.inspection.page import Picture, count_weights, describe_training, learning_curves
 from grus.inspection.record import (
     Window,
     coverage_by_step,
@@ -20,16 +21,6 @@ from grus.inspection.wording import count, duration, figure, percent, span, verd
 from grus.preprocess.panel import Panel
 from grus.spec import Forecast, Model, ops
 from grus.training import History
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An SVG element with what is said beside it; ``share`` is its part of a row of several."""
-
-    svg: str
-    title: str = ""
-    caption: str = ""
-    share: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ def forecast_page(
     panel: Panel, split: Split, history: History, evaluations: dict[str, Evaluation], model: Model
 ) -> ForecastPage:
     """Gather the page of a forecaster; the first evaluation is the one the pictures show."""
-    task = model.task
+    task = model.task_as(Forecast)
     part, shown = next(iter(evaluations.items()), ("", None))
     seen = evaluated_panel(part, panel, split)
     return ForecastPage(
@@ -77,8 +68,8 @@ def forecast_page(
         target=task.target,
         overviews=overviews(panel, split, shown, task.target),
         parts=[name for name in ("validation", "test") if evaluated(name, split)],
-        learning=learning_curves(history),
-        learning_sentence=describe_training(history),
+        learning=learning_curves(history, "loss (scaled values)"),
+        learning_sentence=describe_training(history, "windows"),
         tables=[score_table(name, e) for name, e in evaluations.items()],
         by_step=None if shown is None else error_by_step(shown, panel, task),
         coverage=[] if shown is None else coverage(seen, evaluations, shown, panel, task),
@@ -98,13 +89,10 @@ def evaluated(part: str, split: Split) -> bool:
 
 def describe_model(model: Model, panel: Panel) -> str:
     """One sentence: what reads what and says what."""
-    task = model.task
+    task = model.task_as(Forecast)
     nodes = [node.op for node in model.parts["main"].nodes]
     grus = [op for op in nodes if isinstance(op, ops.GRU)]
     segments = [op.length for op in nodes if isinstance(op, ops.Segment)]
-    weights = sum(
-        int(np.prod(shape)) for name, (_, shape) in model.tensors().items() if name.startswith("main.")
-    )
     size = (
         f"{grus[0].hidden} units" + (f", {grus[0].layers} layers" if grus[0].layers > 1 else "")
         if grus
@@ -115,7 +103,7 @@ def describe_model(model: Model, panel: Panel) -> str:
     helped = f" and of {', '.join(covariates)}" if covariates else ""
     series = f" One model serves all {panel.n_series:,} series." if panel.n_series > 1 else ""
     return (
-        f"A gated recurrent unit{over} ({size}; {weights:,} weights in all) reads the last "
+        f"A gated recurrent unit{over} ({size}; {count_weights(model):,} weights in all) reads the last "
         f"{panel.frequency.count(task.lookback)} of {task.target}{helped} and forecasts the next "
         f"{panel.frequency.count(task.horizon)}.{series}"
     )
@@ -163,52 +151,6 @@ def overviews(panel: Panel, split: Split, e: Evaluation | None, target: str) -> 
         error = "" if e is None else f"MAE {figure(e.model.by_series[i])}"
         pictures.append(Picture(svg, o.name, error) if panel.n_series > 1 else Picture(svg))
     return pictures
-
-
-def learning_curves(history: History) -> list[Picture]:
-    """Loss of training and validation by epoch, and every other score in a picture of its own."""
-    if not history.epochs:
-        return []
-    epochs = np.array([record.epoch for record in history.epochs])
-    names = list(history.epochs[0].validation)
-    best = (history.best_epoch, "validation") if history.monitored else None
-    curves = {"training": np.array([record.train_loss for record in history.epochs])}
-    losses = [name for name in names if name.endswith("loss")][:1]
-    for name in losses:
-        curves = {"validation": _scores(history, name), **curves}
-    kept = best if history.monitored in losses else None
-    ax = plots.plot_learning(epochs, curves, best=kept, unit="loss (scaled values)")
-    pictures = [Picture(to_svg(plots.figure_of(ax), "learning", "Loss by epoch of training"))]
-    for name in names:
-        if name not in losses:
-            shown = {"validation": _scores(history, name)}
-            ax = plots.plot_learning(
-                epochs, shown, best=best if history.monitored == name else None, unit=name
-            )
-            svg = to_svg(plots.figure_of(ax), f"learning-{name}", f"{name} on validation by epoch")
-            pictures.append(Picture(svg))
-    return pictures
-
-
-def _scores(history: History, name: str) -> np.ndarray:
-    return np.array([record.validation.get(name, np.nan) for record in history.epochs])
-
-
-def describe_training(history: History) -> str:
-    """How long, why it ended, what was kept."""
-    if not history.epochs:
-        return "No epoch was finished."
-    why = {
-        "epochs": "all that were planned",
-        "patience": "stopped early, because validation no longer improved",
-        "max_seconds": "stopped when its time was up",
-    }[history.stopped]
-    rate = np.median([record.samples_per_second for record in history.epochs])
-    kept = f"; the weights of epoch {history.best_epoch} were kept" if history.monitored else ""
-    return (
-        f"{count(len(history.epochs), 'epoch')} ({why}) in {duration(history.seconds)}, "
-        f"{rate:,.0f} windows a second{kept}."
-    )
 
 
 def score_table(part: str, e: Evaluation) -> ScoreTable:
