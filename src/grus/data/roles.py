@@ -174,9 +174,8 @@ def _constants(panel: Panel) -> list[str]:
         found.append(f"column {name!r}: {low[0]:g} in every row, so that there is nothing to learn")
     elif len(still):
         which = listed([panel.ids[i] for i in still], most=3)
-        found.append(
-            f"column {name!r}: {len(still):,} of {panel.n_series:,} series never change{'s' * (len(still) == 1)} ({which})"
-        )
+        change = "changes" if len(still) == 1 else "change"
+        found.append(f"column {name!r}: {len(still):,} of {panel.n_series:,} series never {change} ({which})")
     for name, values in {**panel.past, **panel.future}.items():
         least, greatest = (np.nan, np.nan) if is_text(values) else value_range(values)
         if least == greatest:
