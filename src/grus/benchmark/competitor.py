@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 import grus.nn
-from grus.benchmark.problem import Cell, Problem, load
+from grus.benchmark.problem import Arrays, Cell, Problem, load
 from grus.benchmark.report import SGEMM, Kind
 from grus.kernels import native
 
@@ -14,8 +15,8 @@ from grus.kernels import native
 class Competitor(ABC):
     """One way to compute a layer, built for one problem and one number of threads.
 
-    A method named after a kind of call (forward, training, step) is what is timed, and returns what
-    `Problem.answer` says, as anything that NumPy can read; a single array may stand alone.
+    A method named after a kind of call (forward, training, step) is what is timed; `arrays` makes what it returned
+    comparable with `Problem.answer`.
     """
 
     #: in JSON; for people; whose answers it must give; what it can do; which packages it needs beside torch
@@ -28,6 +29,11 @@ class Competitor(ABC):
     @abstractmethod
     def __init__(self, problem: Problem, threads: int) -> None:
         """Load the weights and whatever the library prepares once."""
+
+    def arrays(self, returned: Any) -> Arrays:
+        """What a call returned, one array or a tuple of them, as NumPy arrays."""
+        values = returned if isinstance(returned, tuple) else (returned,)
+        return tuple(np.asarray(v.detach() if isinstance(v, torch.Tensor) else v) for v in values)
 
 
 class _Torch(Competitor):

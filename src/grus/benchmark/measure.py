@@ -16,13 +16,11 @@ import torch
 from grus.benchmark.competitor import Competitor, Grus, GrusRuntime, Sgemm, TorchGRU, TorchLSTM
 from grus.benchmark.peers import JaxScan, OnnxRuntime, OpenVINO
 from grus.benchmark.problem import Problem
-from grus.benchmark.report import Kind, Machine, Measurement, Report, Times
+from grus.benchmark.report import Contest, Kind, Machine, Measurement, Report, Times
 from grus.benchmark.shapes import SHAPES, STEPS, Shapes, Size
 from grus.benchmark.timing import interleaved
 from grus.errors import GrusError
 from grus.kernels import native
-
-Contest = tuple[Kind, Size]
 
 COMPETITORS: tuple[type[Competitor], ...] = (
     Grus, GrusRuntime, TorchGRU, TorchLSTM, JaxScan, OnnxRuntime, OpenVINO, Sgemm,
@@ -36,9 +34,7 @@ FEW = (Grus, GrusRuntime, TorchLSTM, Sgemm)
 TOLERANCE = 1e-4
 
 
-def available(
-    competitors: Sequence[type[Competitor]] = COMPETITORS,
-) -> tuple[list[type[Competitor]], dict[str, str]]:
+def available(competitors: Sequence[type[Competitor]]) -> tuple[list[type[Competitor]], dict[str, str]]:
     """Those whose packages are installed, and why the others are not among them."""
     missing = {c.name: [p for p in c.packages if find_spec(p) is None] for c in competitors}
     absent = {name: f"{packages[0]} is not installed" for name, packages in missing.items() if packages}
@@ -64,11 +60,10 @@ def run(
     contests: Sequence[Contest],
     threads: Sequence[int],
     rounds: int,
-    *,
-    competitors: Sequence[type[Competitor]] = COMPETITORS,
+    competitors: Sequence[type[Competitor]],
     on_result: Callable[[Measurement], None] = lambda result: None,
 ) -> Report:
-    """Measure every contest at every number of threads.
+    """Measure every contest at every number of threads; ``on_result`` hears of each as it is done.
 
     Raises:
         GrusError: a competitor returned wrong numbers; no speed is reported then.
@@ -105,13 +100,11 @@ def measure(
     )
 
 
-def check(competitor: Competitor, kind: Kind, problem: Problem, answer: Any) -> None:
+def check(competitor: Competitor, kind: Kind, problem: Problem, returned: Any) -> None:
     """Raise GrusError unless every array is what float64 gives, to `TOLERANCE`."""
     right = problem.answer(competitor.cell, kind)
-    arrays = answer if isinstance(answer, tuple) else (answer,)
-    for array, exact in zip(arrays, right, strict=True):
-        value = array.detach().numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
-        worst = np.abs(value.reshape(exact.shape) - exact).max() / max(np.abs(exact).max(), 1e-30)
+    for array, exact in zip(competitor.arrays(returned), right, strict=True):
+        worst = np.abs(array.reshape(exact.shape) - exact).max() / max(np.abs(exact).max(), 1e-30)
         if not worst < TOLERANCE:
             raise GrusError(
                 f"{competitor.label}, {kind} at {problem.size}: the relative error to float64 must be below "

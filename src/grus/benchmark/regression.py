@@ -3,11 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from grus.benchmark.report import SGEMM, Kind, Measurement, Report
+from grus.benchmark.report import SGEMM, Contest, Kind, Measurement, Report
 from grus.benchmark.shapes import Size
 from grus.errors import DataError
-
-Contest = tuple[Kind, Size]
 
 #: The yardsticks in the same rounds. A slower kernel of ours shows in the ratio to both; the noise, or a new version,
 #: of one of them shows in one.

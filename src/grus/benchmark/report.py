@@ -11,6 +11,7 @@ from grus.errors import DataError
 
 Kind = Literal["forward", "training", "step"]
 KINDS: tuple[Kind, ...] = ("forward", "training", "step")
+Contest = tuple[Kind, Size]
 SGEMM, SGEMM_SIZE = "sgemm", 1024
 #: what the others are compared with: grus.nn where a torch user calls, the runtime where a live row comes in
 OURS: dict[Kind, str] = {"forward": "grus", "training": "grus", "step": "grus_runtime"}

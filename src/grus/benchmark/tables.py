@@ -49,8 +49,11 @@ def summary(report: Report, labels: Mapping[str, str]) -> list[str]:
     lines = []
     for (kind, threads), results in groups(report).items():
         found = means(results)
+        worst = min(results, key=lambda r: best_rival(r)[1])
+        name, ratio = best_rival(worst)
         ratios = ", ".join(f"{labels.get(name, 'the best of others')} {v:.2f}x" for name, v in found.items())
         lines.append(f"geometric mean, {kind}, {threads_in_words(threads)}: {ratios}")
+        lines.append(f"  at worst {ratio:.2f}x, {labels[name]} at {worst.size}")
     return lines
 
 

@@ -66,8 +66,7 @@ def bench(
     contests = benchmark.contests_at(sizes) if sizes else benchmark.contests_of(shapes)
     counts: Any = threads or (native.num_threads(),)
     people, total, done = People(quiet), len(contests) * len(counts), 0
-    absent = benchmark.available()[1]
-    for name, why in absent.items():
+    for name, why in benchmark.available(benchmark.COMPETITORS)[1].items():
         people.say(f"left out: {benchmark.LABELS[name]}, because {why} (pip install 'grus[bench]')")
 
     def tell(result: benchmark.Measurement) -> None:
@@ -75,7 +74,7 @@ def bench(
         done += 1
         people.say(f"{done}/{total} {tables.line(result, benchmark.LABELS)}")
 
-    report = benchmark.run(contests, counts, rounds, on_result=tell)
+    report = benchmark.run(contests, counts, rounds, benchmark.COMPETITORS, tell)
     for line in tables.summary(report, benchmark.LABELS):
         people.say(line)
     put(benchmark.to_json(report) if json else to_csv(tables.columns(report)))
