@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from grus.errors import DataError
-from grus.preprocess.categories import encode, fit_categories
+from grus.preprocess.categories import encode, fit_categories, unseen
 
 WIND = np.array(["NW", "cv", None, "NW", "", "SE", "NA"], object)
 
@@ -42,3 +42,9 @@ def test_too_many_values_are_an_error():
 def test_empty_column():
     assert fit_categories(np.array([], object)) == ()
     assert encode(np.array([], object), ("a",)).tolist() == []
+
+
+def test_what_was_never_seen_is_named_in_the_order_it_comes():
+    assert unseen(np.array(["z", "NW", None, "a", "z", "NA"], object), ("NW", "SE")) == ["z", "a"]
+    assert unseen(np.array([2.0, 1, np.nan, 3]), ("1", "2")) == ["3"]
+    assert unseen(WIND, fit_categories(WIND)) == []

@@ -405,3 +405,21 @@ def test_the_series_code_is_hidden_now_and_then_the_same_way_each_time():
         shares.append((codes == 0).mean())
     assert 0.015 < np.mean(shares) < 0.025  # 9,600 draws at 2%
     assert len(set(shares)) > 1
+
+
+def test_categories_and_series_that_training_never_saw_are_named():
+    table = hourly((60, 50))
+    panel = build_panel(table, roles("all"))
+    preprocessor, _, _ = preprocessor_for(panel)
+    assert preprocessor.strangers(panel) == []
+    table = {name: values.copy() for name, values in table.items()}
+    text = next(name for name, values in panel.past.items() if values.dtype.kind == "O")
+    table[text] = table[text].astype(object)
+    table[text][[3, 7]] = "hail"
+    table["unique_id"] = np.where(table["unique_id"] == panel.ids[0], "new", table["unique_id"]).astype(
+        object
+    )
+    assert preprocessor.strangers(build_panel(table, roles("all"))) == [
+        f"column {text!r}: not seen in training, so unknown to the model: 'hail'",
+        "1 of 2 series not seen in training, so scaled by their own rows: 'new'",
+    ]

@@ -113,6 +113,10 @@ def test_calendar_steps():
          "'1', got no row for 2 of them ('2024-01-01 03:00:00' to '2024-01-01 04:00:00')"),
         ({"f": np.array([1, 2, 3, 4, np.inf, 6, 7])},
          "ahead.csv, row 6, column 'f': expected a finite number, got inf"),
+        ({"f": np.full(7, np.nan)},
+         "ahead.csv, column 'f': expected 2 hours of values, got only empty cells"),
+        ({"g": np.array([None, "", "NA", "x", None, "x", "x"], object)},
+         "ahead.csv, column 'g': expected 2 hours of values, got only empty cells"),
         ({"ds": hours(4, 3, 3, 3, 3, 4, 2)},
          "ahead.csv, row 4, column 'ds': expected one row per time stamp for series '1', "
          "got '2024-01-01 03:00:00' twice (first in row 3)"),
@@ -125,6 +129,25 @@ def test_what_is_missing_is_named(change, sentence):
     with pytest.raises(DataError) as caught:
         extend(history(), 2, future, AHEAD)
     assert str(caught.value) == sentence
+
+
+def test_what_is_missing_here_and_there_in_the_horizon_is_noted():
+    future = {**ahead(), "f": np.array([24, np.nan, np.nan, 3, 23, 5, 2])}
+    assert extend(history(), 2, future).notes == (
+        "column 'f': 2 of 4 values of the horizon are missing; the last ones known stand in for them",
+        "column 'g': 1 of 4 values of the horizon are missing; they count as unknown",
+    )
+    gaps = history(f=np.array([0, np.nan, 2, 3, 4]), g=np.array(["u", "v", None, "v", "u"], object))
+    assert extend(gaps, 2, future).notes == (), "nothing new to a model that was trained on gaps"
+    blank = {**ahead(), "f": np.full(7, np.nan), "g": np.full(7, None)}
+    assert np.isnan(extend(gaps, 2, blank).future["f"][3:5]).all()
+
+
+def test_a_row_that_comes_twice_alike_is_one_row():
+    future = {name: values[[0, 1, 2, 3, 4, 5, 6, 1, 0]] for name, values in ahead().items()}
+    np.testing.assert_array_equal(
+        extend(history(), 2, future).future["f"], extend(history(), 2, ahead()).future["f"]
+    )
 
 
 def test_on_disk_everything_is_the_same(monkeypatch):

@@ -3,12 +3,14 @@
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grus.decode import LiveClassifier, LiveForecaster
+from grus.decode.windows import Forecasts
 from grus.preprocess.features import Features
+from grus.preprocess.panel import Panel
 from grus.preprocess.ragged import Ragged
 from grus.spec import Model
 from grus.training.progress import TimeLeft, format_seconds
@@ -27,6 +29,13 @@ class WatchedForecaster(LiveForecaster):
         super().__init__(model, tensors)
         self._quiet = quiet
         self._meter: _Meter | None = None
+
+    def forecast(self, panel: Panel, *where: Any, **more: Any) -> Forecasts:
+        """Forecast windows of a panel, after what was noticed about it; see `LiveForecaster.forecast`."""
+        if not self._quiet:
+            for note in (*panel.notes, *self._preprocessor.strangers(panel)):
+                print(note, file=sys.stderr)
+        return super().forecast(panel, *where, **more)
 
     def outputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """The network's outputs; see `LiveForecaster.outputs`."""

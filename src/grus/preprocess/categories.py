@@ -38,6 +38,12 @@ def encode(values: np.ndarray, known: tuple[str, ...]) -> np.ndarray:
     return take(np.array(codes, np.int32), numbers)
 
 
+def unseen(values: np.ndarray, known: tuple[str, ...]) -> list[str]:
+    """The values present that are not ``known``, in the order they come."""
+    words, seen = dict.fromkeys(spell(word) for word in _distinct(values)[0]), {None, *known}
+    return [word for word in words if word is not None and word not in seen]
+
+
 def spell(value: object) -> str | None:
     """A category's name: text as it is, numbers at their shortest, None for what is missing."""
     if is_missing_text(value) or value != value:

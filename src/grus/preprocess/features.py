@@ -11,8 +11,8 @@ from numpy.lib.stride_tricks import as_strided
 
 from grus.errors import DataError
 from grus.preprocess.calendar import calendar_features, default_calendar, feature_names
-from grus.preprocess.categories import encode, fit_categories
-from grus.preprocess.columns import is_text
+from grus.preprocess.categories import encode, fit_categories, unseen
+from grus.preprocess.columns import is_text, listed
 from grus.preprocess.panel import Panel
 from grus.preprocess.scaling import Method, apply, fit_scaler, fit_series_scaler
 from grus.spec import AnyStep, Calendar, Categories, CovariateScale, Forecast, Model, Port, SeriesScale
@@ -248,6 +248,21 @@ class Preprocessor:
             index = {"past": rows, "future": later, "static": series}[name.partition("_")[0]]
             inputs[name] = codes[index]
         return inputs
+
+    def strangers(self, panel: Panel) -> list[str]:
+        """Sentences for people on categories and series that training never saw."""
+        columns, found = {**panel.past, **panel.future, **panel.static}, []
+        for name, known in self._text.columns.items():
+            new = unseen(columns[name], known)
+            if new:
+                found.append(
+                    f"column {name!r}: not seen in training, so unknown to the model: {listed(new, 3)}"
+                )
+        new = [name for name in panel.ids if name not in self._known]
+        if new and self.task.id is not None:
+            which = f"{len(new):,} of {panel.n_series:,} series"
+            found.append(f"{which} not seen in training, so scaled by their own rows: {listed(new, 3)}")
+        return found
 
     def _scales(self, panel: Panel, history: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         center, scale = np.zeros(panel.n_series), np.ones(panel.n_series)

@@ -16,6 +16,7 @@ from grus.preprocess.columns import (
     as_numbers,
     as_source,
     cell_error,
+    is_missing_text,
     is_text,
     missing_column,
     same_rows,
@@ -24,7 +25,7 @@ from grus.preprocess.frequency import Frequency, full_stamp, stamp
 from grus.preprocess.grid import group, lay_out, rank_within
 from grus.preprocess.oddities import stand_ins
 from grus.preprocess.roles import Roles
-from grus.preprocess.storage import chunks, empty, on_disk, take_runs
+from grus.preprocess.storage import chunks, distinct, empty, on_disk, take_runs
 from grus.preprocess.table import as_ids, static_values, typed_columns
 from grus.preprocess.times import as_times, time_column, time_parts
 
@@ -244,6 +245,7 @@ def extend(panel: Panel, horizon: int, future: Columns | None = None, source: st
         observed=grow(panel.observed, False),
         past={name: grow(values, missing(values)) for name, values in panel.past.items()},
         future={name: grow(values, filled[name]) for name, values in panel.future.items()},
+        notes=(*panel.notes, *_horizon_gaps(panel, filled)),
     )
 
 
@@ -280,7 +282,33 @@ def _future_rows(panel: Panel, horizon: int, future: Columns | None, source: str
         out = np.full(panel.n_series * horizon, None if is_text(values) else np.nan, object)
         out[series * horizon + step] = given[row]
         filled[name] = _typed_like(out, values)
+        if _is_gapless(values) and not _is_present(filled[name]).any():
+            raise DataError(f"{source}, column {name!r}: expected {count} of values, got only empty cells")
     return filled
+
+
+def _horizon_gaps(panel: Panel, filled: dict[str, np.ndarray]) -> list[str]:
+    """A sentence for every covariate that is missing here or there in the horizon, and nowhere in the history."""
+    notes = []
+    for name, values in filled.items():
+        gone = int(np.count_nonzero(~_is_present(values)))
+        if gone and _is_gapless(panel.future[name]):
+            instead = "they count as unknown" if is_text(values) else "the last ones known stand in for them"
+            notes.append(
+                f"column {name!r}: {gone:,} of {len(values):,} values of the horizon are missing; {instead}"
+            )
+    return notes
+
+
+def _is_present(values: np.ndarray) -> np.ndarray:
+    if not is_text(values):
+        return ~np.isnan(values)
+    words, codes = distinct(values)
+    return ~np.array([is_missing_text(word) for word in words], bool)[codes]
+
+
+def _is_gapless(values: np.ndarray) -> bool:
+    return all(bool(_is_present(values[piece]).all()) for piece in chunks(len(values)))
 
 
 def _typed_like(given: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -321,22 +349,24 @@ def _match(
         step = k - panel.lengths[series]
         wanted = exact & (step >= 0) & (step < horizon)
     series, rows, step = series[wanted], rows[wanted], step[wanted]
-    _refuse_repeats(panel, series, rows, step, source)
+    _refuse_repeats(panel, series, rows, step, future, source)
     return series, rows, step
 
 
 def _refuse_repeats(
-    panel: Panel, series: np.ndarray, rows: np.ndarray, step: np.ndarray, source: str
+    panel: Panel, series: np.ndarray, rows: np.ndarray, step: np.ndarray, future: Columns, source: str
 ) -> None:
-    """A second row for the same series and stamp is an error that names both."""
+    """A second row for the same series and stamp that says something else is an error that names both."""
     order = np.lexsort((rows, step, series))
-    again = (np.diff(step[order]) == 0) & (np.diff(series[order]) == 0)
-    if again.any():
-        first, second = order[int(np.argmax(again))], order[int(np.argmax(again)) + 1]
+    again = np.flatnonzero((np.diff(step[order]) == 0) & (np.diff(series[order]) == 0))
+    one, two = order[again], order[again + 1]
+    needed = {name: np.asarray(future[name]) for name in panel.future}
+    differ = np.flatnonzero(~same_rows(needed, rows[one], rows[two]))
+    if len(differ):
+        first, second = one[differ[0]], two[differ[0]]
         i = int(series[second])
         when = full_stamp(panel.frequency.at(panel.starts[i], panel.length(i) + step[second])[()])
         of = f" for series {panel.ids[i]!r}" if panel.roles.id else ""
         got = f"{when!r} twice (first in {as_source(source).row(int(rows[first]))})"
-        raise cell_error(
-            source, int(rows[second]), panel.roles.time or "", f"one row per time stamp{of}", got
-        )
+        time = panel.roles.time or ""
+        raise cell_error(source, int(rows[second]), time, f"one row per time stamp{of}", got)
