@@ -13,6 +13,7 @@ from grus.decode import ClassEvaluation, LiveClassifier
 from grus.decode.class_scores import fit_temperature
 from grus.errors import UsageError
 from grus.models import GraphModule
+from grus.preprocess.categories import spell
 from grus.preprocess.classify import StepOptions
 from grus.preprocess.examples import Examples, Labels
 from grus.spec import ClassifyKind, Graph, Images, Model
@@ -165,6 +166,7 @@ class Classifier(TrainedEstimator):
             For a list or an array: the labels, as they were given to ``fit`` (with ``multi`` a list of tuples). For a
             table: a frame of its kind with id (if any), label and probability; see `LiveClassifier.predict`.
         """
+        self._check_fitted()
         examples = self._read_like(data)
         if is_table(data):
             return like(self.live_.predict(examples), data)
@@ -175,6 +177,7 @@ class Classifier(TrainedEstimator):
 
     def predict_proba(self, data: Any) -> np.ndarray:
         """Calibrated probabilities, float64 [R, C], in the order of ``classes_``."""
+        self._check_fitted()
         return self.live_.predict_proba(self._read_like(data))
 
     def score(self, data: Any, y: Any = None) -> float:
@@ -183,6 +186,7 @@ class Classifier(TrainedEstimator):
 
     def evaluate(self, data: Any, y: Any = None) -> ClassEvaluation:
         """Score labelled data, beside the baselines; rows of labels that training did not know count as wrong."""
+        self._check_fitted()
         return self.live_.evaluate(self._read_like(data, y, labelled=True))
 
     def _write_report(self, folder: Path, name: str) -> None:
@@ -203,7 +207,6 @@ class Classifier(TrainedEstimator):
         )
 
     def _read_like(self, data: Any, y: Any = None, labelled: bool = False) -> Examples:
-        self._check_fitted()
         return read_like(data, self.live_.roles, y, labelled=labelled, shape=_shape(self.model_))
 
     def _prepare(self, data: Any, y: Any, validation: Any) -> tuple[Prepared, Reading]:
@@ -275,9 +278,8 @@ def _classes(order: tuple[str, ...], labels: Labels | None, y: Any) -> np.ndarra
     given = y.tolist() if hasattr(y, "tolist") else list(y)
     found: dict[str, Any] = {}
     for names, value in zip(labels, given, strict=True):
-        values = value if isinstance(value, (list, tuple)) else [value]
-        if len(values) == len(names):
-            found |= dict(zip(names, values))
+        several = isinstance(value, list | tuple | set | frozenset)
+        found |= {str(spell(one)): one for one in value} if several else dict.fromkeys(names[:1], value)
     return np.array([found.get(label, label) for label in order])
 
 
