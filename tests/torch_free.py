@@ -26,6 +26,20 @@ _SCRIPT = textwrap.dedent(
     """
 )
 
+_CLASS_SCRIPT = textwrap.dedent(
+    """
+    import json, sys
+    blocked, file, folder = sys.argv[1:]
+    for name in blocked.split(","):
+        sys.modules[name] = None
+    import grus
+    with open(file) as handle:
+        found = grus.load(folder).predict(json.load(handle), proba=True)
+    numbers = {k: v.tobytes().hex() for k, v in found.items() if v.dtype.kind == "f"}
+    print(json.dumps({"labels": found["kind"].tolist(), "numbers": numbers}))
+    """
+)
+
 
 def as_bytes(columns):
     """The numbers among columns as hexadecimal text."""
@@ -44,6 +58,24 @@ def predictions(folders, table, future, tmp_path):
     arguments = [",".join(BLOCKED), tmp_path / "rows.npz", *folders]
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stderr
+    return json.loads(done.stdout)
+
+
+def class_predictions(folder, data, tmp_path):
+    """Labels, and ``as_bytes`` of ``predict(data, proba=True)``, of a saved classifier, without torch.
+
+    ``data`` is lists of texts or of arrays, or a table of them.
+    """
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps(data, default=lambda array: array.tolist()))
+    arguments = [",".join(BLOCKED), file, folder]
+    done = subprocess.run(
+        [sys.executable, "-c", _CLASS_SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert not done.returncode, done.stderr
     return json.loads(done.stdout)
