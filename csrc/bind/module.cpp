@@ -3,11 +3,13 @@
 #include <nanobind/stl/string.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <variant>
 
 #include "array.h"
 #include "gru.h"
+#include "problem.h"
 #include "team.h"
 #include "training.h"
 
@@ -74,6 +76,11 @@ class PackedGru {
                  nb::handle out) const {
     return std::visit(
         [&](const auto& layer) { return run_as(layer, x, h0, lengths, resets, reverse, out); }, layer_);
+  }
+  void forward(nb::handle problem, nb::handle h_n) const {
+    if (is_double(problem) != (layer_.index() == 1))
+      throw UsageError(std::string("PackedGRU.forward: itemsize must be that of ") + dtype());
+    std::visit([&](const auto& layer) { forward_as(layer, problem, h_n); }, layer_);
   }
   nb::object step(nb::handle x, nb::handle h, nb::handle out) const {
     return std::visit([&](const auto& layer) { return step_as(layer, x, h, out); }, layer_);
@@ -181,6 +188,16 @@ class PackedGru {
   }
 
   template <class T>
+  void forward_as(const Gru<T>& layer, nb::handle problem, nb::handle hn) const {
+    Problem<T> p(problem);
+    if (p.a.input != layer.input || p.a.hidden != layer.hidden || p.a.reset_after != layer.reset_after)
+      throw UsageError("PackedGRU.forward: sizes and reset_after must be those of the packed weights");
+    const View<T> last(hn, "h_n", p.a.batch > 0);
+    p.a.hn = last.data, p.a.hn_row = last.row;
+    compute(p.a.batch * p.a.time * 3 * layer.hidden * (layer.input + layer.hidden), [&] { layer.run(p.a); });
+  }
+
+  template <class T>
   nb::object step_as(const Gru<T>& layer, nb::handle xo, nb::handle ho, nb::handle out) const {
     constexpr Kind kind = kind_of<T>;
     const Array x(xo, "PackedGRU.step: x"), h(ho, "PackedGRU.step: h");
@@ -263,6 +280,18 @@ class PackedLinear {
   }
 };
 
+// Whether the bytes at each pair of addresses are the same; addresses and sizes as grus.nn knows them to be right.
+bool same_memory(nb::tuple a, nb::tuple b, nb::tuple sizes) {
+  if (a.size() != sizes.size() || b.size() != sizes.size()) throw UsageError("same_memory: tuples must be as long as sizes");
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const auto p = reinterpret_cast<const void*>(static_cast<uintptr_t>(integer(a[i].ptr(), "same_memory: addresses")));
+    const auto q = reinterpret_cast<const void*>(static_cast<uintptr_t>(integer(b[i].ptr(), "same_memory: addresses")));
+    const idx n = integer(sizes[i].ptr(), "same_memory: sizes");
+    if (n > 0 && (!p || !q || memcmp(p, q, static_cast<size_t>(n)) != 0)) return false;
+  }
+  return true;
+}
+
 // sigmoid and tanh of the kernels on a contiguous array, for the test that measures their error.
 nb::object activation(const std::string& name, nb::handle xo, const std::string& isa) {
   const Array x(xo, "activation: x");
@@ -314,6 +343,7 @@ NB_MODULE(_native, m) {
            nb::sig("def run(self, x: numpy.ndarray, h0: numpy.ndarray | None = None, *, "
                    "lengths: numpy.ndarray | None = None, resets: numpy.ndarray | None = None, "
                    "reverse: bool = False, out: numpy.ndarray | None = None) -> tuple[numpy.ndarray, numpy.ndarray]"))
+      .def("forward", &PackedGru::forward, "problem"_a, "h_n"_a)
       .def("step", &PackedGru::step, "x"_a, "h"_a, "out"_a = nb::none(),
            nb::sig("def step(self, x: numpy.ndarray, h: numpy.ndarray, out: numpy.ndarray | None = None) "
                    "-> numpy.ndarray"),
@@ -339,6 +369,8 @@ NB_MODULE(_native, m) {
   def_training(m);
   m.def("activation", &activation, "name"_a, "x"_a, "isa"_a = "",
         nb::sig("def activation(name: str, x: numpy.ndarray, isa: str = '') -> numpy.ndarray"));
+  m.def("same_memory", &same_memory, "a"_a, "b"_a, "sizes"_a,
+        nb::sig("def same_memory(a: tuple[int, ...], b: tuple[int, ...], sizes: tuple[int, ...]) -> bool"));
   m.def("isa", [] { return isa_by_name("").name; });
   m.def("available_isas", [] {
     nb::list names;

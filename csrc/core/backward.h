@@ -281,22 +281,25 @@ struct Backward {
                                                          GRUS_BY_ROWS(product_tile, GRUS_TWO),
                                                          GRUS_BY_ROWS(product_tile, GRUS_THREE)};
   // Rows `rows` of all blocks of outputs in `own`, which starts at a panel.
-  static void product(const Product& p, Span rows, Span own) {
+  static void product(const Product& p, Span rows, Span own, bool backwards = false) {
     const Tiles tiles(rows.last - rows.first);
-    for (idx j = own.first; j < own.last; j += 3) {
+    const idx panels = blocks(own.last - own.first, 3);
+    for (idx k = 0; k < panels; ++k) {
+      const idx j = own.first + (backwards ? panels - 1 - k : k) * 3;
       idx row = rows.first;
       for (idx i = 0; i < tiles.count; row += tiles.rows(i), ++i)
         kProduct[least(3, own.last - j) - 1][tiles.rows(i) - 1](p, row, j);
     }
   }
 
-  // c[m][n] += sum over pairs of d[pair][m] * b[pair][n]; b packed in panels, c row-major.
+  // c[m][n] (+)= sum over pairs of d[pair][m] * b[pair][n]; b packed in panels, c row-major.
   struct Outer {
     const T* d;
     idx d_row, pairs;
     const T* b;
     T* c;
     idx columns;
+    bool add;
   };
   template <int MR, int NV>
   static void outer_tile(const Outer& o, idx m, idx j) {
@@ -305,7 +308,8 @@ struct Backward {
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r)
       GRUS_UNROLL
-      for (int v = 0; v < NV; ++v) acc[r][v] = get<L>(c + r * o.columns, (j + v) * W, o.columns);
+      for (int v = 0; v < NV; ++v)
+        acc[r][v] = o.add ? get<L>(c + r * o.columns, (j + v) * W, o.columns) : L::set(0);
     accumulate_columns<L, MR, NV>(acc, o.d + m, o.d_row, o.b + j * W * o.pairs, o.pairs);
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r)
@@ -472,15 +476,15 @@ struct Backward {
       p.depth = 2 * H;
     }
     meet(*w.together);
-    product(p, all, w.own);
+    product(p, all, w.own, s % 2);  // every other step from the last panel: its weights are still in cache
     if (f.resets)
       for (idx i = 0; i < active; ++i)
         if (Forward::starts_anew(f, rows[i], Forward::when(f, rows[i], s)))
           memset(w.carry_rows[i] + w.own.first * W, 0, (size_t)((w.own.last - w.own.first) * W) * sizeof(T));
   }
 
-  // dx and the weight gradients of all pairs of a chunk.
-  static void chunk(const Args& a, const Work& w, idx pairs, const WeightGrads<T>& g) {
+  // dx and the weight gradients of all pairs of a chunk; `add` to those of the chunks before, if there are any.
+  static void chunk(const Args& a, const Work& w, idx pairs, const WeightGrads<T>& g, bool add) {
     const SequenceArgs<T>& f = a.f;
     const idx H = f.hidden, I = f.input;
     const Together& together = *w.together;
@@ -490,12 +494,12 @@ struct Backward {
     const Span own = share(H, kTileRows, together);
     pack_rows(w.x, nullptr, nullptr, pairs, I, w.panel);
     for (int gate = 0; gate < 3; ++gate)
-      outer(Outer{w.d + w.at.x[gate], w.at.row, pairs, w.panel, g.w_ih + gate * H * I, I}, own);
+      outer(Outer{w.d + w.at.x[gate], w.at.row, pairs, w.panel, g.w_ih + gate * H * I, I, add}, own);
     const T* const* mask = f.mask ? w.mask : nullptr;
     pack_rows(w.h, mask, nullptr, pairs, H, w.panel);
     for (int gate = 0; gate < 3; ++gate) {
       if (gate == 2 && !f.reset_after) pack_rows(w.h, mask, w.saved, pairs, H, w.panel);
-      outer(Outer{w.d + w.at.h[gate], w.at.row, pairs, w.panel, g.w_hh + gate * H * H, H}, own);
+      outer(Outer{w.d + w.at.h[gate], w.at.row, pairs, w.panel, g.w_hh + gate * H * H, H, add}, own);
     }
     meet(together);  // before anyone overwrites the gate gradients
   }
@@ -523,11 +527,15 @@ struct Backward {
       step(a, w, rows, active, s, pair);
       pair += active;
       if (++done % steps == 0 || s == 0) {
-        chunk(a, w, pair, g);
+        chunk(a, w, pair, g, done > steps);
         pair = 0;
       }
     }
     if (together.part != 0) return;
+    if (done == 0) {
+      memset(g.w_ih, 0, (size_t)(3 * H * f.input) * sizeof(T));
+      memset(g.w_hh, 0, (size_t)(3 * H * H) * sizeof(T));
+    }
     for (idx i = 0; i < count; ++i) end_row(a, w.carry_rows[i], rows[i]);
     add_sums(w.sums, P, H, g.b_ih, 0, 1, 2);
     add_sums(w.sums, P, H, g.b_hh, 0, 1, 3);
@@ -537,9 +545,9 @@ struct Backward {
   }
   static void add_sums(const T* sums, idx row, idx hidden, T* out, idx r, idx z, idx n) {
     for (idx k = 0; k < hidden; ++k) {
-      out[k] += sums[r * row + k];
-      out[hidden + k] += sums[z * row + k];
-      out[2 * hidden + k] += sums[n * row + k];
+      out[k] = sums[r * row + k];
+      out[hidden + k] = sums[z * row + k];
+      out[2 * hidden + k] = sums[n * row + k];
     }
   }
   static void begin(const Args& a, const Work& w, const idx* rows, idx count) {

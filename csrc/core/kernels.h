@@ -43,7 +43,7 @@ struct SequenceArgs {
 };
 
 // Gradients of one sequence call. `f` repeats the forward call (y and saved filled). Weight gradients are contiguous
-// and added to; dx and dh0 are written (dx added to where asked). Null pointers: dy, dhn zeros; dx, dh0 not wanted.
+// and written, as are dx and dh0 (dx is added to where asked). Null pointers: dy, dhn zeros; dx, dh0 not wanted.
 template <class T>
 struct BackwardArgs {
   SequenceArgs<T> f;

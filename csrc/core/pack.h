@@ -9,14 +9,30 @@
 template <class L>
 struct Pack {
   using T = typename L::T;
+  using V = typename L::V;
   static constexpr idx W = L::W;
 
+  static GRUS_INLINE void transpose(V (&v)[W]) {
+    // Interleaving row i with row i + W / 2 turns the bits of an element's (row, column) by one; log2(W) times swaps them.
+    GRUS_UNROLL
+    for (int n = W; n > 1; n /= 2) {
+      V t[W];
+      GRUS_UNROLL
+      for (int i = 0; i < W / 2; ++i) L::interleave(v[i], v[i + W / 2], t[2 * i], t[2 * i + 1]);
+      GRUS_UNROLL
+      for (int i = 0; i < W; ++i) v[i] = t[i];
+    }
+  }
   // One vector's column of weights: rows first .. first + live of w [*, depth] -> out[k * step + lane].
   static void columns(const T* w, idx depth, idx first, idx live, T* out, idx step) {
-    // k outermost: 16 rows are read side by side, and what is written is contiguous.
-    for (idx k = 0; k < depth; ++k) {
-      for (idx lane = 0; lane < live; ++lane) out[k * step + lane] = w[(first + lane) * depth + k];
-      for (idx lane = live; lane < W; ++lane) out[k * step + lane] = 0;
+    for (idx k = 0; k < depth; k += W) {
+      const idx width = least(W, depth - k);
+      V v[W];
+      GRUS_UNROLL
+      for (int lane = 0; lane < W; ++lane)
+        v[lane] = lane < live ? get<L>(w + (first + lane) * depth, k, depth) : L::set(0);
+      transpose(v);
+      for (idx i = 0; i < width; ++i) L::store(out + (k + i) * step, v[i]);
     }
   }
   // Gates first .. first + count of w [3 hidden, depth], side by side.

@@ -33,6 +33,7 @@ struct Sequence {
     T *h, *seen, *next, *next_seen, *z, *n, *rh;
     idx state_row;
     Span own;                 // blocks that this call computes
+    bool backwards;           // from the last of them to the first
     const Together* together;
     T* products;              // layer norm: h products [row][block][3][W]
     T** saved;                // per row, or null
@@ -237,39 +238,46 @@ struct Sequence {
     return s.products + row * ahead_row(*s.a) + (j * 3 + v) * W;
   }
 
-  // Normalises gates first .. last of one row of products [block][3][W] in place; returns 1/deviation. Two passes:
-  // the variance is taken about the mean.
-  static T normalise(T* p, idx hidden, int first, int last) {
-    const idx n = blocks(hidden, W);
-    V sum = L::set(0), square = L::set(0);
-    for (idx j = 0; j < n; ++j)
-      for (int v = first; v <= last; ++v) sum = L::add(sum, L::load(p + (j * 3 + v) * W));
-    const T count = (T)(hidden * (last - first + 1));
+  // Mean and 1/deviation of gates First .. Last of one row of products [block][3][W]. Two passes: the variance is
+  // taken about the mean.
+  struct Norm {
+    V mean, inverse;
+    T scale;  // inverse as a number
+    GRUS_INLINE V of(const T* p, idx j, int v) const {
+      return L::mul(L::sub(L::load(p + (j * 3 + v) * W), mean), inverse);
+    }
+  };
+  template <int First, int Last>
+  static GRUS_INLINE Norm measure(const T* p, idx hidden) {
+    const idx whole = hidden / W;
+    constexpr int gates = Last - First + 1;
+    V sum = L::set(0);  // lanes beyond the last unit hold 0
+    for (idx j = 0; j < blocks(hidden, W); ++j)
+      GRUS_UNROLL
+      for (int v = First; v <= Last; ++v) sum = L::add(sum, L::load(p + (j * 3 + v) * W));
+    const T count = (T)(hidden * gates);
     const V mean = L::set(L::sum(sum) / count);
-    for (idx j = 0; j < n; ++j)
-      for (int v = first; v <= last; ++v) {
-        T* const at = p + (j * 3 + v) * W;
-        V c = L::sub(L::load(at), mean);
-        if ((j + 1) * W > hidden) {
-          alignas(64) T tail[W];
-          L::store(tail, c);
-          for (idx i = hidden - j * W; i < W; ++i) tail[i] = 0;
-          c = L::load(tail);
-        }
+    V square = L::set(0);
+    for (idx j = 0; j < whole; ++j)
+      GRUS_UNROLL
+      for (int v = First; v <= Last; ++v) {
+        const V c = L::sub(L::load(p + (j * 3 + v) * W), mean);
         square = L::fma(c, c, square);
-        L::store(at, c);
       }
-    const T inverse = 1 / L::root(L::sum(square) / count + (T)1e-5);
-    for (idx j = 0; j < n; ++j)
-      for (int v = first; v <= last; ++v) {
-        T* const at = p + (j * 3 + v) * W;
-        L::store(at, L::mul(L::load(at), L::set(inverse)));
+    if (whole * W < hidden)
+      for (int v = First; v <= Last; ++v) {
+        alignas(64) T tail[W];
+        L::store(tail, L::sub(L::load(p + (whole * 3 + v) * W), mean));
+        for (idx i = hidden - whole * W; i < W; ++i) tail[i] = 0;
+        const V c = L::load(tail);
+        square = L::fma(c, c, square);
       }
-    return inverse;
+    const T scale = 1 / L::root(L::sum(square) / count + (T)1e-5);
+    return {mean, L::set(scale), scale};
   }
-  // Gain (and for x the bias) of one block's gate, from its normalised product.
-  static GRUS_INLINE V scaled(const T* gain, const T* p, idx j, int v, V bias) {
-    return L::fma(L::load(gain + (j * 3 + v) * W), L::load(p + (j * 3 + v) * W), bias);
+  // Gain of one block's gate times its normalised product, plus the bias.
+  static GRUS_INLINE V scaled(const T* gain, V normal, idx j, int v, V bias) {
+    return L::fma(L::load(gain + (j * 3 + v) * W), normal, bias);
   }
   static GRUS_INLINE void save_scale(const Step& s, idx row, int which, T inverse) {
     if (s.saved) s.saved[row][9 * s.a->hidden + which] = inverse;
@@ -280,15 +288,18 @@ struct Sequence {
     const Args& a = *s.a;
     T* const p = s.products + row * ahead_row(a);
     const T* const x = s.ahead + row * s.ahead_row;
-    save_scale(s, row, 2, normalise(p, a.hidden, 0, 1));
-    if (a.reset_after) save_scale(s, row, 3, normalise(p, a.hidden, 2, 2));
+    const Norm rz = measure<0, 1>(p, a.hidden), n = a.reset_after ? measure<2, 2>(p, a.hidden) : rz;
+    save_scale(s, row, 2, rz.scale);
+    if (a.reset_after) save_scale(s, row, 3, n.scale);
     for (idx j = 0; j < blocks(a.hidden, W); ++j) {
-      const V rg = L::sigmoid(scaled(a.gain_h, p, j, 0, L::load(x + (j * 3 + 0) * W)));
-      const V zg = L::sigmoid(scaled(a.gain_h, p, j, 1, L::load(x + (j * 3 + 1) * W)));
+      const V r_normal = rz.of(p, j, 0), z_normal = rz.of(p, j, 1);
+      const V rg = L::sigmoid(scaled(a.gain_h, r_normal, j, 0, L::load(x + (j * 3 + 0) * W)));
+      const V zg = L::sigmoid(scaled(a.gain_h, z_normal, j, 1, L::load(x + (j * 3 + 1) * W)));
       if (s.saved) {
         save(s, row, j, 0, rg);
         save(s, row, j, 1, zg);
-        for (int v = 0; v < (a.reset_after ? 3 : 2); ++v) save(s, row, j, 6 + v, L::load(p + (j * 3 + v) * W));
+        save(s, row, j, 6, r_normal);
+        save(s, row, j, 7, z_normal);
       }
       if (!a.reset_after) {
         const idx at = row * s.state_row + j * W;
@@ -296,10 +307,14 @@ struct Sequence {
         L::store(s.z + at, zg);
         continue;
       }
-      const V nh = scaled(a.gain_h, p, j, 2, L::load(a.bias + (j * 4 + 3) * W));
+      const V n_normal = n.of(p, j, 2);
+      const V nh = scaled(a.gain_h, n_normal, j, 2, L::load(a.bias + (j * 4 + 3) * W));
       const V ng = L::tanh(L::fma(rg, nh, L::load(x + (j * 3 + 2) * W)));
       finish_block(s, row, j, zg, ng);
-      if (s.saved) save(s, row, j, 2, ng);
+      if (s.saved) {
+        save(s, row, j, 2, ng);
+        save(s, row, j, 8, n_normal);
+      }
     }
   }
   // Layer norm, reset before: one row after the product of r * h.
@@ -307,30 +322,34 @@ struct Sequence {
     const Args& a = *s.a;
     T* const p = s.products + row * ahead_row(a);
     const T* const x = s.ahead + row * s.ahead_row;
-    save_scale(s, row, 3, normalise(p, a.hidden, 2, 2));
+    const Norm n = measure<2, 2>(p, a.hidden);
+    save_scale(s, row, 3, n.scale);
     for (idx j = 0; j < blocks(a.hidden, W); ++j) {
-      const V ng = L::tanh(scaled(a.gain_h, p, j, 2, L::load(x + (j * 3 + 2) * W)));
+      const V n_normal = n.of(p, j, 2);
+      const V ng = L::tanh(scaled(a.gain_h, n_normal, j, 2, L::load(x + (j * 3 + 2) * W)));
       finish_block(s, row, j, L::load(s.z + row * s.state_row + j * W), ng);
       if (s.saved) {
         save(s, row, j, 2, ng);
-        save(s, row, j, 8, L::load(p + (j * 3 + 2) * W));
+        save(s, row, j, 8, n_normal);
       }
     }
   }
   // Layer norm of one row's x products, ahead of time; saved (or null) is that row and step's.
   static void norm_input(const Args& a, T* p, T* saved) {
-    const T rz = normalise(p, a.hidden, 0, 1), n = normalise(p, a.hidden, 2, 2);
+    const Norm rz = measure<0, 1>(p, a.hidden), n = measure<2, 2>(p, a.hidden);
     for (idx j = 0; j < blocks(a.hidden, W); ++j)
+      GRUS_UNROLL
       for (int v = 0; v < 3; ++v) {
-        if (saved) put<L>(saved + (3 + v) * a.hidden, j * W, a.hidden, L::load(p + (j * 3 + v) * W));
-        L::store(p + (j * 3 + v) * W, scaled(a.gain_x, p, j, v, L::load(a.bias + (j * 4 + v) * W)));
+        const V normal = (v < 2 ? rz : n).of(p, j, v);
+        if (saved) put<L>(saved + (3 + v) * a.hidden, j * W, a.hidden, normal);
+        L::store(p + (j * 3 + v) * W, scaled(a.gain_x, normal, j, v, L::load(a.bias + (j * 4 + v) * W)));
       }
-    if (saved) saved[9 * a.hidden] = rz, saved[9 * a.hidden + 1] = n;
+    if (saved) saved[9 * a.hidden] = rz.scale, saved[9 * a.hidden + 1] = n.scale;
   }
 
   using Tile = void (*)(const Step&, idx, idx);
   // With one to three rows a tile takes several blocks, so that enough chains run to hide the latency of fma.
-  static constexpr int wide(int mr) { return mr == 1 ? 4 : mr <= 3 ? 2 : 1; }
+  static constexpr int wide(int mr) { return mr <= 3 ? 2 : 1; }
 
 #if GRUS_TILE_ROWS == 8
 #define GRUS_BY_ROWS(NAME, SECOND)                                                                        \
@@ -357,26 +376,34 @@ struct Sequence {
                                                 GRUS_BY_ROWS(reset_before_state, GRUS_TWO),
                                                 GRUS_BY_ROWS(reset_before_state, GRUS_THREE)};
 
-  // One gate function over all rows and blocks; `several` (or null) takes wide(rows) blocks at a time.
+  // One gate function over all rows and blocks; `several` (or null) takes wide(rows) blocks at a time. Every other
+  // step goes through the blocks from the last to the first, so that it begins with weights that are still in cache
+  // (B=1, H=64: 48 KB of weights, 32 KB of L1).
   static void sweep(const Step& s, idx rows, const Tile* one, const Tile* several) {
-    const idx n = s.own.last;
-    idx j = s.own.first;
-    if (several && rows <= 3)
-      for (const idx step = wide((int)rows); j + step <= n; j += step) several[rows - 1](s, 0, j);
+    const idx first = s.own.first, n = s.own.last;
+    idx wide_until = first;
+    const idx width = several && rows <= 3 ? wide((int)rows) : 1;
+    if (width > 1) wide_until = first + (n - first) / width * width;
+    if (!s.backwards)
+      for (idx j = first; j < wide_until; j += width) several[rows - 1](s, 0, j);
     const Tiles tiles(rows);
-    for (; j < n; ++j) {
+    for (idx i = wide_until; i < n; ++i) {
+      const idx j = s.backwards ? n - 1 - (i - wide_until) : i;
       idx row = 0;
-      for (idx i = 0; i < tiles.count; row += tiles.rows(i), ++i) one[tiles.rows(i) - 1](s, row, j);
+      for (idx k = 0; k < tiles.count; row += tiles.rows(k), ++k) one[tiles.rows(k) - 1](s, row, j);
     }
+    if (s.backwards)
+      for (idx j = wide_until - width; j >= first; j -= width) several[rows - 1](s, 0, j);
   }
   // The same over panels of up to three blocks.
   static void sweep_panels(const Step& s, idx rows, const Tile (*tiles_of)[kTileRows]) {
-    const idx n = s.own.last;
+    const idx first = s.own.first, n = s.own.last, panels = blocks(n - first, 3);
     const Tiles tiles(rows);
-    for (idx j = s.own.first; j < n; j += 3) {
+    for (idx i = 0; i < panels; ++i) {
+      const idx j = first + (s.backwards ? panels - 1 - i : i) * 3;
       idx row = 0;
-      for (idx i = 0; i < tiles.count; row += tiles.rows(i), ++i)
-        tiles_of[least(3, n - j) - 1][tiles.rows(i) - 1](s, row, j);
+      for (idx k = 0; k < tiles.count; row += tiles.rows(k), ++k)
+        tiles_of[least(3, n - j) - 1][tiles.rows(k) - 1](s, row, j);
     }
   }
   static void step(const Step& s, idx rows) {
@@ -503,6 +530,7 @@ struct Sequence {
         s.ahead = ahead + t % steps * ahead_rows * s.ahead_row;
       }
       for (idx i = 0; i < active; ++i) aim(a, s, i, rows[i], when(a, rows[i], t));
+      s.backwards = t % 2;
       step(s, active);
       if (a.resets)
         for (idx i = 0; i < active; ++i)

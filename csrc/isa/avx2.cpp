@@ -39,6 +39,11 @@ struct Lanes32 {
     const __m256i b = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p));
     return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(b, _mm256_setzero_si256())), set(1));
   }
+  static inline void interleave(V a, V b, V& lo, V& hi) {  // lo, hi <- a0 b0 a1 b1 ...
+    const V even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b);
+    lo = _mm256_permute2f128_ps(even, odd, 0x20);
+    hi = _mm256_permute2f128_ps(even, odd, 0x31);
+  }
   static inline T root(T a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }
   static inline V abs(V a) { return _mm256_andnot_ps(set(-0.0f), a); }
   static inline V cap(V a, V hi) { return _mm256_min_ps(hi, a); }  // NaN in a stays
@@ -76,6 +81,11 @@ struct Lanes64 {
     memcpy(&bytes, p, sizeof bytes);
     const __m256i b = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(bytes));
     return _mm256_and_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(b, _mm256_setzero_si256())), set(1));
+  }
+  static inline void interleave(V a, V b, V& lo, V& hi) {
+    const V even = _mm256_unpacklo_pd(a, b), odd = _mm256_unpackhi_pd(a, b);
+    lo = _mm256_permute2f128_pd(even, odd, 0x20);
+    hi = _mm256_permute2f128_pd(even, odd, 0x31);
   }
   static inline T root(T a) { return _mm_cvtsd_f64(_mm_sqrt_sd(_mm_setzero_pd(), _mm_set_sd(a))); }
   static inline V abs(V a) { return _mm256_andnot_pd(set(-0.0), a); }

@@ -33,6 +33,10 @@ struct Lanes32 {
     const __m128i b = _mm_loadu_si128((const __m128i*)p);
     return _mm512_maskz_mov_ps(_mm_test_epi8_mask(b, b), set(1));
   }
+  static inline void interleave(V a, V b, V& lo, V& hi) {  // lo, hi <- a0 b0 a1 b1 ...
+    lo = _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+    hi = _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
+  }
   static inline T root(T a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }
   static inline V abs(V a) { return _mm512_abs_ps(a); }
   static inline V cap(V a, V hi) { return _mm512_min_ps(hi, a); }  // NaN in a stays
@@ -65,6 +69,10 @@ struct Lanes64 {
   static inline V flags(const uint8_t* p) {
     const __m128i b = _mm_loadl_epi64((const __m128i*)p);
     return _mm512_maskz_mov_pd((__mmask8)_mm_test_epi8_mask(b, b), set(1));
+  }
+  static inline void interleave(V a, V b, V& lo, V& hi) {
+    lo = _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+    hi = _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
   }
   static inline T root(T a) { return _mm_cvtsd_f64(_mm_sqrt_sd(_mm_setzero_pd(), _mm_set_sd(a))); }
   static inline V abs(V a) { return _mm512_abs_pd(a); }

@@ -41,6 +41,10 @@ struct Lanes32 {
     const T t[W] = {T(p[0] != 0), T(p[1] != 0), T(p[2] != 0), T(p[3] != 0)};
     return vld1q_f32(t);
   }
+  static inline void interleave(V a, V b, V& lo, V& hi) {  // lo, hi <- a0 b0 a1 b1 ...
+    lo = vzip1q_f32(a, b);
+    hi = vzip2q_f32(a, b);
+  }
   static inline T root(T a) { return vgetq_lane_f32(vsqrtq_f32(vdupq_n_f32(a)), 0); }
   static inline V abs(V a) { return vabsq_f32(a); }
   static inline V cap(V a, V hi) { return vminq_f32(a, hi); }  // NaN in a stays
@@ -79,6 +83,10 @@ struct Lanes64 {
   static inline V flags(const uint8_t* p) {
     const T t[W] = {T(p[0] != 0), T(p[1] != 0)};
     return vld1q_f64(t);
+  }
+  static inline void interleave(V a, V b, V& lo, V& hi) {
+    lo = vzip1q_f64(a, b);
+    hi = vzip2q_f64(a, b);
   }
   static inline T root(T a) { return vgetq_lane_f64(vsqrtq_f64(vdupq_n_f64(a)), 0); }
   static inline V abs(V a) { return vabsq_f64(a); }

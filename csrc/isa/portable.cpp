@@ -47,6 +47,12 @@ struct Lane {
     for (int i = 0; i < W; ++i) v[i] = p[i] != 0;
     return v;
   }
+  static inline void interleave(V a, V b, V& lo, V& hi) {  // lo, hi <- a0 b0 a1 b1 ...
+    for (int i = 0; i < W; ++i) {
+      lo[i] = i % 2 ? b[i / 2] : a[i / 2];
+      hi[i] = i % 2 ? b[(W + i) / 2] : a[(W + i) / 2];
+    }
+  }
   template <class F>
   static inline V each(V a, F f) {
     for (int i = 0; i < W; ++i) a[i] = f(a[i]);

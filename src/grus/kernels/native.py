@@ -25,6 +25,7 @@ __all__ = [
     "gru_forward_train",
     "isa",
     "num_threads",
+    "same_memory",
     "saved_size",
     "set_num_threads",
 ]
@@ -140,6 +141,14 @@ class PackedGRU(_native.PackedGRU):
         """
         return super().run(x, h0, lengths=lengths, resets=resets, reverse=reverse, out=out)
 
+    def forward(self, problem: Problem, h_n: View) -> None:
+        """Run a layer as ``gru_forward_train`` does, with these weights; those of ``problem`` are not read.
+
+        Raises:
+            UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.
+        """
+        super().forward(problem, h_n)
+
 
 def isa() -> str:
     """Return the instruction set that new layers use: ``GRUS_ISA`` if set, else the best of this machine."""
@@ -196,6 +205,11 @@ class Problem(NamedTuple):
     lengths: View | None = None
     options: tuple[View | None, View | None, View | None] = (None, None, None)
     keep: float = 0.0
+
+
+def same_memory(a: tuple[int, ...], b: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
+    """Return whether the bytes at each pair of addresses are the same; as with ``Problem``, addresses are trusted."""
+    return _native.same_memory(a, b, sizes)
 
 
 def saved_size(hidden: int, reset_after: bool, norm: bool) -> int:

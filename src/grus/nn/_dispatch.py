@@ -33,12 +33,13 @@ Path = Literal["native", "torch", "composite"]
 def choose(call: Call) -> Path:
     """The path for a call on a batch."""
     native = _native_path.can_run(call.input, call.hx, call.weights, _native_path.masks_of(call.noise))
+    if native and not _too_short(call):
+        return "native"
     plain = call.resets is None and call.noise is None and not call.return_gates
     known = call.lengths is None or (isinstance(call.lengths, list) and any(call.lengths))
-    torch_can = plain and known and not _transformed() and _torch_path.can_run(call.weights, call.settings)
-    if native and not (torch_can and _too_short(call)):
-        return "native"
-    return "torch" if torch_can else "composite"
+    if plain and known and not _transformed() and _torch_path.can_run(call.weights, call.settings):
+        return "torch"
+    return "native" if native else "composite"
 
 
 def _transformed() -> bool:

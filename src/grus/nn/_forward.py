@@ -1,7 +1,6 @@
 """From a user's call to a checked batch and back: padded, unbatched and packed inputs of a whole GRU."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -128,8 +127,8 @@ def _packed_noise(packed: PackedSequence, state: Tensor, settings: GRUSettings) 
         pad_packed_sequence(packed._replace(data=dropout(ones, settings.dropout)))[0]
         for _ in range(layers - 1)
     ]
-    rest = draw_noise(replace(settings, dropout=0.0), len(state), len(packed.batch_sizes), batch, state)
-    return replace(rest, dropout=torch.stack(masks))
+    rest = draw_noise(settings._replace(dropout=0.0), len(state), len(packed.batch_sizes), batch, state)
+    return rest._replace(dropout=torch.stack(masks))
 
 
 def run_cell(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grus.kernels.native import Problem
 from grus.nn import _composite, _native_layer
 from grus.nn._native_layer import FIELDS, How, Options
 from grus.nn._types import Call, CellWeights, GRUSettings, Noise
@@ -25,9 +26,10 @@ class GRULayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, h_0: Tensor, how: How, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
         options, weights = Options(*rest[:4]), rest[4:]
-        output, h_n, saved = _native_layer.forward(x, h_0, weights, how, options, save=True)
+        output, h_n, saved, problems = _native_layer.forward(x, h_0, weights, how, options, save=True)
         ctx.how = how
         ctx.output, ctx.version = output.detach(), output._version
+        ctx.problems, ctx.addresses = problems, _addresses(x, h_0, saved, rest)
         ctx.save_for_backward(x, h_0, saved, *rest)
         ctx.set_materialize_grads(False)
         return output, h_n
@@ -44,13 +46,28 @@ class GRULayer(torch.autograd.Function):
         if torch.is_grad_enabled() or batched:
             grads = composite_backward(x, h_0, weights, how, options, d_output, d_h_n, wanted)
         else:
-            output = ctx.output
+            output, problems = ctx.output, ctx.problems
             if output._version != ctx.version:
-                output = _native_layer.forward(x, h_0, weights, how, options, save=False)[0]
+                output = _native_layer.forward(x, h_0, weights, how, options, save=False).output
+                problems = ()
+            elif not _still_there(problems, ctx.addresses, _addresses(x, h_0, saved, rest)):
+                problems = ()
             grads = _native_layer.backward(
-                x, h_0, output, saved, weights, how, options, d_output, d_h_n, wanted
+                x, h_0, output, saved, weights, how, options, d_output, d_h_n, wanted, problems
             )
         return grads[0], grads[1], None, None, None, None, None, *grads[2:]
+
+
+def _addresses(x: Tensor, h_0: Tensor, saved: Tensor | None, rest: Sequence[Tensor | None]) -> list[int]:
+    return [*map(_native_layer.address, (x, h_0, saved, *rest))]
+
+
+def _still_there(problems: Sequence[Problem], before: list[int], now: list[int]) -> bool:
+    """Whether forward read the tensors in place and all lie where they lay: no copy, no saved-tensor hook."""
+    first = problems[0]
+    in_place = first.x[0] == before[0] and first.h_0 is not None and first.h_0[0] == before[1]
+    weights = [a for problem in problems for a in problem.weights]
+    return in_place and before == now and weights == before[3 + len(Options._fields) :]
 
 
 def composite_backward(

@@ -68,15 +68,21 @@ class Threads:
 
 def rows(t: Tensor) -> Tensor:
     """The tensor itself if the kernels can read it in place, otherwise a contiguous copy."""
-    in_place = (t.stride(-1) == 1 or t.shape[-1] <= 1) and not t.is_neg()
-    if in_place and t.data_ptr() % t.element_size() == 0:
+    if (t.is_contiguous() or t.stride(-1) == 1 or t.shape[-1] <= 1) and _as_it_is(t):
         return t
     return t.resolve_neg().clone(memory_format=torch.contiguous_format)
 
 
 def whole(t: Tensor) -> Tensor:
     """The tensor itself if it is one contiguous block that the kernels can read, otherwise a copy."""
-    return rows(t) if t.is_contiguous() else rows(t.contiguous())
+    if t.is_contiguous() and _as_it_is(t):
+        return t
+    return t.resolve_neg().clone(memory_format=torch.contiguous_format)
+
+
+def _as_it_is(t: Tensor) -> bool:
+    """Whether the memory of a tensor holds its numbers, aligned."""
+    return not (t.data_ptr() & (t.element_size() - 1) or t.is_neg())
 
 
 def sizes(x: Tensor, how: How) -> tuple[int, int]:
@@ -89,7 +95,8 @@ def saved_size(h_0: Tensor, how: How, norm: bool) -> int:
     return native.saved_size(int(h_0.shape[-1]), how.reset_after, norm)
 
 
-def _address(t: Tensor | None) -> int:
+def address(t: Tensor | None) -> int:
+    """Where a tensor begins, 0 if there is none."""
     return 0 if t is None else t.data_ptr()
 
 
@@ -135,7 +142,7 @@ def _problem(
         (batch, steps, x.shape[2], hidden),
         how.reset_after,
         d == 1,
-        tuple(map(_address, weights[d * FIELDS : (d + 1) * FIELDS])),
+        tuple(map(address, weights[d * FIELDS : (d + 1) * FIELDS])),
         _sequence(x, how.batch_first),  # pyright: ignore[reportArgumentType]
         _slice(h_0, d),
         _sequence(output, how.batch_first, d * hidden),  # pyright: ignore[reportArgumentType]
@@ -150,6 +157,22 @@ def _problem(
     )
 
 
+class Ran(NamedTuple):
+    """What ``forward`` gives.
+
+    Args:
+        output: [T, B, D * H] in the layout of x.
+        h_n: [D, B, H].
+        saved: [D, T, B, S] for ``backward``, or None. It begins with r, z and n, and is not written at padding.
+        problems: the calls as the kernels took them, one a direction.
+    """
+
+    output: Tensor
+    h_n: Tensor
+    saved: Tensor | None
+    problems: list[native.Problem]
+
+
 def forward(
     x: Tensor,
     h_0: Tensor,
@@ -158,7 +181,8 @@ def forward(
     options: Options,
     save: bool,
     clean: bool = False,
-) -> tuple[Tensor, Tensor, Tensor | None]:
+    packed: Sequence[native.PackedGRU] = (),
+) -> Ran:
     """Run a layer, without autograd.
 
     Args:
@@ -169,10 +193,7 @@ def forward(
         options: tensors without gradient.
         save: also return what ``backward`` needs.
         clean: with zeros at padding, for those who compare it.
-
-    Returns:
-        output [T, B, D * H] in the layout of x, h_n [D, B, H], and [D, T, B, S] or None.  The saved block
-        begins with r, z and n; it is not written at padding.
+        packed: the weights of each direction as the kernels read them, if they are at hand; ``weights`` may be empty.
     """
     Threads.follow()
     x, h_0 = rows(x), rows(h_0)
@@ -184,10 +205,14 @@ def forward(
     if save:
         size = saved_size(h_0, how, held[4] is not None)
         saved = (x.new_zeros if clean else x.new_empty)((how.directions, steps, batch, size))
-    for d in range(how.directions):
-        problem = _problem(d, x, h_0, output, saved, held, how, options)
-        native.gru_forward_train(problem, _slice(h_n, d))  # pyright: ignore[reportArgumentType]
-    return output, h_n, saved
+    problems = [_problem(d, x, h_0, output, saved, held, how, options) for d in range(how.directions)]
+    for d, problem in enumerate(problems):
+        last: native.View = _slice(h_n, d)  # pyright: ignore[reportAssignmentType]
+        if packed:
+            packed[d].forward(problem, last)
+        else:
+            native.gru_forward_train(problem, last)
+    return Ran(output, h_n, saved, problems)
 
 
 def backward(
@@ -201,29 +226,32 @@ def backward(
     d_output: Tensor | None,
     d_h_n: Tensor | None,
     wanted: Sequence[bool],
+    problems: Sequence[native.Problem] = (),
 ) -> list[Tensor | None]:
     """Back-propagate through a layer: gradients of x, h_0 and every weight, None where not wanted or absent.
 
-    ``wanted`` says for x, h_0 and each of ``weights`` whether its gradient is needed; the rest is as
-    ``forward`` took and returned it.
+    ``wanted`` says for x, h_0 and each of ``weights`` whether its gradient is needed; the rest is as ``forward`` took
+    and returned it. ``problems`` are forward's, if every tensor lies where it lay then.
     """
     Threads.follow()
-    x, h_0 = rows(x), rows(h_0)
-    held = [None if w is None else whole(w) for w in weights]
+    if not problems:
+        x, h_0 = rows(x), rows(h_0)
+        held = [None if w is None else whole(w) for w in weights]
+        problems = [_problem(d, x, h_0, output, saved, held, how, options) for d in range(how.directions)]
     d_output = None if d_output is None else rows(d_output)
     d_h_n = None if d_h_n is None else rows(d_h_n)
     hidden = h_0.shape[2]
     d_x = x.new_empty(x.shape) if wanted[0] else None
     d_h_0 = h_0.new_empty(h_0.shape) if wanted[1] else None
-    grads = [None if w is None or not want else w.new_empty(w.shape) for w, want in zip(held, wanted[2:])]
-    for d in range(how.directions):
+    grads = [None if w is None or not want else w.new_empty(w.shape) for w, want in zip(weights, wanted[2:])]
+    for d, problem in enumerate(problems):
         native.gru_backward(
-            _problem(d, x, h_0, output, saved, held, how, options),
+            problem,
             _sequence(d_output, how.batch_first, d * hidden),
             _slice(d_h_n, d),
             _sequence(d_x, how.batch_first),
             _slice(d_h_0, d),
-            tuple(map(_address, grads[d * FIELDS : (d + 1) * FIELDS])),
+            tuple(map(address, grads[d * FIELDS : (d + 1) * FIELDS])),
             add_d_x=d > 0,
         )
     return [d_x, d_h_0, *grads]

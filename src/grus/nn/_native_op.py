@@ -60,7 +60,7 @@ def _forward(
     options = Options(_whole(lengths), resets, _rows(mask), _rows(zoneout))
     how = How(batch_first, reset_after, directions, keep)
     spread = _spread(weights, bias, norm)
-    output, h_n, saved = _native_layer.forward(x, h_0, spread, how, options, save, clean=True)
+    output, h_n, saved, _ = _native_layer.forward(x, h_0, spread, how, options, save, clean=True)
     return output, h_n, x.new_empty(0) if saved is None else saved
 
 

@@ -1,5 +1,7 @@
 """The GRU by the native kernels: whole stacks and single steps, with every option, on the CPU."""
 
+from itertools import chain
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -27,10 +29,11 @@ def can_run(
     if x.layout is not torch.strided or hx.layout is not torch.strided:
         return False
     compiling = torch.compiler.is_compiling()
-    for t in (x, hx, *(w for cell in weights for w in cell)):
-        if t is not None and (t.dtype is not dtype or not t.is_cpu):
-            return False
-        if not (compiling or t is None or type(t) is Parameter or type(t) is Tensor):
+    for t in (x, hx, *chain.from_iterable(weights)):
+        if t is None:
+            continue
+        kind = type(t)
+        if t.dtype is not dtype or not t.is_cpu or not (kind is Parameter or kind is Tensor or compiling):
             return False
     if any(m is not None and m.requires_grad for m in masks):
         return False
@@ -52,7 +55,7 @@ def _watched() -> bool:
 def records(x: Tensor, hx: Tensor, weights: tuple[CellWeights, ...]) -> bool:
     """Whether autograd records this call."""
     return torch.is_grad_enabled() and any(
-        t is not None and t.requires_grad for t in (x, hx, *(w for cell in weights for w in cell))
+        t is not None and t.requires_grad for t in (x, hx, *chain.from_iterable(weights))
     )
 
 
@@ -66,7 +69,7 @@ def _run_layer(
     elif records(x, h_0, cells):
         output, h_n = GRULayer.apply(x, h_0, how, *options, *weights)  # pyright: ignore[reportGeneralTypeIssues]
     elif want_gates:
-        output, h_n, saved = _native_layer.forward(x, h_0, weights, how, options, save=True)
+        output, h_n, saved, _ = _native_layer.forward(x, h_0, weights, how, options, save=True)
         return output, h_n, _saved_gates(saved, h_0.shape[2], options.lengths)
     else:
         return *_native_cache.infer(x, h_0, weights, how, options), None

@@ -1,6 +1,8 @@
-"""The values that travel between the layers, the functional form and the paths that compute them."""
+"""The values that travel between the layers, the functional form and the paths that compute them.
 
-from dataclasses import dataclass
+Tuples: a frozen dataclass takes 2.5 us to make, and a short sequence on one row takes 50 us in all.
+"""
+
 from typing import NamedTuple
 
 from torch import Tensor
@@ -43,8 +45,7 @@ class GRUResult(NamedTuple):
     gates: Gates | None = None
 
 
-@dataclass(frozen=True)
-class GRUSettings:
+class GRUSettings(NamedTuple):
     """How a stack of GRU layers computes, apart from its weights.
 
     Args:
@@ -71,8 +72,7 @@ class GRUSettings:
         return 2 if self.bidirectional else 1
 
 
-@dataclass(frozen=True, eq=False)
-class Noise:
+class Noise(NamedTuple):
     """Every random mask of one forward pass, so that what follows is a pure function.
 
     With L layers, D directions, and entry l * D + d for direction d of layer l:
@@ -89,8 +89,7 @@ class Noise:
     zoneout: Tensor | float = 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Call:
+class Call(NamedTuple):
     """One checked call on a batch: what every path takes.
 
     Shapes: input [T, B, I] ([B, T, I] if ``settings.batch_first``), hx [L * D, B, H], lengths B integers
