@@ -126,9 +126,13 @@ class LiveClassifier:
         """The network's outputs, float32 [R, C]; rows of like length run together."""
         out = np.empty((len(sequences), len(self.task.labels)), np.float32)
         for rows in self._batches(sequences.lengths):
-            inputs, lengths = sequences.batch(rows)
-            out[rows] = self._program(inputs, {"src": lengths})["logits"]
+            out[rows] = self.run(sequences, rows)
         return out
+
+    def run(self, sequences: Ragged, rows: np.ndarray) -> np.ndarray:
+        """The network's outputs of some of the sequences as one batch, float32 [B, C]."""
+        inputs, lengths = sequences.batch(rows)
+        return self._program(inputs, {"src": lengths})["logits"]
 
     def _batches(self, lengths: np.ndarray) -> list[np.ndarray]:
         """Row numbers by length, so many at once that the longest of them fill no more than `_VALUES`."""
