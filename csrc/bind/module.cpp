@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "array.h"
+#include "gil.h"
 #include "gru.h"
 #include "problem.h"
 #include "team.h"
@@ -25,7 +26,7 @@ constexpr idx kReleaseWork = 100000;
 template <class F>
 void compute(idx work, F&& f) {
   if (work < kReleaseWork) return f();
-  nb::gil_scoped_release unlocked;
+  const GilReleased unlocked;
   f();
 }
 
@@ -328,6 +329,8 @@ void translate(const std::exception_ptr& p, void*) {
 NB_MODULE(_native, m) {
   m.attr("__doc__") = "Native kernels of Grus; use grus.kernels.native.";
   nb::register_exception_translator(translate);
+  // A daemon thread that computes while the interpreter exits keeps its layer for good (see gil.h): not worth a warning.
+  nb::set_leak_warnings(false);
 
   nb::class_<PackedGru>(m, "PackedGRU")
       .def(nb::init<nb::handle, nb::handle, nb::handle, nb::handle, bool, nb::handle, nb::handle, double,

@@ -1,6 +1,10 @@
 // Holds every instruction set of this machine to golden cases of the oracle, without Python: for sanitizers, and for
 // ARM under emulation. Usage: driver CASES. Cases come from make_cases.py, which describes the file.
+// driver CASES beyond reads past the end of an array, driver CASES race writes one from two threads: whoever watches
+// the memory must stop them.
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -12,18 +16,22 @@
 #include <vector>
 
 #include "core/cell.h"
+#include "errors.h"
 #include "gru.h"
 #include "team.h"
+#include "tests/fenced.h"
 
 using grus::idx;
 
 namespace {
 
 constexpr int64_t kMagic = 0x53555247;
-int failures = 0;
+constexpr double kMaxUlp = 2.5;  // what core/activations.h states
+std::atomic<int> failures{0};
+bool quiet = false;
 
 void fail(const std::string& what) {
-  if (++failures <= 20) std::fprintf(stderr, "FAILED %s\n", what.c_str());
+  if (++failures <= 20 && !quiet) std::fprintf(stderr, "FAILED %s\n", what.c_str());
 }
 
 struct Result {
@@ -106,17 +114,17 @@ Case read_case(Reader& in, int number) {
 }
 
 template <class T>
-std::vector<T> cast(const std::vector<double>& v) {
-  return std::vector<T>(v.begin(), v.end());
+Array<T> cast(const std::vector<double>& v) {
+  return Array<T>(v.begin(), v.end());
 }
 
 // A case in one number type, with results that start as NaN.
 template <class T>
 struct Run {
   const Case& c;
-  std::vector<T> x, h0, w[6], mask, dy, dhn, saved, y, hn, dx, dh0, dw[6];
-  std::vector<int64_t> lengths;
-  std::vector<uint8_t> resets, keep;
+  Array<T> x, h0, w[6], mask, dy, dhn, saved, y, hn, dx, dh0, dw[6];
+  Array<int64_t> lengths;
+  Array<uint8_t> resets, keep;
 
   explicit Run(const Case& from)
       : c(from),
@@ -133,12 +141,12 @@ struct Run {
       w[i] = cast<T>(c.w[i]);
       dw[i].assign(w[i].size(), T(NAN));
     }
-    for (const double v : c.len) lengths.push_back(static_cast<int64_t>(v));
-    for (const double v : c.res) resets.push_back(v != 0);
-    for (const double v : c.km) keep.push_back(v != 0);
+    lengths = cast<int64_t>(c.len);  // cast also drops the spare room that push_back would leave before the fence
+    resets = cast<uint8_t>(c.res);
+    keep = cast<uint8_t>(c.km);
   }
   template <class U>
-  static U* given(std::vector<U>& v) {
+  static U* given(Array<U>& v) {
     return v.empty() ? nullptr : v.data();
   }
   grus::SequenceArgs<T> args() {
@@ -175,8 +183,8 @@ struct Run {
                          grus::WeightGrads<T>{given(dw[0]), given(dw[1]), given(dw[2]), given(dw[3]), given(dw[4]),
                                               given(dw[5])});
   }
-  std::vector<const std::vector<T>*> results() const {
-    std::vector<const std::vector<T>*> all{&y, &hn, &dx, &dh0, &dw[0], &dw[1]};
+  std::vector<const Array<T>*> results() const {
+    std::vector<const Array<T>*> all{&y, &hn, &dx, &dh0, &dw[0], &dw[1]};
     for (int i = 2; i < 6; ++i)
       if (!dw[i].empty()) all.push_back(&dw[i]);
     return all;
@@ -211,7 +219,7 @@ void check_oracle(const Run<T>& run, const std::string& where) {
 }
 
 template <class T>
-void check_same(const std::vector<T>& a, const std::vector<T>& b, const std::string& what) {
+void check_same(const Array<T>& a, const Array<T>& b, const std::string& what) {
   if (a.size() != b.size() || (!a.empty() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) != 0)) fail(what);
 }
 
@@ -258,33 +266,165 @@ void check_cell(const Case& c) {
     if (!close(run.y[k], r.exact[k], r.scale[0])) return fail("cell.h " + c.name);
 }
 
-// Many threads call at once: each must get its own right numbers.
-void check_concurrency(const std::vector<Case>& cases, const grus::Isa& isa) {
-  grus::set_num_threads(3);
-  std::vector<std::thread> threads;
-  std::vector<int> wrong(4, 0);
-  for (int i = 0; i < 4; ++i)
-    threads.emplace_back([&, i] {
-      for (size_t k = static_cast<size_t>(i); k < cases.size(); k += 4) {
-        Run<float> a(cases[k]), b(cases[k]);
-        a.train(isa);
-        b.train(isa);
-        wrong[static_cast<size_t>(i)] += a.y.size() && std::memcmp(a.y.data(), b.y.data(), a.y.size() * sizeof(float));
+// y = x w^T + b, in the order of the indices.
+template <class T, class Wide>
+Array<Wide> product(const Array<T>& x, const Array<T>& w, const Array<T>& b, idx rows, idx inputs, idx outputs) {
+  Array<Wide> y(static_cast<size_t>(rows * outputs));
+  for (idx r = 0; r < rows; ++r)
+    for (idx n = 0; n < outputs; ++n) {
+      Wide sum = b.empty() ? Wide{0} : Wide{b[n]};
+      for (idx k = 0; k < inputs; ++k) sum += Wide{x[r * inputs + k]} * Wide{w[n * inputs + k]};
+      y[r * outputs + n] = sum;
+    }
+  return y;
+}
+
+template <class T>
+Array<T> numbers(idx n, unsigned seed) {
+  Array<T> v(static_cast<size_t>(n));
+  for (T& number : v) {
+    seed = seed * 1664525u + 1013904223u;
+    number = static_cast<T>(static_cast<float>(seed >> 8) / (1 << 23) - 1);
+  }
+  return v;
+}
+
+template <class T>
+void check_linear(const grus::Isa& isa) {
+  const idx sizes[][3] = {{1, 1, 1}, {0, 3, 4}, {3, 0, 5}, {5, 7, 3}, {40, 33, 50}, {200, 64, 97}};
+  for (const auto& [rows, inputs, outputs] : sizes)
+    for (const bool bias : {true, false}) {
+      const std::string where = std::string(isa.name) + " linear of " + std::to_string(rows) + " rows";
+      const auto x = numbers<T>(rows * inputs, 1), w = numbers<T>(outputs * inputs, 2);
+      const auto b = numbers<T>(bias ? outputs : 0, 3);
+      const auto exact = product<T, long double>(x, w, b, rows, inputs, outputs);
+      const auto rough = product<T, T>(x, w, b, rows, inputs, outputs);
+      double scale = 0;
+      for (size_t i = 0; i < exact.size(); ++i)
+        scale = std::max(scale, static_cast<double>(std::fabs(rough[i] - exact[i])));
+      const grus::DenseLayer<T> layer(isa, inputs, outputs, w.data(), bias ? b.data() : nullptr);
+      Array<T> first;
+      for (const int threads : {1, 2, 3}) {
+        grus::set_num_threads(threads);
+        Array<T> y(exact.size(), T(NAN));
+        layer.run(x.data(), rows, inputs, y.data(), outputs);
+        for (size_t i = 0; i < y.size(); ++i)
+          if (!close(y[i], static_cast<double>(exact[i]), scale)) {
+            fail(where);
+            break;
+          }
+        if (threads == 1) first = y;
+        check_same(y, first, where + ": depends on the number of threads");
       }
-    });
+    }
+}
+
+template <class T>
+void check_activations(const grus::Isa& isa) {
+  const auto& k = grus::kernels_of<T>(isa);
+  Array<T> x(2001), s(2001), t(2001);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = (static_cast<T>(i) - 1000) / 50;
+  k.sigmoid(x.data(), s.data(), static_cast<idx>(x.size()));
+  k.tanh(x.data(), t.data(), static_cast<idx>(x.size()));
+  const auto ulps = [](T actual, long double exact) {
+    const T near = static_cast<T>(std::fabs(exact));
+    return std::fabs(actual - exact) / (std::nextafter(near, T(INFINITY)) - near);
+  };
+  for (size_t i = 0; i < x.size(); ++i) {
+    const long double v = x[i];
+    if (!(ulps(s[i], 1 / (1 + std::exp(-v))) <= kMaxUlp)) return fail(std::string(isa.name) + " sigmoid");
+    if (!(ulps(t[i], std::tanh(v)) <= kMaxUlp)) return fail(std::string(isa.name) + " tanh");
+  }
+}
+
+void check_refused_lengths() {
+  const int64_t good[] = {0, 3, 5}, negative[] = {2, -1}, late[] = {5, 6};
+  grus::check_lengths(good, 3, 5);
+  for (const int64_t* bad : {negative, late}) try {
+      grus::check_lengths(bad, 2, 5);
+      fail("a wrong length was not refused");
+    } catch (const grus::UsageError&) {
+    }
+}
+
+template <class F>
+void on_threads(int n, F f) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < n; ++i) threads.emplace_back(f, i);
   for (std::thread& t : threads) t.join();
-  for (const int w : wrong)
-    if (w) fail("concurrent calls differ");
+}
+
+// The team by itself: every part once, parts that wait for each other, and workers that have gone to sleep.
+void check_team() {
+  std::atomic<int> met{0};
+  const auto call = [&](int caller) {
+    for (int k = 0; k < 200; ++k) {
+      const int parts = 1 + (k + caller) % 4;
+      std::vector<int> done(static_cast<size_t>(parts), 0), wrote(done);
+      grus::parallel(parts, [&](int p) { ++done[p]; });
+      if (done != std::vector<int>(done.size(), 1)) fail("run_parts did not do every part once");
+      std::atomic<bool> wrong{false};
+      met += grus::together(parts, [&](int p, grus::Barrier* barrier) {
+        for (int turn = 1; turn <= 3; ++turn) {
+          wrote[p] = turn;
+          grus::meet_at(barrier);
+          if (wrote[(p + 1) % parts] != turn) wrong = true;
+          grus::meet_at(barrier);
+        }
+      });
+      if (wrong) fail("a part went on before all had met");
+      if (k % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  };
+  call(1);  // nobody else is calling: the first of these cannot be turned away
+  if (met == 0) fail("run_together never ran");
+  on_threads(4, call);
+}
+
+// Many threads call at once while another changes the number of threads: each must get its own right numbers.
+template <class T>
+void check_concurrency(const std::vector<Case>& cases, const grus::Isa& isa) {
+  const Case& large = *std::max_element(cases.begin(), cases.end(), [](const Case& a, const Case& b) {
+    return a.x.size() < b.x.size();
+  });
+  Run<T> expected(large);
+  const grus::Gru<T> shared(isa, large.I, large.H, large.after, expected.weights());
+  shared.run(expected.args());
+  std::atomic<bool> finished{false};
+  std::thread changer([&] {
+    for (int n = 1; !finished; n = n % 4 + 1) {
+      grus::set_num_threads(n);
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  });
+  const std::string where = std::string(isa.name) + " concurrent ";
+  on_threads(4, [&](int i) {
+    for (size_t k = static_cast<size_t>(i); k < cases.size(); k += 4) {
+      Run<T> a(cases[k]), b(cases[k]);
+      a.train(isa);
+      b.train(isa);
+      check_same(a.y, b.y, where + cases[k].name);
+      check_oracle(a, where);
+    }
+    for (int k = 0; k < 3; ++k) {
+      Run<T> again(large);
+      shared.run(again.args());
+      check_same(again.y, expected.y, where + "calls of one layer");
+    }
+  });
+  finished = true;
+  changer.join();
 }
 
 // The comparison itself must be able to fail.
 void check_checker(const Case& c, const grus::Isa& isa) {
   Run<float> run(c);
   run.train(isa);
-  const int before = failures;
   run.y[run.y.size() / 2] += 1e-3f;
-  std::fprintf(stderr, "(the next line is wanted: ");
-  check_oracle(run, "a wrong number)");
+  const int before = failures;
+  quiet = true;
+  check_oracle(run, "");
+  quiet = false;
   if (failures != before + 1) {
     std::fprintf(stderr, "driver: the comparison did not reject a wrong number\n");
     std::exit(1);
@@ -292,11 +432,29 @@ void check_checker(const Case& c, const grus::Isa& isa) {
   failures = before;
 }
 
+// What a sanitizer or a fence must notice; see the scripts.
+int commit(const std::string& fault, const Case& c, const grus::Isa& isa) {
+  Run<float> run(c);
+  grus::SequenceArgs<float> a = run.args();
+  const grus::Gru<float> layer(isa, c.I, c.H, c.after, run.weights());
+  if (fault == "beyond") {
+    a.time += 1;
+    layer.run(a);
+  } else if (fault == "race") {
+    on_threads(2, [&](int) { layer.run(a); });
+  } else {
+    std::fprintf(stderr, "driver: the fault must be beyond or race, got %s\n", fault.c_str());
+    return 2;
+  }
+  std::printf("driver: nothing noticed the fault\n");
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: driver CASES\n");
+  if (argc != 2 && argc != 3) {
+    std::fprintf(stderr, "usage: driver CASES [beyond|race]\n");
     return 2;
   }
   Reader in(argv[1]);
@@ -306,13 +464,21 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "driver: no cases in %s\n", argv[1]);
     return 2;
   }
+  if (argc == 3) return commit(argv[2], cases[0], grus::available_isas().back());
+  check_refused_lengths();
+  check_team();
   for (const grus::Isa& isa : grus::available_isas()) {
     check_checker(cases[0], isa);
     for (const Case& c : cases) {
       check_case<float>(c, isa);
       check_case<double>(c, isa);
     }
-    check_concurrency(cases, isa);
+    check_linear<float>(isa);
+    check_linear<double>(isa);
+    check_activations<float>(isa);
+    check_activations<double>(isa);
+    check_concurrency<float>(cases, isa);
+    check_concurrency<double>(cases, isa);
     std::printf("%s: %zu cases\n", isa.name, cases.size());
   }
   for (const Case& c : cases) check_cell(c);

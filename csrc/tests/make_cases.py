@@ -21,6 +21,11 @@ from grus.kernels.reference_backward import gru_direction_backward
 MAGIC = 0x53555247
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "gain_ih", "gain_hh")
 SIZES = [(5, 16, 4, 9), (3, 9, 33, 50), (40, 2, 7, 36)]
+CROWDS = [
+    Shape(lengths=(6, 0, 1, 3, 5, 2, 6, 4) * 3),
+    Shape(reset_after=False, resets=True, recurrent_dropout=True),
+    Shape(layer_norm=True, zoneout="mask"),
+]
 
 
 def results(case: Case, dtype: type, reverse: bool) -> list[np.ndarray]:
@@ -76,8 +81,10 @@ def main() -> None:
                 )
                 case = make_case(sized, seed=3)
                 file.write(record(calm(case) if steps > 10 else case, shape.bidirectional))
+        # Work enough to be cut into parts: by rows, and by hidden units where rows are fewer than threads.
+        crowds = [replace(shape, T=6, B=24, I=32, H=64) for shape in CROWDS]
         few_rows = [Shape(T=4, B=2, I=10, H=200, reset_after=after, resets=True) for after in (True, False)]
-        for shape in (Shape(T=1, B=1, I=1, H=1), Shape(T=0, B=3), Shape(T=2, B=70, I=3, H=17), *few_rows):
+        for shape in (Shape(T=1, B=1, I=1, H=1), Shape(T=0, B=3), Shape(T=2, B=70, I=3, H=17), *crowds, *few_rows):
             file.write(record(make_case(shape, seed=3), False))
 
 
