@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from made_up import LARGE, MACHINE, SMALL, measured, report
 
@@ -22,7 +23,7 @@ def script(monkeypatch, tmp_path):
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
-    made.milliseconds = 2.0
+    made.milliseconds, made.scatter = 2.0, 1.0
 
     def run(contests, threads, rounds, competitors, on_result):
         (count,) = threads
@@ -30,6 +31,7 @@ def script(monkeypatch, tmp_path):
 
     def one(kind, size, count):
         ours = made.milliseconds if size == LARGE else 1.0
+        ours *= np.linspace(1.0, made.scatter, 3)
         return measured(kind, size, count, grus=ours, grus_runtime=ours, torch_lstm=5.0, sgemm=11.0)
 
     monkeypatch.setattr(made, "BASELINES", tmp_path)
@@ -59,6 +61,17 @@ def test_a_check_against_the_baseline_that_was_saved(script, capsys, tmp_path):
         f"error: {file.name}: forward at {LARGE} takes 1.50 times as long as the baseline says; "
         f"training at {LARGE} takes 1.50 times as long as the baseline says\n"
         "hint: the baseline is of Made Up 3000, 2026-11-20\n"
+    )
+
+
+def test_a_machine_that_is_not_quiet_is_told_so(script, capsys):
+    script.main(["--save"])
+    script.scatter = 2.0
+    capsys.readouterr()
+    assert script.main(["--check"]) == 0
+    assert capsys.readouterr().err == (
+        "note: 19 of 19 measurements scatter so much that 1.25 times as long would not show; "
+        "keep the machine quiet\n"
     )
 
 

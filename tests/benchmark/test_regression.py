@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from made_up import LARGE, MACHINE, SMALL, measured, report
 
-from grus.benchmark import confirmed
-from grus.benchmark.regression import regressions
+from grus.benchmark.regression import compare, compare_twice
 from grus.errors import DataError
 
 
@@ -17,6 +16,10 @@ def run(seed, slower=1.0, machine=1.0, lstm=1.0, scatter=0.05, kind="training", 
     ours = "grus_runtime" if kind == "step" else "grus"
     times = {ours: 3.0 * slower * noise[0], "torch_lstm": 9.0 * lstm * noise[1], "sgemm": 11.0 * noise[2]}
     return measured(kind, size, **times)
+
+
+def regressions(current, baseline):
+    return [c for c in compare(current, baseline) if c.is_regression]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -75,13 +78,20 @@ def test_it_must_be_slower_twice():
         return answers.pop(0)
 
     asked, answers = [], [calm]
-    assert confirmed(measure, both, before) == []
+    assert not any(c.is_regression for c in compare_twice(measure, both, before))
     assert asked == [both], "nothing seemed slower, so nothing is measured again"
 
     asked, answers = [], [report(run(5), run(6, size=SMALL, slower=2.0)), report(run(7, size=SMALL))]
-    assert confirmed(measure, both, before) == []
+    assert not any(c.is_regression for c in compare_twice(measure, both, before))
     assert asked == [both, [("training", SMALL)]]
 
     slow = run(6, size=SMALL, slower=2.0)
     asked, answers = [], [report(run(5), slow), report(slow)]
-    assert [r.size for r in confirmed(measure, both, before)] == [SMALL]
+    found = compare_twice(measure, both, before)
+    assert [(c.size, c.is_regression) for c in found] == [(LARGE, False), (SMALL, True)]
+
+
+def test_how_much_would_show():
+    steady, wild = report(run(1, scatter=0.003)), report(run(1, scatter=0.3))
+    assert compare(steady, steady)[0].visible < 1.03
+    assert compare(wild, wild)[0].visible > 1.5

@@ -10,7 +10,7 @@ from grus.benchmark.measure import (
     run,
     using_threads,
 )
-from grus.benchmark.regression import confirmed
+from grus.benchmark.regression import compare_twice
 from grus.benchmark.report import Measurement, Report, Spread, Times, read_report, to_json
 from grus.benchmark.shapes import GRID, SEVEN, SHAPES, STEPS, Shapes, Size, parse_size
 
@@ -29,7 +29,7 @@ __all__ = [
     "Spread",
     "Times",
     "available",
-    "confirmed",
+    "compare_twice",
     "contests_at",
     "contests_of",
     "parse_size",

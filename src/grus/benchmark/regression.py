@@ -12,22 +12,29 @@ from grus.errors import DataError
 REFERENCES = (SGEMM, "torch_lstm")
 
 
-class Regression(NamedTuple):
-    """One measurement that is slower than the baseline; ``slower`` is the smaller of the two ratios of ratios."""
+class Comparison(NamedTuple):
+    """One measurement beside that of the baseline.
+
+    Of every round the ratio ours / reference is taken. The noise is the sum of the distances between its quartiles in
+    the two runs; it is a regression if the median has grown by more than that, for every reference.
+
+    Attributes:
+        slower: the median now over the median then, of the reference that has it smaller.
+        visible: how much slower it would have to be to show.
+    """
 
     kind: Kind
     size: Size
     slower: float
+    visible: float
+    is_regression: bool
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.size} takes {self.slower:.2f} times as long as the baseline says"
 
 
-def regressions(current: Report, baseline: Report) -> list[Regression]:
-    """Measurements whose ratio to every reference is above the baseline's by more than both runs scatter.
-
-    Of every round the ratio ours / reference is taken. It is a regression if the median is larger than the
-    baseline's by more than the sum of the distances between the quartiles of the two runs.
+def compare(current: Report, baseline: Report) -> list[Comparison]:
+    """Every measurement of a run beside that of the baseline.
 
     Raises:
         DataError: another instruction set, or a measurement that the baseline does not have.
@@ -45,22 +52,23 @@ def regressions(current: Report, baseline: Report) -> list[Regression]:
                 f"baseline: expected {result.kind} at {result.size} with {result.threads} threads, got none",
                 hint="write a new one",
             )
-        slower = [_slower(result, before, name) for name in REFERENCES]
-        if all(slower):
-            found.append(Regression(result.kind, result.size, min(slower)))
+        found.append(_compare(result, before))
     return found
 
 
-def confirmed(
+def compare_twice(
     measure: Callable[[Sequence[Contest]], Report], contests: Sequence[Contest], baseline: Report
-) -> list[Regression]:
-    """Measure, measure again what seems slower than the baseline, and return what was slower both times."""
-    found = regressions(measure(contests), baseline)
-    return regressions(measure([(r.kind, r.size) for r in found]), baseline) if found else []
+) -> list[Comparison]:
+    """Measure and compare; what seems a regression is measured again, and the second time counts."""
+    first = compare(measure(contests), baseline)
+    suspects: list[Contest] = [(c.kind, c.size) for c in first if c.is_regression]
+    second = {(c.kind, c.size): c for c in compare(measure(suspects), baseline)} if suspects else {}
+    return [second.get((c.kind, c.size), c) for c in first]
 
 
-def _slower(current: Measurement, baseline: Measurement, reference: str) -> float:
-    """How many times as long as before, beside a reference; 0.0 if within the noise."""
-    now, then = current.ours_over(reference), baseline.ours_over(reference)
-    noise = (now.q75 - now.q25) + (then.q75 - then.q25)
-    return now.median / then.median if now.median - then.median > noise else 0.0
+def _compare(current: Measurement, baseline: Measurement) -> Comparison:
+    pairs = [(current.ours_over(name), baseline.ours_over(name)) for name in REFERENCES]
+    slower = [now.median / then.median for now, then in pairs]
+    visible = [1 + (now.q75 - now.q25 + then.q75 - then.q25) / then.median for now, then in pairs]
+    is_regression = all(s > v for s, v in zip(slower, visible))
+    return Comparison(current.kind, current.size, min(slower), max(visible), is_regression)
