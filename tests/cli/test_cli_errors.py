@@ -40,8 +40,9 @@ USAGE = [
     (["predict", "m", "d", "e"], "grus predict: expected nothing after the last argument, got 'e'", "'grus predict --help' shows how it is used"),
     (["evaluate", "m", "d", "--step", "x"], "grus evaluate: --step must be a whole number, got 'x'", "'grus evaluate --help' shows how it is used"),
     (["evaluate", "m", "d", "--step", "0"], "grus evaluate: --step must be at least 1, got '0'", "'grus evaluate --help' shows how it is used"),
-    (["predict", "m", "d", "--level", "80,high"], "grus predict: --level must be numbers between 0 and 100 such as 80,95, got 'high'", ""),
-    (["predict", "m", "d", "--level", "100"], "grus predict: --level must be numbers between 0 and 100 such as 80,95, got '100'", ""),
+    (["predict", "m", "d", "--level", "80,high"], "grus predict: --level must be numbers from 1 to 99 such as 80,95, got 'high'", ""),
+    (["predict", "m", "d", "--level", "100"], "grus predict: --level must be numbers from 1 to 99 such as 80,95, got '100'", ""),
+    (["evaluate", "m", "d", "--level", "80,0.5"], "grus evaluate: --level must be numbers from 1 to 99 such as 80,95, got '0.5'", ""),
     (["fit", "forecast", "x.csv", "--horizon", "2.5"], "grus fit forecast: --horizon must be a whole number, got '2.5'", "'grus fit forecast --help' shows how it is used"),
     (["fit", "forecast", "x.csv", "--horizon", "2", "--dropout", "x"], "grus fit forecast: --dropout must be a number, got 'x'", "'grus fit forecast --help' shows how it is used"),
     (["fit", "forecast", "x.csv", "--horizon", "2", "--model", "lstm"], "grus fit forecast: --model must be one of segment, direct, got 'lstm'", "'grus fit forecast --help' shows how it is used"),
@@ -94,27 +95,6 @@ def test_missing_column(capsys, tmp_path, table, model, promo_model):
     error = "bare.csv: no column 'promo'; the columns are 'ds', 'y', 'other'"
     refused(capsys, "predict", promo_model, bare, error=error)
     refused(capsys, "evaluate", promo_model, bare, error=error)
-
-
-def test_text_in_a_numeric_column(capsys, tmp_path, model):
-    lines = hourly().splitlines()
-    stamp, _, promo = lines[17].split(",")
-    lines[17] = f"{stamp},n/k,{promo}"
-    bad = write(tmp_path / "bad.csv", "\n".join(lines) + "\n")
-    for arguments in (fit(bad, tmp_path / "m"), ["predict", model, bad], ["evaluate", model, bad]):
-        refused(capsys, *arguments, error="bad.csv, row 18, column 'y': expected a number, got 'n/k'")
-
-
-def test_duplicate_time_stamps(capsys, tmp_path, model):
-    lines = hourly().splitlines()
-    bad = write(tmp_path / "bad.csv", "\n".join([*lines[:31], lines[21], *lines[31:]]) + "\n")
-    error = (
-        "bad.csv, row 32, column 'ds': expected one row per time stamp, got '2024-03-01 20:00:00' twice "
-        "(first in row 22)"
-    )
-    hint = "name the column that tells the series apart, if there are several; else keep one of the rows"
-    for arguments in (fit(bad, tmp_path / "m"), ["predict", model, bad], ["evaluate", model, bad]):
-        refused(capsys, *arguments, error=error, hint=hint)
 
 
 def test_series_too_short(capsys, tmp_path, model):

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import tempfile
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from grus.errors import GrusError
 from grus.preprocess import storage
 from grus.preprocess.storage import append, distinct, empty, full, nameless, on_disk, take, take_runs
+from limits import largest_file
 
 
 @pytest.fixture(params=[False, True], ids=["memory", "disk"])
@@ -38,15 +38,10 @@ def test_arrays_on_disk_have_no_name(tmp_path, monkeypatch):
 def test_a_disk_without_room_is_a_sentence_before_anything_is_mapped():
     """A mapped page for which the disk has no room would end the process by SIGBUS."""
     sentence = f"{tempfile.gettempdir()}: cannot hold the temporary files of a table larger than memory: "
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(GrusError) as mapped:
-            empty(1001, np.int8, disk=True)
-        with nameless() as file, pytest.raises(GrusError) as written:
-            append(file, np.zeros(1001, np.int8))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with largest_file(1000), pytest.raises(GrusError) as mapped:
+        empty(1001, np.int8, disk=True)
+    with largest_file(1000), nameless() as file, pytest.raises(GrusError) as written:
+        append(file, np.zeros(1001, np.int8))
     assert str(mapped.value) == str(written.value) == sentence + "file too large"
     assert mapped.value.hint == "name a folder with more room in TMPDIR"
 

@@ -19,8 +19,9 @@ def names(ctx: typer.Context, value: list[str] | None) -> tuple[str, ...]:
     return tuple(name for item in value or () for name in (part.strip() for part in item.split(",")) if name)
 
 
-def numbers(low: float, high: float, example: str) -> Callable[..., tuple[float, ...]]:
-    """A reader of numbers strictly between ``low`` and ``high``, one by one or joined by commas."""
+def numbers(low: float, high: float, example: str, ends: bool = False) -> Callable[..., tuple[float, ...]]:
+    """A reader of numbers between ``low`` and ``high``, with ``ends`` or without, one by one or joined by commas."""
+    span = f"from {low:g} to {high:g}" if ends else f"between {low:g} and {high:g}"
 
     def read(ctx: typer.Context, param: typer.CallbackParam, value: list[str] | None) -> tuple[float, ...]:
         found: list[float] = []
@@ -29,10 +30,9 @@ def numbers(low: float, high: float, example: str) -> Callable[..., tuple[float,
                 found.append(float(text))
             except ValueError:
                 found.append(float("nan"))
-            if not low < found[-1] < high:
+            if not (low <= found[-1] <= high if ends else low < found[-1] < high):
                 raise UsageError(
-                    f"{ctx.command_path}: {param.opts[0]} must be numbers between {low:g} and {high:g} "
-                    f"such as {example}, got {text!r}"
+                    f"{ctx.command_path}: {param.opts[0]} must be numbers {span} such as {example}, got {text!r}"
                 )
         return tuple(int(v) if v.is_integer() else v for v in sorted(set(found)))
 
@@ -103,8 +103,8 @@ Level = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PERCENT",
-        callback=numbers(0, 100, "80,95"),
-        help="Central intervals in percent, such as 80,95.",
+        callback=numbers(1, 99, "80,95", ends=True),
+        help="Central intervals in percent, 1 to 99, such as 80,95.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON instead of CSV.")]
