@@ -11,6 +11,7 @@ import grus
 
 PUBLIC = [
     "ClassEvaluation",
+    "Classifier",
     "Evaluation",
     "Forecaster",
     "GrusError",
