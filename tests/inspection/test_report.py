@@ -3,56 +3,16 @@
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import msgspec
 import numpy as np
 import pytest
+from html_page import Page
 from report_cases import a_case, a_history
 
 from grus.inspection.report import write_forecast_report
 from grus.inspection.wording import figure
 from grus.training import History
-
-VOID = {"meta", "br", "link", "img", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Tags must close in order; text by section, requests to anywhere, ids."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.sections, self.requests, self.ids, self.tables = [], {}, [], [], []
-        self._section, self._heading = "head", False
-        self.feed(text)
-        self.close()
-        assert not self.open, f"left open: {self.open}"
-
-    def handle_starttag(self, tag, attributes):
-        if tag not in VOID:
-            self.open.append(tag)
-        for name, value in attributes:
-            if name in ("src", "href", "xlink:href", "action") and not value.startswith("#"):
-                self.requests.append(value)
-            if name == "id":
-                self.ids.append(value)
-        self._heading = tag == "h2"
-        assert tag not in ("script", "link", "iframe", "object")
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open
-        assert self.open.pop() == tag
-        self._heading = False
-
-    def handle_data(self, text):
-        if self._heading:
-            self._section = text.strip()
-        self.sections[self._section] = self.sections.get(self._section, "") + text
 
 
 def write(folder, case, **more):

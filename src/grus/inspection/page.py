@@ -13,12 +13,13 @@ from grus.training import History
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG element with what is said beside it; ``share`` is its part of a row of several."""
+    """An SVG element with what is said beside it; ``share`` is its part of a row of several, ``width`` its own."""
 
     svg: str
     title: str = ""
     caption: str = ""
     share: int = 1
+    width: str = ""
 
 
 def count_weights(model: Model) -> int:

@@ -57,13 +57,13 @@ def plot_parts(
     ax = ax or new_axes(height=1.7)[0]
     for name, (first, end) in parts.items():
         colour = palette.TEST if name == "test" else palette.VALIDATION
-        ax.axvspan(first, end, facecolor=colour, edgecolor="none", label=_plain(name), zorder=0)
+        ax.axvspan(first, end, facecolor=colour, edgecolor="none", label=plain_name(name), zorder=0)
     ax.fill_between(times, low, high, facecolor=palette.TRUTH, alpha=0.22, edgecolor="none")
     ax.plot(times, middle, color=palette.TRUTH, linewidth=0.9)
-    ax.set_ylabel(_plain(unit))
+    ax.set_ylabel(plain_name(unit))
     _dates(ax, times)
     ax.margins(x=0)
-    return _quiet(ax)
+    return quiet(ax)
 
 
 def plot_learning(
@@ -84,7 +84,7 @@ def plot_learning(
     """
     ax = ax or new_axes(_SMALL)[0]
     for number, (name, values) in enumerate(curves.items()):
-        ax.plot(epochs, values, label=_plain(name), marker="o", markersize=3, **_line(number))
+        ax.plot(epochs, values, label=plain_name(name), marker="o", markersize=3, **_line(number))
     if best is not None:
         epoch, name = best
         value = float(curves[name][np.flatnonzero(epochs == epoch)[0]])
@@ -95,11 +95,11 @@ def plot_learning(
             ha="right" if late else "left", color=palette.INK, fontsize=10,
         )  # fmt: skip
     ax.set_xlabel("epoch")
-    ax.set_ylabel(_plain(unit))
-    _whole_numbers(ax)
+    ax.set_ylabel(plain_name(unit))
+    whole_numbers(ax)
     ax.margins(x=0.06, y=0.18)
-    _legend(ax)
-    return _quiet(ax)
+    legend_above(ax)
+    return quiet(ax)
 
 
 def plot_by_step(
@@ -116,15 +116,20 @@ def plot_by_step(
         steps = np.arange(1, len(values) + 1)
         marker = "o" if len(values) == 1 else None
         ax.plot(
-            steps, values, label=_plain(name), marker=marker, zorder=3 if not number else 2, **_line(number)
+            steps,
+            values,
+            label=plain_name(name),
+            marker=marker,
+            zorder=3 if not number else 2,
+            **_line(number),
         )
     ax.set_xlabel(step)
-    ax.set_ylabel(_plain(unit))
+    ax.set_ylabel(plain_name(unit))
     ax.set_ylim(bottom=0)
     ax.margins(x=0.01)
-    _whole_numbers(ax)
-    _legend(ax)
-    return _quiet(ax)
+    whole_numbers(ax)
+    legend_above(ax)
+    return quiet(ax)
 
 
 def plot_coverage(measured: Mapping[str, Mapping[float, float]], *, ax: "Axes | None" = None) -> "Axes":
@@ -139,14 +144,14 @@ def plot_coverage(measured: Mapping[str, Mapping[float, float]], *, ax: "Axes | 
         ax.plot(
             list(shares), [100 * s for s in shares.values()], linestyle="none", color=style["color"],
             marker="os^v"[number % 4], markersize=7, markerfacecolor=palette.PAPER if number else style["color"],
-            label=_plain(name), zorder=4 - bool(number),
+            label=plain_name(name), zorder=4 - bool(number),
         )  # fmt: skip
     ax.plot([0, 100], [0, 100], color=palette.SOFT, linewidth=0.9, linestyle=(0, (2, 2)))
     levels = [level for shares in measured.values() for level in shares]
     low = max(0, min([*levels, *(100 * s for shares in measured.values() for s in shares.values())]) - 12)
     ax.set(xlim=(low, 101.5), ylim=(low, 101.5), xlabel="interval (%)", ylabel="true values inside (%)")
-    _legend(ax)
-    return _quiet(ax)
+    legend_above(ax)
+    return quiet(ax)
 
 
 def plot_coverage_by_step(
@@ -171,9 +176,9 @@ def plot_coverage_by_step(
     low = min([*by_level, *(100 * float(np.nanmin(s)) for s in by_level.values())])
     ax.set_ylim(max(0, low - 8), 101.5)
     ax.margins(x=0.01)
-    _whole_numbers(ax)
-    _legend(ax)
-    return _quiet(ax)
+    whole_numbers(ax)
+    legend_above(ax)
+    return quiet(ax)
 
 
 def plot_forecast(
@@ -204,10 +209,12 @@ def plot_forecast(
     horizon = len(forecast)
     ahead = times[-horizon:]
     marker = "o" if horizon == 1 else None
-    ax.plot(ahead, forecast, color=palette.MODEL, linewidth=2.2, label=_plain(name), marker=marker, zorder=4)
+    ax.plot(
+        ahead, forecast, color=palette.MODEL, linewidth=2.2, label=plain_name(name), marker=marker, zorder=4
+    )
     ax.plot(times, truth, color=palette.TRUTH, linewidth=1.5, label="truth", zorder=3)
     if baseline is not None:
-        ax.plot(ahead, baseline[1], label=_plain(baseline[0]), marker=marker, zorder=2.5, **_line(1))
+        ax.plot(ahead, baseline[1], label=plain_name(baseline[0]), marker=marker, zorder=2.5, **_line(1))
     for number, level in enumerate(sorted(lower or {})):
         assert lower is not None
         assert upper is not None
@@ -216,12 +223,12 @@ def plot_forecast(
             edgecolor="none", label=f"{level:g}% interval", zorder=2,
         )  # fmt: skip
     ax.axvline(ahead[0], color=palette.SOFT, linewidth=0.8)
-    ax.set_ylabel(_plain(unit))
+    ax.set_ylabel(plain_name(unit))
     ax.margins(x=0.005)
     _dates(ax, times)
     if legend:
-        _legend(ax)
-    return _quiet(ax)
+        legend_above(ax)
+    return quiet(ax)
 
 
 def plot_against(
@@ -250,12 +257,12 @@ def plot_against(
     ax.plot(baseline, model, "o", markersize=5, color=palette.MODEL, alpha=0.7, markeredgewidth=0)
     ax.set(
         xlim=(low, high), ylim=(low, high),
-        xlabel=_plain(f"{names[1]}: {unit}"), ylabel=_plain(f"{names[0]}: {unit}"),
+        xlabel=plain_name(f"{names[1]}: {unit}"), ylabel=plain_name(f"{names[0]}: {unit}"),
     )  # fmt: skip
-    return _quiet(ax)
+    return quiet(ax)
 
 
-def _plain(text: str) -> str:
+def plain_name(text: str) -> str:
     """A user's name as it is: not as mathematics between dollars, nor left out of the legend for its underscore."""
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
@@ -268,7 +275,7 @@ def _line(number: int) -> dict[str, Any]:
     return {"color": palette.BASELINE, "linewidth": 1.6, "linestyle": dashes}
 
 
-def _quiet(ax: "Axes") -> "Axes":
+def quiet(ax: "Axes") -> "Axes":
     """Take away what says nothing: the frame, tick marks, heavy grid lines."""
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.spines["bottom"].set_color(palette.GRID)
@@ -282,7 +289,7 @@ def _quiet(ax: "Axes") -> "Axes":
     return ax
 
 
-def _legend(ax: "Axes") -> None:
+def legend_above(ax: "Axes") -> None:
     """Above the picture, where it hides nothing."""
     ax.legend(
         loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=5, frameon=False, fontsize=10,
@@ -307,7 +314,8 @@ def _dates(ax: "Axes", times: np.ndarray) -> None:
         ax.xaxis.set_major_formatter(formatter)
 
 
-def _whole_numbers(ax: "Axes") -> None:
+def whole_numbers(ax: "Axes", most: int = 12) -> None:
+    """Ticks along the bottom at whole numbers, about ``most`` of them."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))

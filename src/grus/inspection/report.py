@@ -53,13 +53,13 @@ def write_forecast_report(
         "history": asdict(history),
     }
     page = forecast_page(panel, split, history, evaluations, model)
-    text = render("forecast.html.j2", title=title, plan=_columns(plan), name=name, page=page)
+    text = render("forecast.html.j2", title=title, plan=plan_columns(plan), name=name, page=page)
     write_file(folder / METRICS, to_json(metrics).encode())
     write_file(folder / PAGE, text.encode())
     return folder / PAGE
 
 
-def _columns(plan: list[str]) -> list[tuple[str, str]]:
+def plan_columns(plan: list[str]) -> list[tuple[str, str]]:
     """Lines such as ``target    'y', 17,379 values`` as (name, text); the name is empty where there is none."""
     parts = [re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in plan]
     return [(part[0], part[1]) if len(part) == 2 else ("", part[0]) for part in parts]
