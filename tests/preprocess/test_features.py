@@ -1,6 +1,9 @@
 """From rows to network inputs: nothing leaks, gaps are masked, training and live windows are one code path."""
 
+import itertools
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 from example_series import COVARIATES, ROLES, hourly, panel_of, random_forecaster
 from grus.errors import DataError
 from grus.models import GraphModule
+from grus.preprocess import storage
 from grus.preprocess.features import SERIES, Preprocessor, fit_steps, forward_fill, layout
 from grus.preprocess.panel import build_panel, extend
 from grus.preprocess.roles import Roles
@@ -423,3 +427,91 @@ def test_categories_and_series_that_training_never_saw_are_named():
         f"column {text!r}: not seen in training, so unknown to the model: 'hail'",
         "1 of 2 series not seen in training, so scaled by their own rows: 'new'",
     ]
+
+
+# -- larger than memory ------------------------------------------------------------------------------------
+
+
+def on_disk(table):
+    """The same table, its columns mapped from files."""
+    spilled = {}
+    for name, values in table.items():
+        plain = (
+            np.array(["" if v is None else v for v in values.tolist()]) if values.dtype == object else values
+        )
+        spilled[name] = storage.empty(len(plain), plain.dtype, disk=True)
+        spilled[name][:] = plain
+    return spilled
+
+
+def calendars():
+    """Tables whose series begin together, apart, off each other's grid, and too far apart to share a calendar."""
+    table = hourly((60, 50))
+    second = table["unique_id"] == "b"
+    for name, shift in (("apart", 7 * 3600), ("off", 1800), ("far", 4000 * 3600)):
+        shifted = table["ds"] + (second * shift * 10**9).astype("m8[ns]")
+        yield pytest.param({**table, "ds": shifted}, id=name)
+    for unit in ("B", "W-TUE", "ME", "QS", "D"):
+        times = pd.date_range("2019-01-01", periods=60, freq=unit).to_numpy()
+        yield pytest.param({**table, "ds": np.concatenate((times, times[5:55]))}, id=unit)
+    yield pytest.param({**table, "ds": np.concatenate((np.arange(60), np.arange(50)))}, id="numbers")
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
+@pytest.mark.parametrize("table", [*calendars()])
+def test_on_disk_every_window_is_the_same_bit_for_bit(monkeypatch, table, chunk):
+    rng = np.random.default_rng(0)
+    table = {name: values.copy() for name, values in table.items()}
+    for name in ("y", "load", "price"):
+        table[name][rng.random(110) < 0.3] = NAN
+    table["y"][60:70] = NAN
+    panel = build_panel(table, roles("all"))
+    preprocessor, _, _ = preprocessor_for(panel, calendar=_calendar(panel))
+    expected = preprocessor.features(panel)
+    monkeypatch.setattr(storage, "CHUNK", chunk)
+    spilled = build_panel(on_disk(table), roles("all"))
+    found = preprocessor.features(spilled)
+    for values in (found.target, found.past, found.future, found.codes["past_code_0"]):
+        assert isinstance(values, np.memmap)
+    series, origins = np.array([0, 0, 1, 1, 0]), np.array([3, 50, 63, 109, 20])
+    before, after = (preprocessor.windows(f, series, origins, HORIZON + 2) for f in (expected, found))
+    assert before.keys() == after.keys()
+    for port, values in before.items():
+        assert values.dtype == after[port].dtype
+        assert_bitwise_equal(np.ascontiguousarray(after[port]), values)
+    assert_bitwise_equal(np.asarray(found.target), expected.target)
+    steps, arrays = fit_steps(spilled, calendar=_calendar(panel))
+    again, kept = fit_steps(panel, calendar=_calendar(panel))
+    assert steps == again
+    for name, values in kept.items():
+        np.testing.assert_allclose(arrays[name], values, rtol=1e-14)
+
+
+def _calendar(panel):
+    """Features that change from row to row, whatever the frequency."""
+    return () if panel.frequency.is_integer else ("hour_of_day", "day_of_month", "day_of_year")
+
+
+def test_on_disk_the_calendar_is_kept_once_for_all_series():
+    rows = 50
+    table = hourly((rows,) * 8)
+    panel = build_panel(on_disk(table), roles("past"))
+    features = preprocessor_for(panel)[0].features(panel)
+    assert features.clock is not None
+    assert features.clock.shape[0] == rows + 7, "series i begins i hours late"
+    assert features.past.shape == (8 * rows, 3)
+    assert features.future.shape == (8 * rows, 1)
+
+
+@given(data=st.data())
+def test_forward_fill_in_pieces_is_that_of_the_whole(data):
+    lengths = data.draw(st.lists(st.integers(0, 9), min_size=1, max_size=6))
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    values = np.arange(offsets[-1], dtype=np.float64)
+    values[data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))] = NAN
+    expected = np.concatenate(
+        [np.empty(0), *(pd.Series(values[a:b]).ffill().to_numpy() for a, b in itertools.pairwise(offsets))]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "CHUNK", data.draw(st.integers(1, 12)))
+        np.testing.assert_array_equal(forward_fill(values, offsets), expected)

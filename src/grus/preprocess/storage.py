@@ -3,7 +3,7 @@
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
@@ -82,6 +82,14 @@ def full(n: int, value: object, dtype: np.dtype | type | str, disk: bool = False
     out = empty(n, dtype, disk)
     for piece in chunks(n):
         out[piece] = value
+    return out
+
+
+def mapped(function: Callable[..., np.ndarray], *arrays: np.ndarray, dtype: type = np.float64) -> np.ndarray:
+    """``function`` of the rows of arrays [R], piece by piece; on disk if one of them is."""
+    out = empty(len(arrays[0]), dtype, on_disk(*arrays))
+    for piece in chunks(len(out)):
+        out[piece] = function(*(values[piece] for values in arrays))
     return out
 
 
