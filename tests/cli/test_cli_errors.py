@@ -27,8 +27,8 @@ def refused(capsys, *arguments, error: str, hint: str = ""):
 USAGE = [
     (["foo"], "grus: no such command 'foo'; the commands are fit, predict, evaluate, bench", "'grus --help' says what they do"),
     (["predct", "m"], "grus: no such command 'predct'; the commands are fit, predict, evaluate, bench", "did you mean 'predict'?"),
-    (["fit"], "grus fit: task is missing; the tasks are forecast", "'grus fit --help' says what they do"),
-    (["fit", "sorting", "x.csv"], "grus fit: no such task 'sorting'; the tasks are forecast", "'grus fit --help' says what they do"),
+    (["fit"], "grus fit: task is missing; the tasks are forecast, classify", "'grus fit --help' says what they do"),
+    (["fit", "sorting", "x.csv"], "grus fit: no such task 'sorting'; the tasks are forecast, classify", "'grus fit --help' says what they do"),
     (["predict"], "grus predict: MODEL is missing", "'grus predict --help' shows how it is used"),
     (["predict", "m"], "grus predict: DATA is missing", "'grus predict --help' shows how it is used"),
     (["fit", "forecast", "x.csv"], "grus fit forecast: option --horizon is missing", "'grus fit forecast --help' shows how it is used"),

@@ -8,7 +8,7 @@ TINY = {
     "hidden_size": 8, "embedding_size": 8, "epochs": 2, "learning_rate": 1e-2, "ema": None, "device": "cpu",
     "log": "none",
 }  # fmt: skip
-WORDS = "the a film plot of was it and cast story".split()
+WORDS = ["the", "a", "film", "plot", "of", "was", "it", "and", "cast", "story"]
 
 
 def texts(rows=60, seed=0):
@@ -53,7 +53,9 @@ def events(rows=60, seed=0):
     for patient in range(rows):
         ill = patient % 2
         visits = [list(rng.choice(["c", "d", "e"], 2)) for _ in range(rng.integers(1, 5))]
-        visits.insert(int(rng.integers(len(visits) + 1)), ["a", "b"] if ill else [str(rng.choice(["a", "b"]))])
+        visits.insert(
+            int(rng.integers(len(visits) + 1)), ["a", "b"] if ill else [str(rng.choice(["a", "b"]))]
+        )
         day = 0
         for codes in visits:
             day += int(rng.integers(1, 9))

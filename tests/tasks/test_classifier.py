@@ -175,9 +175,13 @@ def test_a_broken_run_goes_on_to_the_same_bits(tmp_path, monkeypatch):
         model.fit(*parts, folder=tmp_path / "run", progress="quiet")
     monkeypatch.setattr(module.ClassifyJob, "batch", plain)
     other = Classifier(**TINY | {"epochs": 3, "hidden_size": 9})
-    with pytest.raises(UsageError, match="cannot resume, because parameter 'hidden_size' is not what the run"):
+    with pytest.raises(
+        UsageError, match="cannot resume, because parameter 'hidden_size' is not what the run"
+    ):
         other.fit(*parts, folder=tmp_path / "run", resume=True, progress="quiet")
-    with pytest.raises(UsageError, match="cannot resume, because the data is not what the run was started with"):
+    with pytest.raises(
+        UsageError, match="cannot resume, because the data is not what the run was started with"
+    ):
         model.fit(*texts(seed=1), folder=tmp_path / "run", resume=True, progress="quiet")
     model.fit(*parts, folder=tmp_path / "run", resume=True, progress="quiet")
     for name, values in unbroken.tensors_.items():
@@ -270,4 +274,7 @@ def test_data_that_nothing_can_be_learned_from(data, y, sentence):
 def test_labels_are_needed():
     with pytest.raises(DataError) as error:
         fit(["a", "b"])
-    assert (str(error.value), error.value.hint) == ("data: expected labels to learn from, got none", "give them as y")
+    assert (str(error.value), error.value.hint) == (
+        "data: expected labels to learn from, got none",
+        "give them as y",
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from grus.cli.answers import Prediction, Scores
 from grus.cli.options import as_numbers
 from grus.cli.watch import WatchedForecaster
-from grus.data.readers import read_columns
+from grus.data import readers
 from grus.inspection.wording import evaluation_dict
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:
     """The horizon after the last row of every series."""
     live = WatchedForecaster(model, tensors, quiet)
-    columns, source = read_columns(path)
+    columns, source = readers.read_columns(path)
     panel = live.panel(columns, source)
-    ahead = None if options["future"] is None else read_columns(options["future"])[0]
+    ahead = None if options["future"] is None else readers.read_columns(options["future"])[0]
     answer = live.predict(panel, ahead, level=as_numbers(options["level"]))
     return Prediction(
         answer, f"{panel.frequency.count(live.task.horizon)} ahead for {panel.n_series:,} series"
@@ -33,7 +33,7 @@ def evaluate(
 ) -> Scores:
     """Errors from many origins, beside those of naive forecasts."""
     live = WatchedForecaster(model, tensors, people.quiet)
-    columns, source = read_columns(path)
+    columns, source = readers.read_columns(path)
     evaluation = live.evaluate(
         live.panel(columns, source),
         step=options["step"],

@@ -12,6 +12,7 @@ from grus.data.frames import like
 from grus.decode import ClassEvaluation, LiveClassifier
 from grus.decode.class_scores import fit_temperature
 from grus.errors import UsageError
+from grus.inspection.classify_report import write_classify_report
 from grus.models import GraphModule
 from grus.preprocess.categories import spell
 from grus.preprocess.classify import StepOptions
@@ -26,6 +27,13 @@ from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.run_folder import digest
 from grus.training.config import Log
 from grus.training.progress import Mode
+
+_TITLES: dict[ClassifyKind, str] = {
+    "text": "Classification of texts",
+    "series": "Classification of series",
+    "images": "Classification of images",
+    "events": "Classification of histories",
+}
 
 
 class Classifier(TrainedEstimator):
@@ -190,14 +198,12 @@ class Classifier(TrainedEstimator):
         return self.live_.evaluate(self._read_like(data, y, labelled=True))
 
     def _write_report(self, folder: Path, name: str) -> None:
-        from grus.inspection.classify_report import write_classify_report
-
         found = {"test": self.test_, "validation": self.validation_}
         evaluations = {part: value for part, value in found.items() if value is not None}
         parts = {"train": self.parts_.train, "validation": self.parts_.val, "test": self.parts_.test}
         write_classify_report(
             folder / "report",
-            title="Classification",
+            title=_TITLES[self.live_.task.kind],
             plan=self.plan_,
             parts={part: examples for part, examples in parts.items() if examples.rows},
             history=self.history_,

@@ -12,7 +12,8 @@ KINDS = ("text", "series", "images", "events")
 TOKENIZERS = ("word", "char", "bpe")
 
 _SIZE = Rule(
-    lambda v: r.SHARE.holds(v) or r.POSITIVE.holds(v), "a share of the rows below 1, or a number of rows"
+    lambda v: r.SHARE.holds(v) or (r.number(1)(v) and float(v).is_integer()),
+    "a share of the rows below 1, or a number of rows",
 )
 _WEIGHTS = Rule(
     lambda v: v is None or v == "balanced"
