@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grus.data import windows
 from grus.data.windows import epoch_batches, epoch_order, window_index
 from grus.errors import UsageError
+from grus.preprocess import storage
 
 
 def slowly(offsets, first, last, lookback, horizon, stride, observed):
@@ -31,9 +33,14 @@ def test_every_window_and_no_other(data):
     last = [data.draw(st.integers(0, 30)) for _ in lengths]
     lookback, horizon, stride = (data.draw(st.integers(a, 6)) for a in (0, 1, 1))
     observed = np.random.default_rng(data.draw(st.integers(0, 99))).random(offsets[-1]) < 0.4
-    series, origin = window_index(
-        offsets, np.array(first), np.array(last), lookback, horizon, stride, observed
-    )
+    disk = storage.full(len(observed), False, np.bool_, disk=data.draw(st.booleans()))
+    disk[:] = observed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "CHUNK", data.draw(st.sampled_from([1, 5, 1000])))
+        series, origin = window_index(
+            offsets, np.array(first), np.array(last), lookback, horizon, stride, disk
+        )
+    assert not len(origin) or storage.on_disk(origin) == storage.on_disk(disk)
     assert series.dtype == np.int32
     assert origin.dtype == np.int64
     assert list(zip(series.tolist(), origin.tolist())) == slowly(
@@ -79,6 +86,33 @@ def test_every_order_is_about_as_likely():
     assert (np.abs(counts - 200) < 5 * np.sqrt(200)).all()
     assert epoch_order(0, 1, 1).tolist() == []
     assert epoch_order(1, 1, 1).tolist() == [0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 16, 17, 1000, 4097])
+def test_large_orders_are_permutations_too(monkeypatch, n):
+    monkeypatch.setattr(windows, "MOST_SORTED", 0)
+    order = epoch_order(n, 7, 3)
+    assert sorted(order.tolist()) == list(range(n))
+    for most in (0, 1, n // 2, 2 * n):
+        np.testing.assert_array_equal(epoch_order(n, 7, 3, most), order[:most])
+    if n > 100:
+        assert (order != epoch_order(n, 7, 4)).mean() > 0.9
+        assert (order != epoch_order(n, 8, 3)).mean() > 0.9
+
+
+def test_large_orders_scatter_evenly():
+    """Numbers that stand beside each other come from anywhere: uniform over bins, and in pairs of bins."""
+    order = epoch_order(50_000_000, 1, 0, 64_000)
+    assert order.max() < 50_000_000
+    assert len(set(order.tolist())) == 64_000
+    bins = order * 16 // 50_000_000
+    for counts, mean in ((np.bincount(bins), 4000), (np.bincount(bins[:-1] * 16 + bins[1:]), 250)):
+        assert (np.abs(counts - mean) < 5 * np.sqrt(mean)).all()
+
+
+def test_the_first_of_an_order():
+    np.testing.assert_array_equal(epoch_order(1000, 7, 3, 10), epoch_order(1000, 7, 3)[:10])
+    assert len(epoch_order(5, 0, 0, 10)) == 5
 
 
 def test_batches_cut_the_order():

@@ -108,7 +108,7 @@ class ForecastJob:
         """Inputs by port, and ``truth`` [B, H], scaled, NaN where missing."""
         turn, place = epoch * self._passes + step // self._steps_per_pass, step % self._steps_per_pass
         if self._order[0] != turn:
-            self._order = (turn, epoch_order(len(self._train), self._seed, turn)[: self._per_pass])
+            self._order = (turn, epoch_order(len(self._train), self._seed, turn, self._per_pass))
         chosen = self._train[self._order[1][place * self._batch_size : (place + 1) * self._batch_size]]
         batch = self._arrays(chosen)
         if self._series_code is not None:
