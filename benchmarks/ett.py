@@ -5,16 +5,23 @@ never used; every channel is scaled by the mean and standard deviation (ddof=0) 
 stride 1 and none is dropped; MSE and MAE are averaged over all windows, steps and the 7 channels, on the scaled values.
 
     scripts/bench ett --naive                              the floors, all sets and horizons
-    scripts/bench ett --set ETTh1 --horizon 96             train and score, three seeds: --seeds 0,1,2
+    scripts/bench ett --table ett.jsonl                    every horizon at both lookbacks, three seeds, on ETTh1
+    scripts/bench ett --table ett.jsonl --horizons 96 --lookbacks 96 --seeds 0
+
+A table goes on where it was stopped: runs whose result stands in the file are not made again. The recipes were chosen
+on validation rows alone.
 """
 
 import argparse
+import itertools
 import json
 import os
-import platform
+import statistics
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +35,19 @@ from shared_data import data_folder
 STEPS_PER_DAY = {"ETTh1": 24, "ETTh2": 24, "ETTm1": 96}
 HORIZONS = (96, 192, 336, 720)
 MONTH = 30
+LEVELS = (80, 95)
+
+#: What is trained, by lookback; chosen on the validation rows of ETTh1, seed 0.
+RECIPES: dict[int, dict[str, Any]] = {
+    96: {"loss": "mse", "dropout": 0.5},
+    720: {"loss": "mae", "dropout": 0.3},
+}
+SHARED = {
+    "calendar": (), "hidden_size": 128, "batch_size": 256, "windows_per_epoch": 20_000, "epochs": 6,
+    "learning_rate": 1e-3, "weight_decay": 0.0,
+}  # fmt: skip
+#: MSE of SegRNN by lookback and horizon, hidden size 512 (Lin et al. 2023; 96: its repository's README).
+SEGRNN = {96: (0.368, 0.408, 0.444, 0.446), 720: (0.351, 0.392, 0.423, 0.466)}
 
 
 def long_table(path: Path, rows: int) -> dict[str, np.ndarray]:
@@ -81,51 +101,100 @@ def naive(name: str, horizon: int, panel: Panel | None = None) -> dict[str, tupl
     return {rival: scaled_errors(panel, name, series, origins, point) for rival, point in rivals.items()}
 
 
-def train(args: argparse.Namespace, seed: int) -> dict[str, object]:
+def run(name: str, lookback: int, horizon: int, seed: int) -> dict[str, Any]:
     """Train one model and score every test window."""
     from grus import Forecaster
 
-    panel = load(args.set)
-    _, val, test = sizes(args.set)
+    rows, cpu = sum(sizes(name)), time.process_time()
+    _, val, test = sizes(name)
     model = Forecaster(
-        args.horizon, id="unique_id", time="ds", target="y", lookback=args.lookback, calendar=(), loss=args.loss,
-        hidden_size=args.hidden, dropout=args.dropout, learning_rate=args.learning_rate, batch_size=args.batch_size,
-        epochs=args.epochs, windows_per_epoch=10**9, val_size=val, test_size=test, weight_decay=0.0, seed=seed,
+        horizon, id="unique_id", time="ds", target="y", lookback=lookback, val_size=val, test_size=test, seed=seed,
+        **(SHARED | RECIPES[lookback]),
     )  # fmt: skip
     begin = time.perf_counter()
-    model.fit(long_table(data_folder("ett") / f"{args.set}.csv.gz", sum(sizes(args.set))))
-    seconds = time.perf_counter() - begin
-    series, origins = test_windows(panel, args.set, args.horizon)
-    forecasts = model.live_.forecast(panel, series, origins)
-    mse, mae = scaled_errors(panel, args.set, series, origins, forecasts.point)
+    model.fit(long_table(data_folder("ett") / f"{name}.csv.gz", rows))
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    series, origins = test_windows(model.panel_, name, horizon)
+    forecasts = model.live_.forecast(model.panel_, series, origins, LEVELS)
+    mse, mae = scaled_errors(model.panel_, name, series, origins, forecasts.point)
+    truth = model.panel_.target[origins[:, None] + np.arange(horizon)]
+    inside = {
+        f"coverage_{level}": float(
+            ((forecasts.lower[level] <= truth) & (truth <= forecasts.upper[level])).mean()
+        )
+        for level in LEVELS
+    }
     history = model.history_
     return {
-        "set": args.set, "horizon": args.horizon, "lookback": args.lookback, "seed": seed, "mse": mse, "mae": mae,
+        "set": name, "lookback": lookback, "horizon": horizon, "seed": seed, "mse": mse, "mae": mae, **inside,
         "validation": history.best_score, "best_epoch": history.best_epoch, "epochs": len(history.epochs),
-        "hidden": args.hidden, "windows": len(origins), "seconds": round(seconds, 1),
+        "windows": len(origins), "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
+        **SHARED, **RECIPES[lookback],
     }  # fmt: skip
 
 
+def results(file: Path) -> list[dict[str, Any]]:
+    """What stands in a file of results."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+
+
+def fill(file: Path, name: str, wanted: Iterator[tuple[int, int, int]]) -> None:
+    """Make the runs that a file of results lacks, cheapest first, and append each as it is done."""
+    done = {(r["set"], r["lookback"], r["horizon"], r["seed"]) for r in results(file)}
+    for lookback, horizon, seed in sorted(wanted, key=lambda run: (run[2], run[0] + run[1])):
+        if (name, lookback, horizon, seed) not in done:
+            result = run(name, lookback, horizon, seed)
+            with file.open("a") as out:
+                out.write(json.dumps(result) + "\n")
+
+
+def table(found: list[dict[str, Any]], name: str) -> str:
+    """Mean and spread over the seeds beside the published values, as Markdown."""
+    lines = [
+        "| lookback | horizon | seeds | MSE | spread | MAE | SegRNN MSE | over it | inside 80% | inside 95% |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for lookback in RECIPES:
+        means = []
+        for horizon, published in zip(HORIZONS, SEGRNN[lookback]):
+            cell = [r for r in found if (r["set"], r["lookback"], r["horizon"]) == (name, lookback, horizon)]
+            if not cell:
+                continue
+            mean = {
+                k: statistics.fmean(r[k] for r in cell) for k in ("mse", "mae", "coverage_80", "coverage_95")
+            }
+            spread = max(r["mse"] for r in cell) - min(r["mse"] for r in cell)
+            means.append((mean["mse"], published))
+            lines.append(
+                f"| {lookback} | {horizon} | {len(cell)} | {mean['mse']:.4f} | {spread:.4f} | {mean['mae']:.4f} | "
+                f"{published:.3f} | {mean['mse'] / published - 1:+.1%} | {mean['coverage_80']:.1%} | "
+                f"{mean['coverage_95']:.1%} |"
+            )
+        if means:
+            ours, theirs = (statistics.fmean(column) for column in zip(*means))
+            lines.append(
+                f"| {lookback} | mean of {len(means)} | | {ours:.4f} | | | {theirs:.4f} | {ours / theirs - 1:+.1%} |||"
+            )
+    return "\n".join(lines)
+
+
+def whole(text: str) -> list[int]:
+    """Whole numbers joined by commas."""
+    return [int(part) for part in text.split(",")]
+
+
 def main() -> None:
-    """Parse the command line and print one JSON object a result."""
+    """Parse the command line; print one JSON object a floor, or fill a table and print it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--naive", action="store_true", help="only the naive floors, all sets and horizons")
+    parser.add_argument("--table", type=Path, default=Path("ett.jsonl"), help="file of results to go on with")
     parser.add_argument("--set", default="ETTh1", choices=STEPS_PER_DAY)
-    parser.add_argument("--horizon", type=int, default=96)
-    parser.add_argument("--lookback", type=int, default=96)
-    parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--dropout", type=float, default=0.5)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument(
-        "--batch-size", type=int, default=1792, help="windows of one channel (256 of 7 channels)"
-    )
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--loss", default="mse", choices=("mse", "mae", "huber"))
-    parser.add_argument("--seeds", default="0", help="comma separated")
+    parser.add_argument("--horizons", type=whole, default=HORIZONS, help="comma separated")
+    parser.add_argument("--lookbacks", type=whole, default=tuple(RECIPES), help="comma separated, of 96,720")
+    parser.add_argument("--seeds", type=whole, default=(0, 1, 2), help="comma separated")
     args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores", file=sys.stderr)
     if args.naive:
         for name in STEPS_PER_DAY:
             panel = load(name)
@@ -135,8 +204,9 @@ def main() -> None:
                         json.dumps({"set": name, "horizon": horizon, "model": rival, "mse": mse, "mae": mae})
                     )
         return
-    for seed in map(int, args.seeds.split(",")):
-        print(json.dumps(train(args, seed)), flush=True)
+    print(f"{os.cpu_count()} cores; results go to {args.table}", file=sys.stderr)
+    fill(args.table, args.set, itertools.product(args.lookbacks, args.horizons, args.seeds))
+    print(table(results(args.table), args.set))
 
 
 if __name__ == "__main__":

@@ -207,3 +207,34 @@ def test_to_csv_keeps_every_bit_and_marks_nothing_as_nothing():
     )
     days = {"ds": np.array(["2024-01-01", "NaT"], "M8[ns]")}
     assert to_csv(days) == 'ds\n2024-01-01\n""\n'
+
+
+def test_several_targets_come_back_in_one_long_table(capsys, tmp_path, table):
+    folder = tmp_path / "m"
+    ran = run(
+        capsys, "fit", "forecast", table, "--target", "y,promo", "--horizon", HORIZON, "-o", folder, *TINY, "--json"
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "'y', 'promo': one series each" in ran.err
+    rows = parse(run(capsys, "predict", folder, table, "-q").out)
+    assert list(rows[0]) == ["target", "ds", "GRU"]
+    assert [row["target"] for row in rows] == ["y"] * HORIZON + ["promo"] * HORIZON
+
+
+def test_fit_from_a_model_goes_on_with_it(capsys, tmp_path, table, model):
+    ran = run(
+        capsys, "fit", "forecast", table, "--from", model, "-o", tmp_path / "m", "--epochs", 1, "--device", "cpu", "--json"
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "kept      the network and the scale of 1 series" in ran.err
+    assert "before the update the MAE of the validation rows was " in ran.err
+    answer = json.loads(ran.out)
+    assert list(answer["evaluations"]) == ["validation", "before"]
+    assert answer["epochs"] == 1
+    assert load(tmp_path / "m").model == load(model).model
+
+
+def test_fit_from_a_model_refuses_what_the_model_settles(capsys, tmp_path, table, model):
+    ran = run(capsys, "fit", "forecast", table, "--from", model, "-o", tmp_path / "m", "--hidden-size", 9)
+    assert ran.code == 2
+    assert ran.err.splitlines()[-1] == f"error: hidden_size must not be given: {model} says it (8)"

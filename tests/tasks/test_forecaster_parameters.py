@@ -22,7 +22,7 @@ BAD = [
     ("horizon", [0, -1, 2.5, "24", None, True, NAN, [24]], WHOLE),
     ("id", [3, "", ["a"]], "a column name, or None"),
     ("time", [3, ""], "a column name, or None"),
-    ("target", [3, "", ("y",)], "a column name, or None"),
+    ("target", [3, "", (), ("y", 3)], "a column name, a list of column names, or None"),
     ("past", ["load", None, 3, [3], [None], [""]], COLUMNS),
     ("future", ["price", {"price"}, [1.5]], COLUMNS),
     ("static", ["area", b"area"], COLUMNS),

@@ -1,5 +1,6 @@
 """``grus fit forecast DATA``: from a table to a trained, saved forecaster with a report."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import typer
 from grus.cli import fit_options as o
 from grus.cli.fit_run import fit_task
 from grus.cli.options import Data
+from grus.errors import UsageError
 
 if TYPE_CHECKING:
     from grus.cli.people import People
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 def forecast(
     ctx: typer.Context,
     data: Data,
-    horizon: o.Horizon,
+    horizon: o.Horizon = None,
     out: o.Out = None,
+    from_: o.From = None,
     id: o.Id = None,
     time: o.Time = None,
     target: o.Target = None,
@@ -62,7 +65,9 @@ def forecast(
     [bold]grus fit forecast demand.csv --horizon 24 -o model[/bold]
     [bold]grus fit forecast sales.parquet --horizon 28 --id store --future promo,price[/bold]
     [bold]grus fit forecast demand.csv --horizon 24 --test-size 1344 --epochs 20[/bold]
+    [bold]grus fit forecast wide.csv --horizon 24 --target north,south[/bold]
     [bold]grus fit forecast demand.csv --config run.toml --resume[/bold]
+    [bold]grus fit forecast newer.csv --from model -o model2[/bold]
 
     \b
     Columns and frequency are inferred where they are obvious, and the plan is
@@ -71,7 +76,15 @@ def forecast(
     path of the model folder, or with --json the scores.
     """
     # What was given is read from the context, so that forty names need not be written a second time.
-    fit_task("forecast", dict(ctx.params), list(ctx.obj), _train, _show)
+    if from_ is None and horizon is None:
+        raise UsageError(
+            f"{ctx.command_path}: option --horizon is missing",
+            f"'{ctx.command_path} --help' shows how it is used",
+        )
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    named = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
+    train = _train if from_ is None else partial(_update, from_, named)
+    fit_task("forecast", dict(ctx.params), list(ctx.obj), train, _show)
 
 
 def _train(arguments: dict[str, Any], path: Path, **run: Any) -> "Forecaster":
@@ -80,12 +93,25 @@ def _train(arguments: dict[str, Any], path: Path, **run: Any) -> "Forecaster":
     return Forecaster(**arguments).fit(path, **run)
 
 
+def _update(model: Path, named: set[str], arguments: dict[str, Any], path: Path, **run: Any) -> "Forecaster":
+    """Go on with a model; what was not named on the command line is as the model, or the update, has it."""
+    from grus.tasks.forecast import Forecaster
+
+    chosen = {name: value for name, value in arguments.items() if name in named}
+    own = {name: chosen.pop(name) for name in ("learning_rate", "val_size", "test_size") if name in chosen}
+    return Forecaster.load(model, **chosen).update(path, **own, **run)
+
+
 def _show(forecaster: "Forecaster", people: "People") -> dict[str, Any]:
     """Tell people the scores, and return them as plain data."""
-    from grus.inspection.wording import evaluation_dict
+    from grus.inspection.wording import evaluation_dict, figure
 
     found = {"validation": forecaster.validation_, "test": forecaster.test_}
     evaluations = {name: e for name, e in found.items() if e is not None}
     for name, evaluation in evaluations.items():
-        people.evaluation(name, evaluation, forecaster.model_.task.target)
+        people.evaluation(name, evaluation, forecaster.live_.task.target)
+    before = getattr(forecaster, "before_", None)
+    if before is not None:
+        people.say(f"before the update the MAE of the validation rows was {figure(before.model.mae)}")
+        evaluations["before"] = before
     return {name: evaluation_dict(e) for name, e in evaluations.items()}

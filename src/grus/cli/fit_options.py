@@ -24,7 +24,22 @@ def _zero_is_none(value: float | None) -> float | None:
     return value or None
 
 
-Horizon = Annotated[int, _option("Steps to forecast.", _DATA, metavar="STEPS")]
+def _one_or_several(ctx: typer.Context, value: list[str] | None) -> str | tuple[str, ...] | None:
+    """A name alone is itself; none is None, so that it is inferred."""
+    found = names(ctx, value)
+    return found if len(found) > 1 else found[0] if found else None
+
+
+Horizon = Annotated[
+    int | None, _option("Steps to forecast; needed unless --from is given.", _DATA, metavar="STEPS")
+]
+From = Annotated[
+    Path | None,
+    _option(
+        "Go on training this model on the new rows of DATA, at a tenth of the learning rate.", _RUN, "--from",
+        metavar="MODEL",
+    ),
+]  # fmt: skip
 Out = Annotated[
     Path | None,
     _option(
@@ -35,7 +50,13 @@ Out = Annotated[
 
 Id = Annotated[str | None, _option("Which series a row belongs to.", _COLUMNS, metavar="COLUMN")]
 Time = Annotated[str | None, _option("The time stamp.", _COLUMNS, metavar="COLUMN")]
-Target = Annotated[str | None, _option("What to forecast.", _COLUMNS, metavar="COLUMN")]
+Target = Annotated[
+    list[str] | None,
+    _option(
+        "What to forecast; of several (a,b or repeated) each becomes a series.", _COLUMNS, metavar="COLUMN",
+        callback=_one_or_several,
+    ),
+]  # fmt: skip
 Past = Annotated[
     list[str] | None,
     _option("Covariates known up to now: a,b or repeated.", _COLUMNS, metavar="COLUMN", callback=names),

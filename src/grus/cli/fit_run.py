@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from grus.tasks.estimator import TrainedEstimator
 
 #: Options that belong to the command; all others are arguments of the task's estimator of the same name.
-COMMAND_OPTIONS = ("data", "out", "config", "resume", "force", "json", "quiet")
+COMMAND_OPTIONS = ("data", "out", "config", "resume", "force", "json", "quiet", "from_")
 #: What a run folder holds once there is something to resume; see `grus.training.checkpoint`, which loads torch.
 CHECKPOINT, RUN_FILE = "checkpoint.pt", "run.json"
 

@@ -14,10 +14,11 @@ from grus.errors import DataError, UnsupportedError, UsageError
 from grus.preprocess.columns import Columns
 from grus.preprocess.features import Features, Preprocessor
 from grus.preprocess.frequency import Frequency
-from grus.preprocess.panel import Panel, build_panel, extend
+from grus.preprocess.panel import Panel, extend
 from grus.preprocess.roles import Roles
+from grus.preprocess.stacked import NAME, lay_out_table, repeat_future
 from grus.runtime import Program
-from grus.spec import Forecast, Model
+from grus.spec import Forecast, Model, ops
 
 #: Windows run at once: bounds the memory of an evaluation, and keeps a batch in cache.
 _BATCH = 512
@@ -33,7 +34,7 @@ class LiveForecaster:
 
     def __init__(self, model: Model, tensors: Mapping[str, np.ndarray]) -> None:
         self.model = model
-        self.task: Forecast = model.task
+        self.task = model.task_as(Forecast)
         self._preprocessor = Preprocessor(self.task, model.preprocess, tensors)
         weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
         self._program = Program(model.parts["main"], weights)
@@ -47,7 +48,7 @@ class LiveForecaster:
     @property
     def steps(self) -> int:
         """Steps that the network puts out: the horizon, rounded up to whole segments."""
-        return _segment_length(self.model) * -(-self.task.horizon // _segment_length(self.model))
+        return output_steps(self.model)
 
     def predict(self, rows: Any, future: Any = None, *, level: Sequence[float] = ()) -> Columns:
         """Forecast the horizon after the last row of every series.
@@ -58,7 +59,8 @@ class LiveForecaster:
             level: central intervals in percent, e.g. ``[80, 95]``.
 
         Returns:
-            Columns: the id (if any), the time stamp, the forecast under the model's alias, and for each level
+            Columns: the id (if any), ``target`` (if there are several), the time stamp, the forecast under the
+            model's alias, and for each level
             ``<alias>-lo-<level>`` and ``<alias>-hi-<level>``.
 
         Raises:
@@ -66,7 +68,10 @@ class LiveForecaster:
         """
         panel = self.panel(rows)
         horizon = self.task.horizon
-        extended = extend(panel, horizon, None if future is None else to_columns(future, "future"))
+        ahead = None if future is None else to_columns(future, "future")
+        if ahead is not None and self.task.targets:
+            ahead = repeat_future(ahead, self.roles, self.task.targets)
+        extended = extend(panel, horizon, ahead)
         if (panel.lengths == 0).any():
             raise DataError(
                 f"rows: series {panel.ids[int(np.argmin(panel.lengths))]!r} has no rows to forecast from"
@@ -80,7 +85,7 @@ class LiveForecaster:
         """Rows (columns, records, a frame, or a panel) on the model's own regular grid."""
         if isinstance(rows, Panel):
             return rows
-        return build_panel(to_columns(rows, source), self.roles, self.frequency, source)
+        return lay_out_table(to_columns(rows, source), self.roles, self.task.targets, self.frequency, source)
 
     def forecast(
         self,
@@ -203,7 +208,10 @@ class LiveForecaster:
         )
         columns: Columns = {}
         if task.id is not None:
-            columns[task.id] = np.repeat(panel.id_values[forecasts.series], horizon)
+            columns[task.id] = np.repeat(_ids(panel, bool(task.targets))[forecasts.series], horizon)
+        if task.targets:
+            names = np.array([name for _, name in panel.id_values], object)
+            columns[NAME] = np.repeat(names[forecasts.series], horizon)
         # A stamp that was joined from several columns ("day+hour") comes back as one.
         columns[task.time if task.time and "+" not in task.time else "ds"] = times
         if cutoff:
@@ -227,6 +235,13 @@ class LiveForecaster:
         return levels
 
 
-def _segment_length(model: Model) -> int:
-    lengths = [node.op.length for node in model.parts["main"].nodes if type(node.op).__name__ == "Unsegment"]  # type: ignore[union-attr]
-    return lengths[0] if lengths else 1
+def _ids(panel: Panel, stacked: bool) -> np.ndarray:
+    """The ids of the user's own table, dtype kept [N]; those of a stacked panel stand in pairs with the target."""
+    return np.array([value for value, _ in panel.id_values]) if stacked else panel.id_values
+
+
+def output_steps(model: Model) -> int:
+    """Steps that a model's network puts out: the horizon, rounded up to whole segments."""
+    lengths = [node.op.length for node in model.parts["main"].nodes if isinstance(node.op, ops.Unsegment)]
+    length = lengths[0] if lengths else 1
+    return length * -(-model.task_as(Forecast).horizon // length)

@@ -89,7 +89,9 @@ class TrainedEstimator(Estimator):
         """
         self._check_fitted()
         refuse_existing(Path(folder), force)
-        report_writer = partial(self._write_report, name=str(folder)) if report else None
+        report_writer = (
+            partial(self._write_report, name=str(folder)) if report and hasattr(self, "history_") else None
+        )
         return save_model(folder, self.model_, self.tensors_, force=force, extras=report_writer)
 
     def _write_report(self, folder: Path, name: str) -> None:

@@ -5,35 +5,36 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import msgspec
 import numpy as np
 
+from grus.artifact import load_model
 from grus.data.frames import like
 from grus.data.readers import read_columns
-from grus.data.roles import infer_roles, plan_lines
+from grus.data.roles import plan_lines
 from grus.data.splits import Split, split_panel
-from grus.data.windows import window_index
 from grus.decode import Evaluation, LiveForecaster
-from grus.decode.intervals import LEVELS, check_levels
+from grus.decode.intervals import check_levels
 from grus.errors import UsageError
 from grus.inspection.report import write_forecast_report
-from grus.models import GraphModule
-from grus.preprocess.features import SERIES, Preprocessor, fit_steps, layout
-from grus.preprocess.frequency import Frequency
-from grus.preprocess.panel import Panel, build_panel
+from grus.preprocess.features import fit_steps, layout
+from grus.preprocess.panel import Panel
 from grus.preprocess.scaling import Method
-from grus.spec import AnyStep, Forecast, Model
+from grus.spec import Model
 from grus.tasks.estimator import TrainedEstimator, check_resume
-from grus.tasks.forecast_job import (
-    MIN_STEPS,
-    VALIDATION_WINDOWS,
-    ForecastJob,
-    Windows,
-    calibrate_forecaster,
-    series_code,
+from grus.tasks.forecast_fit import (
+    calibrated,
+    evaluate_part,
+    learning,
+    network_of,
+    panel_digest,
+    read_panel,
+    task_of,
+    weights_of,
+    with_weights,
 )
-from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
-from grus.tasks.forecast_parameters import WINDOW_RULES, check_names, check_parameters
+from grus.tasks.forecast_networks import build_network
+from grus.tasks.forecast_parameters import WINDOW_RULES, check_parameters, parameters_of
+from grus.tasks.forecast_update import RATE, kept_line, outcome, validation_loss
 from grus.tasks.run_folder import digest
 from grus.training.config import Log
 from grus.training.progress import Mode
@@ -47,7 +48,7 @@ class Forecaster(TrainedEstimator):
 
     Args:
         horizon: steps to forecast, H.
-        id, time, target: column names; inferred where obvious.
+        id, time, target: column names; inferred where obvious. Several targets are forecast as a series each.
         past: covariates known up to now; future: known for the horizon too; static: one value a series.
         freq: step between rows, e.g. ``"h"``, ``"15min"``, ``"MS"``; inferred if None.
         lookback: steps the network sees (default: about seven seasons, in whole segments).
@@ -82,7 +83,7 @@ class Forecaster(TrainedEstimator):
         *,
         id: str | None = None,
         time: str | None = None,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         past: Sequence[str] = (),
         future: Sequence[str] = (),
         static: Sequence[str] = (),
@@ -153,7 +154,8 @@ class Forecaster(TrainedEstimator):
         # From here on plain Python values; what the user gave stays as it is.
         me = type(self)(**check_parameters(self.get_params()))
         config = me._training_config()
-        panel, network, names = me._read(data)
+        panel, names = read_panel(me, data)
+        network = network_of(me, panel)
         panel, split, notes = split_panel(panel, network.lookback, me.horizon, me.val_size, me.test_size)
         plan = [*plan_lines(panel, split, names), *panel.notes, *notes]
         if report_plan is not None:
@@ -161,18 +163,95 @@ class Forecaster(TrainedEstimator):
         training_rows = panel.cut(0, split.train_end)
         calendar = None if me.calendar is None else tuple(me.calendar)
         steps, arrays = fit_steps(training_rows, scaling=me.scaling, calendar=calendar)
-        task = me._task(panel, network, bool((training_rows.target[training_rows.observed] >= 0).all()))
-        graph = build_network(network, layout((task, steps)))
-        module = me._module(graph)
-        job, training, validation = me._job(module, task, steps, arrays, panel, split, network)
-        if not len(validation):
+        task = task_of(me, panel, network, bool((training_rows.target[training_rows.observed] >= 0).all()))
+        model = Model(1, task, steps, {"main": build_network(network, layout((task, steps)))})
+        module = me._module(model.parts["main"])
+        learned = learning(me, model, arrays, module, panel, split)
+        if not len(learned.validation):
             config = dataclasses.replace(config, patience=None)
-        history = me._run(job, config, _digest(panel), run, resume, progress)
-        tensors = arrays | {f"main.{name}": values for name, values in module.tensors().items()}
-        model = Model(1, task, steps, {"main": graph})
-        self._finish(model, tensors, panel, split, training, validation)
+        history = me._run(learned.job, config, panel_digest(panel), run, resume, progress)
+        self._keep(*calibrated(model, with_weights(arrays, module), panel, learned), panel, split)
         self.plan_, self.history_, self._example = plan, history, data
         return self
+
+    def update(
+        self,
+        data: Any,
+        *,
+        learning_rate: float | None = None,
+        val_size: int | None = None,
+        test_size: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: Mode = "auto",
+        report_plan: Callable[[list[str]], None] | None = None,
+    ) -> Self:
+        """Go on training on new rows, from the weights as they are.
+
+        The network, the scale of every known series, the covariates' scales and the categories stay as they are; a
+        series that is new is scaled by its own history. Intervals are calibrated anew on the last of the new rows.
+        Where the validation loss does not fall, the weights are left alone.
+
+        Args:
+            data: a table like that of ``fit``; the lookback before the first new row belongs to it.
+            learning_rate: the peak (default: a tenth of the constructor's).
+            val_size, test_size: last steps of each series, as in the constructor.
+            folder, resume, progress, report_plan: as in ``fit``.
+
+        Returns:
+            Itself; ``before_`` is the evaluation of the validation rows as they were forecast before.
+
+        Raises:
+            DataError: for data that does not fit the model; UsageError: for a parameter that cannot be used.
+        """
+        self._check_fitted()
+        run, model, live = check_resume(folder, resume), self.model_, self.live_
+        rate = self.learning_rate * RATE if learning_rate is None else learning_rate
+        changed = {"learning_rate": rate, "val_size": val_size, "test_size": test_size}
+        me = type(self)(**check_parameters(self.get_params() | changed))
+        config = me._training_config()
+        columns, source = read_columns(data)
+        panel, names = live.panel(columns, source), [n for n in columns if n not in live.task.targets]
+        panel, split, notes = split_panel(panel, live.task.lookback, live.task.horizon, val_size, test_size)
+        plan = [*plan_lines(panel, split, names), *panel.notes, *notes, kept_line(model, panel)]
+        if report_plan is not None:
+            report_plan(plan)
+        module = me._module(model.parts["main"])
+        module.load_tensors(weights_of(self.tensors_))
+        learned = learning(me, model, self.tensors_, module, panel, split)
+        if not len(learned.validation):
+            config = dataclasses.replace(config, patience=None)
+        before = validation_loss(learned.job)
+        started_from = digest(panel_digest(panel), *self.tensors_.values())
+        history = me._run(learned.job, config, started_from, run, resume, progress)
+        better, sentence = outcome(before, history.best_score)
+        tensors = self.tensors_ | (with_weights({}, module) if better else {})
+        if live.task.levels_known:
+            _, tensors = calibrated(model, tensors, panel, learned)
+        self.before_ = evaluate_part(live, panel.cut(0, split.val_end), split.val_end - split.train_end)
+        self._keep(model, tensors, panel, split)
+        self.plan_, self.history_, self._example = [*plan, sentence], history, data
+        return self
+
+    @classmethod
+    def load(cls, folder: str | Path, **training: Any) -> Self:
+        """A fitted forecaster from its model folder, ready to predict and to `update`.
+
+        Args:
+            folder: what ``save`` or ``grus fit forecast`` wrote.
+            training: constructor arguments that the folder does not hold: those of the training run.
+
+        Raises:
+            ModelFolderError: if the folder cannot be read; UsageError: for an argument that the folder settles.
+        """
+        model, tensors = load_model(folder)
+        live, found = LiveForecaster(model, tensors), parameters_of(model)
+        for name in training:
+            if name in found:
+                raise UsageError(f"{name} must not be given: {folder} says it ({found[name]!r})")
+        forecaster = cls(**found, **training)
+        forecaster.model_, forecaster.tensors_, forecaster.live_ = model, dict(tensors), live
+        return forecaster
 
     def predict(self, data: Any = None, future: Any = None, *, level: Sequence[float] = ()) -> Any:
         """Forecast the horizon after the last row of every series.
@@ -186,7 +265,7 @@ class Forecaster(TrainedEstimator):
             A frame of the kind that ``data`` is: id, time, forecast, ``-lo-`` and ``-hi-`` columns.
         """
         self._check_fitted()
-        rows = self.panel_ if data is None else read_columns(data)[0]
+        rows = self._own_rows() if data is None else read_columns(data)[0]
         ahead = None if future is None else read_columns(future)[0]
         return like(self.live_.predict(rows, ahead, level=level), self._example if data is None else data)
 
@@ -200,7 +279,7 @@ class Forecaster(TrainedEstimator):
     ) -> Evaluation:
         """Score forecasts from every ``step``-th origin of the last ``last`` rows; see `LiveForecaster.evaluate`."""
         self._check_fitted()
-        rows = self.panel_ if data is None else read_columns(data)[0]
+        rows = self._own_rows() if data is None else read_columns(data)[0]
         return self.live_.evaluate(rows, step=step, last=last, level=level)
 
     def cross_validation(
@@ -246,10 +325,10 @@ class Forecaster(TrainedEstimator):
         return like({k: columns[k] for k in (*names[:first], panel.roles.target, *names[first:])}, data)
 
     def _write_report(self, folder: Path, name: str) -> None:
-        evaluations = {"test": self.test_, "validation": self.validation_}
+        evaluations, task = {"test": self.test_, "validation": self.validation_}, self.live_.task
         write_forecast_report(
             folder / "report",
-            title=f"Forecast of {self.model_.task.target}",
+            title=f"Forecast of {', '.join(task.targets) or task.target}",
             plan=self.plan_,
             panel=self.panel_,
             split=self.split_,
@@ -259,120 +338,16 @@ class Forecaster(TrainedEstimator):
             name=name,
         )
 
-    def _read(self, data: Any) -> tuple[Panel, NetworkConfig, list[str]]:
-        columns, source = read_columns(data)
-        roles = infer_roles(
-            columns, id=self.id, time=self.time, target=self.target, past=self.past, future=self.future,
-            static=self.static, source=source,
-        )  # fmt: skip
-        frequency = None if self.freq is None else Frequency.from_string(self.freq)
-        panel = build_panel(columns, roles, frequency, source)
-        check_names(panel, self.alias, self.calendar)
-        return panel, self._network(panel), list(columns)
+    def _own_rows(self) -> Panel:
+        """The rows that ``fit`` or ``update`` was given; raises UsageError where neither was called yet."""
+        if not hasattr(self, "panel_"):
+            raise UsageError("data must be given, because this forecaster was loaded and has none of its own")
+        return self.panel_
 
-    def _network(self, panel: Panel) -> NetworkConfig:
-        season = panel.frequency.season
-        segment = self.segment or (segment_length(self.horizon, season) if self.model == "segment" else 1)
-        lookback = self.lookback
-        if lookback is None:
-            room = (int(panel.lengths.max()) - self.test_size) // 2 - self.horizon
-            lookback = default_lookback(self.horizon, season, segment, room)
-        return NetworkConfig(
-            model=self.model,
-            lookback=lookback,
-            horizon=self.horizon,
-            segment=segment,
-            anchor=min(self.anchor or season, lookback),
-            hidden_size=self.hidden_size,
-            layers=self.layers,
-            dropout=self.dropout,
-            outputs=max(1, len(self.quantiles)),
-        )
-
-    def _task(self, panel: Panel, network: NetworkConfig, non_negative: bool) -> Forecast:
-        roles = panel.roles
-        return Forecast(
-            horizon=self.horizon,
-            lookback=network.lookback,
-            target=roles.target,
-            id=roles.id,
-            time=roles.time,
-            past=roles.past,
-            future=roles.future,
-            static=roles.static,
-            frequency=str(panel.frequency),
-            season=panel.frequency.season,
-            quantiles=tuple(self.quantiles),
-            non_negative=non_negative,
-            alias=self.alias,
-        )
-
-    def _job(
-        self,
-        module: GraphModule,
-        task: Forecast,
-        steps: tuple[AnyStep, ...],
-        arrays: dict[str, np.ndarray],
-        panel: Panel,
-        split: Split,
-        network: NetworkConfig,
-    ) -> tuple[ForecastJob, Windows, Windows]:
-        preprocessor = Preprocessor(task, steps, arrays)
-        ranges = split.ranges()
-
-        def windows(part: str) -> Windows:
-            first, last = ranges[part]
-            return Windows(
-                *window_index(
-                    panel.offsets, first, last, task.lookback, task.horizon, observed=panel.observed
-                )
-            )
-
-        training, validation = windows("train"), windows("val").thinned(VALIDATION_WINDOWS)
-        job = ForecastJob(
-            module,
-            preprocessor,
-            preprocessor.features(panel, split.train_end),
-            training,
-            validation,
-            steps_out=network.segment * -(-task.horizon // network.segment),
-            loss=self.loss,
-            quantiles=task.quantiles,
-            batch_size=self.batch_size,
-            windows_per_epoch=self.windows_per_epoch,
-            seed=self.seed,
-            series_code=series_code(preprocessor.layout.static_tokens, SERIES),
-            min_steps=MIN_STEPS,
-        )
-        return job, training.thinned(VALIDATION_WINDOWS), validation
-
-    def _finish(
-        self,
-        model: Model,
-        tensors: dict[str, np.ndarray],
-        panel: Panel,
-        split: Split,
-        training: Windows,
-        validation: Windows,
-    ) -> None:
-        """Calibrate intervals on the validation windows, then evaluate on what validation and test rows there are."""
-        if len(validation):
-            tensors |= calibrate_forecaster(LiveForecaster(model, tensors), panel, training, validation)
-            task = msgspec.structs.replace(model.task, levels_known=len(LEVELS))
-            model = Model(1, task, model.preprocess, model.parts)
+    def _keep(self, model: Model, tensors: dict[str, np.ndarray], panel: Panel, split: Split) -> None:
+        """Evaluate on what validation and test rows there are, and keep what was learned."""
         live = LiveForecaster(model, tensors)
-        self.validation_ = _evaluate_part(live, panel.cut(0, split.val_end), split.val_end - split.train_end)
-        self.test_ = _evaluate_part(live, panel, split.test_end - split.val_end)
+        self.validation_ = evaluate_part(live, panel.cut(0, split.val_end), split.val_end - split.train_end)
+        self.test_ = evaluate_part(live, panel, split.test_end - split.val_end)
         self.model_, self.tensors_, self.live_ = model, tensors, live
         self.panel_, self.split_ = panel, split
-
-
-def _evaluate_part(live: LiveForecaster, panel: Panel, sizes: np.ndarray) -> Evaluation | None:
-    last = int(sizes.max(initial=0))
-    return None if last < live.task.horizon else live.evaluate(panel, last=last)
-
-
-def _digest(panel: Panel) -> str:
-    covariates = (*panel.past.values(), *panel.future.values(), *panel.static.values())
-    names = (panel.ids, str(panel.frequency), panel.starts.tolist())
-    return digest(names, panel.offsets, panel.target, *covariates)

@@ -14,6 +14,8 @@ from grus.errors import UsageError
 from grus.preprocess.calendar import HARMONICS
 from grus.preprocess.panel import Panel
 from grus.preprocess.scaling import METHODS
+from grus.preprocess.stacked import NAME
+from grus.spec import Calendar, Forecast, Model, SeriesScale, ops
 from grus.training.config import Rule
 
 _MODELS = ("segment", "direct")
@@ -60,7 +62,12 @@ RULES: dict[str, Rule] = {
     "horizon": _POSITIVE,
     "id": _COLUMN,
     "time": _COLUMN,
-    "target": _COLUMN,
+    "target": _or_none(
+        Rule(
+            lambda v: _NAME.holds(v) or (_COLUMNS.holds(v) and len(v) > 0),
+            "a column name, a list of column names",
+        )
+    ),
     "past": _COLUMNS,
     "future": _COLUMNS,
     "static": _COLUMNS,
@@ -104,15 +111,39 @@ def check_parameters(parameters: Mapping[str, Any], rules: Mapping[str, Rule] = 
     return {name: _plain(value) for name, value in parameters.items()}
 
 
-def check_names(panel: Panel, alias: str, calendar: Sequence[str] | None) -> None:
+def check_names(panel: Panel, alias: str, calendar: Sequence[str] | None, stacked: bool) -> None:
     """Raise UsageError if an output column would have the name of another, or there is no calendar to look at."""
     roles = panel.roles
     time = "ds" if roles.time is None or "+" in roles.time else roles.time
-    taken = [name for name in (roles.id, time, roles.target, "cutoff") if name is not None]
+    names = (roles.id, time, roles.target, "cutoff", NAME if stacked else None)
+    taken = list(dict.fromkeys(name for name in names if name is not None))
     if alias in taken:
         raise UsageError(f"alias must not be one of {', '.join(map(repr, taken))}, got {alias!r}")
     if calendar and panel.frequency.is_integer:
         raise UsageError(f"calendar must be None or empty where time is whole numbers, got {calendar!r}")
+
+
+def parameters_of(model: Model) -> dict[str, Any]:
+    """The constructor arguments of `grus.Forecaster` that a model's description settles."""
+    task = model.task_as(Forecast)
+    found = {type(node.op): node.op for node in reversed(model.parts["main"].nodes)}
+    gru: ops.GRU = found[ops.GRU]  # type: ignore[assignment]
+    segment: ops.Segment | None = found.get(ops.Segment)  # type: ignore[assignment]
+    level: ops.Last = found[ops.Last]  # type: ignore[assignment]
+    dropout: ops.Dropout = found[ops.Dropout]  # type: ignore[assignment]
+    names = ("horizon", "lookback", "id", "time", "past", "future", "static", "quantiles", "alias")
+    return {name: getattr(task, name) for name in names} | {
+        "target": task.targets or task.target,
+        "freq": task.frequency,
+        "model": "direct" if segment is None else "segment",
+        "segment": None if segment is None else segment.length,
+        "hidden_size": gru.hidden,
+        "layers": gru.layers,
+        "dropout": dropout.rate,
+        "anchor": level.steps,
+        "calendar": model.step(Calendar).features,
+        "scaling": model.step(SeriesScale).method,
+    }
 
 
 def _plain(value: Any) -> Any:

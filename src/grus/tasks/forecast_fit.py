@@ -1,0 +1,187 @@
+"""From a table and the parameters of a forecaster to a training job, and from its weights to a calibrated model."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from grus.data.readers import read_columns
+from grus.data.roles import infer_roles
+from grus.data.splits import Split
+from grus.data.windows import window_index
+from grus.decode import Evaluation, LiveForecaster
+from grus.decode.forecaster import output_steps
+from grus.decode.intervals import LEVELS
+from grus.models import GraphModule
+from grus.preprocess.features import SERIES, Preprocessor
+from grus.preprocess.frequency import Frequency
+from grus.preprocess.panel import Panel
+from grus.preprocess.stacked import NAME, VALUE, check_targets, lay_out_table
+from grus.spec import Forecast, Model
+from grus.tasks.forecast_job import (
+    MIN_STEPS,
+    VALIDATION_WINDOWS,
+    ForecastJob,
+    Windows,
+    calibrate_forecaster,
+    series_code,
+)
+from grus.tasks.forecast_networks import NetworkConfig, default_lookback, segment_length
+from grus.tasks.forecast_parameters import check_names
+from grus.tasks.run_folder import digest
+
+if TYPE_CHECKING:
+    from grus.tasks.forecast import Forecaster
+
+
+@dataclass(frozen=True)
+class Learning:
+    """A training job, with the windows that calibration needs after it."""
+
+    job: ForecastJob
+    training: Windows
+    validation: Windows
+
+
+def read_panel(parameters: "Forecaster", data: Any) -> tuple[Panel, list[str]]:
+    """The table on a regular grid, and the names of its columns."""
+    columns, source = read_columns(data)
+    targets = targets_of(parameters)
+    roles = infer_roles(
+        columns, id=parameters.id, time=parameters.time, target=targets[0] if targets else parameters.target,  # type: ignore[arg-type]
+        past=(*targets[1:], *parameters.past), future=parameters.future, static=parameters.static, source=source,
+    )  # fmt: skip
+    if targets:
+        roles = dataclasses.replace(roles, target=VALUE, past=tuple(parameters.past))
+        check_targets(roles, targets)
+    frequency = None if parameters.freq is None else Frequency.from_string(parameters.freq)
+    panel = lay_out_table(columns, roles, targets, frequency, source)
+    check_names(panel, parameters.alias, parameters.calendar, bool(targets))
+    return panel, [name for name in columns if name not in targets]
+
+
+def targets_of(parameters: "Forecaster") -> tuple[str, ...]:
+    """The columns to stack; none where there is one target."""
+    target = parameters.target
+    return () if target is None or isinstance(target, str) else tuple(target)
+
+
+def network_of(parameters: "Forecaster", panel: Panel) -> NetworkConfig:
+    """The sizes of the network, what was not named chosen for the panel."""
+    p, season = parameters, panel.frequency.season
+    segment = p.segment or (segment_length(p.horizon, season) if p.model == "segment" else 1)
+    lookback = p.lookback
+    if lookback is None:
+        room = (int(panel.lengths.max()) - p.test_size) // 2 - p.horizon
+        lookback = default_lookback(p.horizon, season, segment, room)
+    return NetworkConfig(
+        model=p.model,
+        lookback=lookback,
+        horizon=p.horizon,
+        segment=segment,
+        anchor=min(p.anchor or season, lookback),
+        hidden_size=p.hidden_size,
+        layers=p.layers,
+        dropout=p.dropout,
+        outputs=max(1, len(p.quantiles)),
+    )
+
+
+def task_of(parameters: "Forecaster", panel: Panel, network: NetworkConfig, non_negative: bool) -> Forecast:
+    """The task's own description."""
+    roles, targets = panel.roles, targets_of(parameters)
+    return Forecast(
+        horizon=parameters.horizon,
+        lookback=network.lookback,
+        target=roles.target,
+        id=None if targets and roles.id == NAME else roles.id,
+        time=roles.time,
+        past=roles.past,
+        future=roles.future,
+        static=roles.static,
+        frequency=str(panel.frequency),
+        season=panel.frequency.season,
+        quantiles=tuple(parameters.quantiles),
+        non_negative=non_negative,
+        alias=parameters.alias,
+        targets=targets,
+    )
+
+
+def learning(
+    parameters: "Forecaster",
+    model: Model,
+    arrays: dict[str, np.ndarray],
+    module: GraphModule,
+    panel: Panel,
+    split: Split,
+) -> Learning:
+    """The job that trains ``module`` on the training rows of the panel, as ``parameters`` say.
+
+    Args:
+        model: the spec; arrays: the fitted numbers of its preprocessing steps.
+    """
+    task = model.task_as(Forecast)
+    preprocessor = Preprocessor(task, model.preprocess, arrays)
+    ranges = split.ranges()
+
+    def windows(part: str) -> Windows:
+        found = window_index(
+            panel.offsets, *ranges[part], task.lookback, task.horizon, observed=panel.observed
+        )
+        return Windows(*found)
+
+    training, validation = windows("train"), windows("val").thinned(VALIDATION_WINDOWS)
+    job = ForecastJob(
+        module,
+        preprocessor,
+        preprocessor.features(panel, split.train_end),
+        training,
+        validation,
+        steps_out=output_steps(model),
+        loss=parameters.loss,
+        quantiles=task.quantiles,
+        batch_size=parameters.batch_size,
+        windows_per_epoch=parameters.windows_per_epoch,
+        seed=parameters.seed,
+        series_code=series_code(preprocessor.layout.static_tokens, SERIES),
+        min_steps=MIN_STEPS,
+    )
+    return Learning(job, training.thinned(VALIDATION_WINDOWS), validation)
+
+
+def with_weights(arrays: dict[str, np.ndarray], module: GraphModule) -> dict[str, np.ndarray]:
+    """The tensors of a model file: fitted arrays and weights."""
+    return arrays | {f"main.{name}": values for name, values in module.tensors().items()}
+
+
+def weights_of(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The network's part of them, by the names of its graph."""
+    return {k.removeprefix("main."): values for k, values in tensors.items() if k.startswith("main.")}
+
+
+def calibrated(
+    model: Model, tensors: dict[str, np.ndarray], panel: Panel, learned: Learning
+) -> tuple[Model, dict[str, np.ndarray]]:
+    """The model with intervals calibrated on the validation windows; as it was without any."""
+    if not len(learned.validation):
+        return model, tensors
+    live = LiveForecaster(model, tensors)
+    tensors = tensors | calibrate_forecaster(live, panel, learned.training, learned.validation)
+    task = msgspec.structs.replace(live.task, levels_known=len(LEVELS))
+    return Model(1, task, model.preprocess, model.parts), tensors
+
+
+def evaluate_part(live: LiveForecaster, panel: Panel, sizes: np.ndarray) -> Evaluation | None:
+    """Scores on the last rows of each series; None if they are fewer than the horizon."""
+    last = int(sizes.max(initial=0))
+    return None if last < live.task.horizon else live.evaluate(panel, last=last)
+
+
+def panel_digest(panel: Panel) -> str:
+    """What a run's data is told apart by."""
+    covariates = (*panel.past.values(), *panel.future.values(), *panel.static.values())
+    names = (panel.ids, str(panel.frequency), panel.starts.tolist())
+    return digest(names, panel.offsets, panel.target, *covariates)
