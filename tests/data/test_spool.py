@@ -78,6 +78,20 @@ def test_available_memory_is_plausible():
     assert 1 << 26 < available_memory() < 1 << 46
 
 
+def test_a_limit_on_data_is_heeded():
+    if sys.platform != "linux":
+        pytest.skip("only Linux says how much of the limit is used")
+    script = (
+        "import resource; from grus.data.spool import available_memory\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, {})\nprint(available_memory())"
+    )
+    most = 600 << 20
+    done = subprocess.run(
+        [sys.executable, "-c", script.format((most, most))], capture_output=True, text=True, check=True
+    )
+    assert most - (300 << 20) < int(done.stdout) < most - (10 << 20)
+
+
 def test_memory_stays_flat(tmp_path):
     """A folder of 2 million rows (64 MB as columns) becomes a panel in a process held to 32 MB more than an idle one."""
     script = textwrap.dedent("""

@@ -22,8 +22,8 @@ WIDEST = 100
 
 
 def available_memory() -> int:
-    """Bytes that can be used without swapping, by the machine's own account and the container's."""
-    found = []
+    """Bytes that can be used without swapping, by the account of the machine, the container and ``ulimit -d``."""
+    found: list[int | None] = [_room_for_data()]
     info = Path("/proc/meminfo")
     if info.exists():
         fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
@@ -34,7 +34,20 @@ def available_memory() -> int:
         most, used = (path.read_text().strip() for path in group)
         if most != "max":
             found.append(max(int(most) - int(used), 0))
-    return min(found) if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    known = [room for room in found if room is not None]
+    return min(known) if known else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _room_for_data() -> int | None:
+    """What ``ulimit -d`` leaves, which counts all memory but mapped files; None without a limit."""
+    limits, status = Path("/proc/self/limits"), Path("/proc/self/status")
+    if not limits.exists() or not status.exists():
+        return None
+    most = next(line for line in limits.read_text().splitlines() if line.startswith("Max data size")).split()[
+        3
+    ]
+    used = next(line for line in status.read_text().splitlines() if line.startswith("VmData")).split()[1]
+    return None if most == "unlimited" else max(int(most) - int(used) * 1024, 0)
 
 
 class Spool:

@@ -49,8 +49,9 @@ def digest(*parts: Any) -> str:
     """A hash of arrays (text as objects too) and of anything else whose ``repr`` says all of it."""
     found = hashlib.sha256()
     for part in parts:
-        if isinstance(part, np.ndarray):
-            found.update(repr(part.tolist()).encode() if part.dtype == object else part.tobytes())
+        if isinstance(part, np.ndarray) and part.dtype != object:
+            # As the bytes lie there: ``tobytes`` would copy what may be larger than memory.
+            found.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
         else:
-            found.update(repr(part).encode())
+            found.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())
     return found.hexdigest()
