@@ -12,15 +12,73 @@
 
 namespace grus {
 
-void Freed::operator()(void* p) const { free(p); }
+namespace {
 
+// Blocks that this thread gave back, kept for its next call: a training step asks for the same sizes again and again,
+// and new memory costs more than packing weights into it (0.25 us and more a page of 4 KB, against 0.3).
+class Pool {
+ public:
+  ~Pool() {
+    gone = true;
+    for (const Block& b : blocks_) free(b.at);
+  }
+  void* take(size_t bytes, size_t* size) {
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      if (blocks_[i].size < bytes || blocks_[i].size > 2 * bytes) continue;
+      const Block b = blocks_[i];
+      blocks_[i] = blocks_.back();
+      blocks_.pop_back();
+      kept_ -= b.size;
+      *size = b.size;
+      return b.at;
+    }
+    *size = bytes;
+    void* p = nullptr;
+    return posix_memalign(&p, kAlign, bytes) == 0 ? p : nullptr;
+  }
+  void give(void* at, size_t size) {
+    if (kept_ + size > kKeep) return free(at);
+    blocks_.push_back({at, size});
+    kept_ += size;
+  }
+  static constexpr size_t kAlign = 64, kKeep = size_t{16} << 20;
+  static thread_local bool gone;  // the thread is ending; what is freed after that is not kept
+
+ private:
+  struct Block {
+    void* at;
+    size_t size;
+  };
+  std::vector<Block> blocks_;
+  size_t kept_ = 0;
+};
+thread_local bool Pool::gone = false;
+thread_local Pool pool;
+
+}  // namespace
+
+// A block begins with its size, in a cache line of its own.
 template <class T>
 Aligned<T> allocate(idx n) {
-  const size_t bytes = (static_cast<size_t>(n > 0 ? n : 1) * sizeof(T) + 63) / 64 * 64;
+  const size_t data = (static_cast<size_t>(n > 0 ? n : 1) * sizeof(T) + Pool::kAlign - 1) / Pool::kAlign * Pool::kAlign;
+  size_t size = data + Pool::kAlign;
   void* p = nullptr;
-  if (posix_memalign(&p, 64, bytes) != 0) throw std::bad_alloc();
-  return Aligned<T>(static_cast<T*>(p));
+  if (Pool::gone)
+    p = posix_memalign(&p, Pool::kAlign, size) == 0 ? p : nullptr;
+  else
+    p = pool.take(size, &size);
+  if (!p) throw std::bad_alloc();
+  *static_cast<size_t*>(p) = size;
+  return Aligned<T>(reinterpret_cast<T*>(static_cast<char*>(p) + Pool::kAlign));
 }
+
+void Freed::operator()(void* data) const {
+  if (!data) return;
+  void* const p = static_cast<char*>(data) - Pool::kAlign;
+  if (Pool::gone) return free(p);
+  pool.give(p, *static_cast<size_t*>(p));
+}
+
 template Aligned<float> allocate<float>(idx);
 template Aligned<double> allocate<double>(idx);
 template Aligned<char> allocate<char>(idx);
@@ -31,30 +89,6 @@ namespace {
 // (2 Zen 4 cores: a part of 300 000 takes about 8 us).
 constexpr idx kPartWork = 300000;
 
-// Scratch of this thread, kept between calls so that a step allocates nothing; more than kKeep is given back.
-constexpr idx kKeep = idx{8} << 20;
-struct Scratch {
-  Aligned<char> block;
-  idx size = 0;
-};
-thread_local Scratch scratch;
-
-char* scratch_of(idx bytes) {
-  if (scratch.size < bytes) {
-    scratch.block.reset();
-    scratch.size = 0;
-    scratch.block = allocate<char>(bytes);
-    scratch.size = bytes;
-  }
-  return scratch.block.get();
-}
-void scratch_done() {
-  if (scratch.size > kKeep) {
-    scratch.block.reset();
-    scratch.size = 0;
-  }
-}
-
 // Alone: no one to meet.
 constexpr Together kAlone{0, 1, nullptr, nullptr};
 
@@ -63,10 +97,14 @@ constexpr Together kAlone{0, 1, nullptr, nullptr};
 // less than 8 rows; and only if a part has work for 3 us a step (a meeting takes 0.2 us, or far more on a busy machine).
 constexpr idx kCacheBytes = idx{1} << 19;
 constexpr idx kMeetingWork = 40000;
-int unit_parts(idx rows, idx time, idx hidden, idx step_work, idx bytes, bool norm) {
+// Backward has a reason more: a part with rows of its own has weight gradients of its own, to be added up at the end,
+// which with fewer than kFewPairs rows x steps a thread costs more than it saves.
+constexpr idx kFewPairs = 128;
+int unit_parts(idx rows, idx time, idx hidden, idx step_work, idx bytes, bool norm, idx few_pairs) {
   const int threads = num_threads();
-  if (threads == 1 || norm || time < 2) return 1;
-  if (rows >= threads && !(rows < 8 * threads && bytes > kCacheBytes)) return 1;
+  if (threads == 1 || norm) return 1;
+  const bool few_rows = time > 1 && (rows < threads || (rows < 8 * threads && bytes > kCacheBytes));
+  if (!few_rows && rows * time >= few_pairs * threads) return 1;
   const idx parts = std::min<idx>({threads, step_work / kMeetingWork, hidden / 48});
   return static_cast<int>(std::max<idx>(1, parts));
 }
@@ -74,6 +112,15 @@ int unit_parts(idx rows, idx time, idx hidden, idx step_work, idx bytes, bool no
 int parts_for(idx rows, idx work_per_row) {
   const idx by_work = rows * work_per_row / kPartWork;
   return static_cast<int>(std::max<idx>(1, std::min<idx>({rows, by_work, num_threads()})));
+}
+
+// Packs `weights` weights, in parts where there are many: one thread packs 3 a nanosecond.
+constexpr idx kPackWork = 100000;
+template <class F>
+void packing(idx weights, F pack) {
+  const int parts = static_cast<int>(std::max<idx>(1, std::min<idx>(weights / kPackWork, num_threads())));
+  if (parts == 1) return pack(kAlone);
+  parallel(parts, [&](int p) { pack(Together{p, parts, nullptr, nullptr}); });
 }
 
 // Rows longest first, dealt to parts back and forth (0 1 2 2 1 0 ...), so that parts carry equal work.
@@ -111,7 +158,9 @@ Gru<T>::Gru(const Isa& isa, idx i, idx h, bool after, const RawWeights<T>& w)
       wx(allocate<T>(kernels->gru_wx_size(i, h))),
       wh(allocate<T>(kernels->gru_wh_size(h))),
       bias(allocate<T>(kernels->gru_bias_size(h))) {
-  kernels->pack_gru(i, h, after, w.w_ih, w.w_hh, w.b_ih, w.b_hh, wx.get(), wh.get(), bias.get());
+  packing(3 * h * (i + h), [&](const Together& part) {
+    kernels->pack_gru(i, h, after, w.w_ih, w.w_hh, w.b_ih, w.b_hh, wx.get(), wh.get(), bias.get(), part);
+  });
   if (!w.gain_ih) return;
   gain_x = allocate<T>(kernels->gain_size(h));
   gain_h = allocate<T>(kernels->gain_size(h));
@@ -132,22 +181,21 @@ void Gru<T>::run(SequenceArgs<T> a) const {
   if (a.batch == 0) return;
   const idx step_work = a.batch * 3 * hidden * (input + hidden);
   const idx bytes = 3 * hidden * (input + hidden) * static_cast<idx>(sizeof(T));
-  const int units = unit_parts(a.batch, a.time, hidden, step_work, bytes, a.gain_x);
+  const int units = unit_parts(a.batch, a.time, hidden, step_work, bytes, a.gain_x, 0);
   if (a.batch == 1 && units == 1) {
     const idx row = 0;
-    kernels->sequence(a, &row, 1, scratch_of(kernels->sequence_scratch(a, 1, 1)), kAlone);
-    return scratch_done();
+    return kernels->sequence(a, &row, 1, allocate<char>(kernels->sequence_scratch(a, 1, 1)).get(), kAlone);
   }
   const int parts = units > 1 ? 1 : parts_for(a.batch, a.time * 3 * hidden * (input + hidden));
   std::vector<idx> starts;
   const std::vector<idx> rows = deal(a.batch, a.lengths, parts, starts);
   if (parts == 1) {
-    char* const room = scratch_of(kernels->sequence_scratch(a, a.batch, units));
+    const Aligned<char> room = allocate<char>(kernels->sequence_scratch(a, a.batch, units));
     const bool done = units > 1 && together(units, [&](int part, Barrier* barrier) {
-      kernels->sequence(a, rows.data(), a.batch, room, Together{part, units, meet_at, barrier});
+      kernels->sequence(a, rows.data(), a.batch, room.get(), Together{part, units, meet_at, barrier});
     });
-    if (!done) kernels->sequence(a, rows.data(), a.batch, room, kAlone);
-    return scratch_done();
+    if (!done) kernels->sequence(a, rows.data(), a.batch, room.get(), kAlone);
+    return;
   }
   // Allocated here, not by the workers: an allocation that fails must be thrown to the caller.
   const auto count = [&](int p) { return starts[p + 1] - starts[p]; };
@@ -202,7 +250,9 @@ void train_backward(const Isa& isa, BackwardArgs<T> b, const RawWeights<T>& weig
   const Kernels<T>& k = kernels_of<T>(isa);
   const SequenceArgs<T>& f = b.f;
   const Aligned<T> wxT = allocate<T>(k.wxT_size(f.input, f.hidden)), whT = allocate<T>(k.whT_size(f.hidden));
-  k.pack_backward(f.input, f.hidden, f.reset_after, weights.w_ih, weights.w_hh, wxT.get(), whT.get());
+  packing(3 * f.hidden * (f.input + f.hidden), [&](const Together& part) {
+    k.pack_backward(f.input, f.hidden, f.reset_after, weights.w_ih, weights.w_hh, wxT.get(), whT.get(), part);
+  });
   b.wxT = wxT.get();
   b.whT = whT.get();
   Aligned<T> gain_x, gain_h, bias;
@@ -219,7 +269,7 @@ void train_backward(const Isa& isa, BackwardArgs<T> b, const RawWeights<T>& weig
   }
   const idx step_work = f.batch * 3 * f.hidden * (f.input + f.hidden);
   const idx bytes = 3 * f.hidden * (f.input + f.hidden) * static_cast<idx>(sizeof(T));
-  const int units = unit_parts(f.batch, f.time, f.hidden, step_work, bytes, b.f.gain_x);
+  const int units = unit_parts(f.batch, f.time, f.hidden, step_work, bytes, b.f.gain_x, kFewPairs);
   const int parts = units > 1 ? 1 : parts_for(f.batch, 2 * f.time * 3 * f.hidden * (f.input + f.hidden));
   std::vector<idx> starts;
   const std::vector<idx> rows = deal(f.batch, f.lengths, parts, starts);

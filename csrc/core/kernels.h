@@ -93,9 +93,9 @@ struct Kernels {
   idx (*gru_wx_size)(idx input, idx hidden);
   idx (*gru_wh_size)(idx hidden);
   idx (*gru_bias_size)(idx hidden);
-  // b_ih and b_hh may be null.
+  // b_ih and b_hh may be null. group: which part of the matrices to pack; its wait is not called.
   void (*pack_gru)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
-                   const T* b_hh, T* wx, T* wh, T* bias);
+                   const T* b_hh, T* wx, T* wh, T* bias, const Together& group);
   void (*pack_bias)(idx hidden, bool reset_after, const T* b_ih, const T* b_hh, T* bias);
   // rows: batch indices, longest first. scratch: at least sequence_scratch bytes, aligned to 64; one block for all
   // that work together (which layer norm cannot).
@@ -108,7 +108,8 @@ struct Kernels {
 
   idx (*whT_size)(idx hidden);
   idx (*wxT_size)(idx input, idx hidden);
-  void (*pack_backward)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, T* wxT, T* whT);
+  void (*pack_backward)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, T* wxT, T* whT,
+                        const Together& group);
   idx (*backward_scratch)(const BackwardArgs<T>& a, idx rows, int parts);
   void (*backward)(const BackwardArgs<T>& a, const idx* rows, idx count, void* scratch, const WeightGrads<T>& grads,
                    const Together& together);

@@ -4,7 +4,7 @@
 //                      [hidden / W][hidden][2][W] then panels [hidden][<= 3][W] of n      reset before
 //   biases             [hidden / W][4][W]           r and z summed, n of x, n of h (reset before: n summed, 0)
 //   linear             panels [input][<= 3][W]
-// Lanes beyond the last unit are zero.
+// Lanes beyond the last unit are zero. Several may pack one matrix, a part each; none waits for another.
 
 template <class L>
 struct Pack {
@@ -35,17 +35,19 @@ struct Pack {
       for (idx i = 0; i < width; ++i) L::store(out + (k + i) * step, v[i]);
     }
   }
-  // Gates first .. first + count of w [3 hidden, depth], side by side.
-  static void gates(const T* w, idx depth, idx hidden, int count, T* out) {
-    for (idx j = 0; j < blocks(hidden, W); ++j)
+  // Gates 0 .. count of w [3 hidden, depth], side by side; one part's share of the blocks.
+  static void gates(const T* w, idx depth, idx hidden, int count, T* out, const Together& group) {
+    const Span own = share(blocks(hidden, W), 1, group);
+    for (idx j = own.first; j < own.last; ++j)
       for (int g = 0; g < count; ++g)
         columns(w + g * hidden * depth, depth, j * W, least(W, hidden - j * W), out + (j * depth * count + g) * W,
                 count * W);
   }
   // w [outputs, depth] in panels of up to three vectors.
-  static void panels(const T* w, idx depth, idx outputs, T* out) {
+  static void panels(const T* w, idx depth, idx outputs, T* out, const Together& group) {
     const idx n = blocks(outputs, W);
-    for (idx j = 0; j < n; ++j) {
+    const Span own = share(n, 3, group);
+    for (idx j = own.first; j < own.last; ++j) {
       const idx panel = j / 3 * 3, width = least(3, n - panel);
       columns(w, depth, j * W, least(W, outputs - j * W), out + (panel * depth + (j - panel)) * W, width * W);
     }
@@ -56,16 +58,15 @@ struct Pack {
   static idx gru_bias_size(idx hidden) { return blocks(hidden, W) * W * 4; }
 
   static void gru(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
-                  const T* b_hh, T* wx, T* wh, T* bias) {
-    const idx n = blocks(hidden, W);
-    gates(w_ih, input, hidden, 3, wx);
+                  const T* b_hh, T* wx, T* wh, T* bias, const Together& group) {
+    gates(w_ih, input, hidden, 3, wx, group);
     if (reset_after) {
-      gates(w_hh, hidden, hidden, 3, wh);
+      gates(w_hh, hidden, hidden, 3, wh, group);
     } else {
-      gates(w_hh, hidden, hidden, 2, wh);
-      panels(w_hh + 2 * hidden * hidden, hidden, hidden, wh + n * W * 2 * hidden);
+      gates(w_hh, hidden, hidden, 2, wh, group);
+      panels(w_hh + 2 * hidden * hidden, hidden, hidden, wh + blocks(hidden, W) * W * 2 * hidden, group);
     }
-    biases(hidden, reset_after, b_ih, b_hh, bias);
+    if (group.part == 0) biases(hidden, reset_after, b_ih, b_hh, bias);
   }
   static void biases(idx hidden, bool reset_after, const T* b_ih, const T* b_hh, T* bias) {
     for (idx j = 0; j < blocks(hidden, W) * W; ++j) {
@@ -90,31 +91,34 @@ struct Pack {
 
   // Rows of w [depth, outputs] as they lie, in panels of up to three vectors: for products with w itself rather
   // than with its transpose. `rotate` puts the last `rotate` rows first.
-  static void rows(const T* w, idx depth, idx outputs, idx rotate, T* out) {
+  static void rows(const T* w, idx depth, idx outputs, idx rotate, T* out, const Together& group) {
     const idx n = blocks(outputs, W);
-    for (idx panel = 0; panel < n; panel += 3) {
+    const Span own = share(n, 3, group);
+    for (idx panel = own.first; panel < own.last; panel += 3) {
       const idx width = least(3, n - panel) * W, live = least(width, outputs - panel * W);
-      for (idx k = 0; k < depth; ++k, out += width) {
+      T* to = out + panel * W * depth;
+      for (idx k = 0; k < depth; ++k, to += width) {
         const T* row = w + (k < rotate ? depth - rotate + k : k - rotate) * outputs + panel * W;
-        memcpy(out, row, (size_t)live * sizeof(T));
-        for (idx i = live; i < width; ++i) out[i] = 0;
+        memcpy(to, row, (size_t)live * sizeof(T));
+        for (idx i = live; i < width; ++i) to[i] = 0;
       }
     }
   }
   static idx whT_size(idx hidden) { return blocks(hidden, W) * W * 3 * hidden; }
   static idx wxT_size(idx input, idx hidden) { return blocks(input, W) * W * 3 * hidden; }
   // Backward reads the gates of h in the order n, r, z (reset before: r, z as one product, n as another).
-  static void backward(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, T* wxT, T* whT) {
-    rows(w_ih, 3 * hidden, input, 0, wxT);
-    if (reset_after) return rows(w_hh, 3 * hidden, hidden, hidden, whT);
-    rows(w_hh, 2 * hidden, hidden, 0, whT);
-    rows(w_hh + 2 * hidden * hidden, hidden, hidden, 0, whT + blocks(hidden, W) * W * 2 * hidden);
+  static void backward(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, T* wxT, T* whT,
+                       const Together& group) {
+    rows(w_ih, 3 * hidden, input, 0, wxT, group);
+    if (reset_after) return rows(w_hh, 3 * hidden, hidden, hidden, whT, group);
+    rows(w_hh, 2 * hidden, hidden, 0, whT, group);
+    rows(w_hh + 2 * hidden * hidden, hidden, hidden, 0, whT + blocks(hidden, W) * W * 2 * hidden, group);
   }
 
   static idx linear_w_size(idx input, idx output) { return blocks(output, W) * W * input; }
   static idx linear_bias_size(idx output) { return blocks(output, W) * W; }
   static void linear(idx input, idx output, const T* w, const T* b, T* wp, T* bp) {
-    panels(w, input, output, wp);
+    panels(w, input, output, wp, {0, 1, nullptr, nullptr});
     for (idx j = 0; j < linear_bias_size(output); ++j) bp[j] = b && j < output ? b[j] : 0;
   }
 };

@@ -16,16 +16,16 @@ from torch.nn.utils.rnn import PackedSequence
 from grus.nn import _composite, _native_path, _torch_path
 from grus.nn._types import Call, CellCall, CellWeights, Gates, GRUSettings
 
-# Where native training loses to torch, measured (AVX-512, one thread of a loaded machine, I = H, forward and backward,
-# torch's time over ours): the kernels pack the weights at every call, for the forward and for the backward, and few
-# steps do not pay for that.
-#   H=16: 1.0 at T=1, 2.3 at T=4, 5-12 at T=16     H=64: 1.0, 1.7, 2.7-5     H=128: 1.0, 1.4-2.3, 1.8-4.7
-#   H=256: 0.4-1.1 at T=1, 1.1-1.8 at T=4, 1.3-2.4 at T=16     H=512: 0.1-0.8, 0.6-1.0, 1.2-1.5
-# So with gradients a plain call of few steps goes to torch: T * 128 < I + H.  Without gradients every call is
+# Where native training loses to torch, measured (AVX-512, two threads, I = H, forward and backward, torch's time over
+# ours at B = 1 and 32): the kernels pack the weights at every call, for the forward and for the backward, and few steps
+# do not pay for that.
+#   H=16: 1.5 at T=1, 2.5 at T=2     H=64: 1.4, 1.2 at T=1, 2.0, 1.7 at T=2     H=128: 1.2, 1.1 and 1.6, 1.4
+#   H=256: 1.1, 0.9 at T=1, 1.9, 1.1 at T=2     H=512: 0.4-0.8, 0.6-1.0 and 1.1-1.8, 0.9-1.3, at T=4 1.1-2.2, 0.9-1.3
+# So with gradients a plain call of few steps goes to torch: T * 256 < I + H.  Without gradients every call is
 # native, for the promise of the same bits in any batch and any chunks; weights stay packed (see _native_cache).
 # There one step (GRUCell) takes torch's time over ours of 1.1-1.8 at B=32 and 256, but at B=1 1.0, 0.9, 0.8, 0.8, 0.5
 # at H=16, 64, 128, 256, 512: comparing the weights with their copy reads more memory than the step itself.
-MIN_STEPS_PER_WIDTH = 1 / 128
+MIN_STEPS_PER_WIDTH = 1 / 256
 
 Path = Literal["native", "torch", "composite"]
 
