@@ -323,11 +323,11 @@ def test_few_steps_with_gradients_go_to_torch_and_all_else_to_the_kernels(
         return seen[-1]
 
     monkeypatch.setattr(_dispatch, "choose", spy)
-    module = grus.nn.GRU(100, 300)
+    module = grus.nn.GRU(200, 600)
     for steps in (3, 4):
-        module(torch.zeros(steps, 2, 100))
-    module(torch.zeros(3, 2, 100), lengths=[3, 1])
-    module(torch.zeros(3, 2, 100), resets=torch.zeros(2, 3, dtype=torch.bool))
+        module(torch.zeros(steps, 2, 200))
+    module(torch.zeros(3, 2, 200), lengths=[3, 1])
+    module(torch.zeros(3, 2, 200), resets=torch.zeros(2, 3, dtype=torch.bool))
     with torch.no_grad():
-        module(torch.zeros(3, 2, 100))
+        module(torch.zeros(3, 2, 200))
     assert seen == ["torch", "native", "torch", "native", "native"]
