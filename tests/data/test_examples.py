@@ -74,6 +74,14 @@ def test_lists_in_json_lines(tmp_path):
     assert read_examples(path).examples.labels == [("a", "b"), (), ()]
 
 
+def test_a_column_that_was_left_out_is_spoken_of(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "x", "labels": {"a": 1}, "n": 1}\n{"text": "y", "labels": {"a": 2}, "n": 2}\n')
+    said, hint = error(DataError, path, label="labels")
+    assert said == "x.jsonl: no column 'labels'; the columns are 'text', 'n'"
+    assert hint == "column 'labels': left out, as it holds nested values"
+
+
 SERIES = {
     "id": ["b", "a", "b", "a"],
     "step": [1, 1, 0, 0],

@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grus.data import json_lines
 from grus.data.readers import read_columns
@@ -183,3 +185,26 @@ def test_a_file_larger_than_memory_is_the_same_on_disk(write, monkeypatch):
     assert isinstance(far["n"], np.memmap)
     for name in near:
         np.testing.assert_array_equal(near[name], far[name])
+
+
+CELLS = st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"]), max_size=5))
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"t": CELLS}, optional={"n": st.integers(-9, 9)}), min_size=1),
+    st.integers(1, 40),
+)
+def test_what_python_writes_is_read_back(tmp_path_factory, rows, block):
+    path = tmp_path_factory.getbasetemp() / "any.jsonl"
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=block % 2 == 0) + "\n" for row in rows), encoding="utf-8"
+    )
+    kept, json_lines.BLOCK = json_lines.BLOCK, block
+    try:
+        columns, _ = read_columns(path)
+    finally:
+        json_lines.BLOCK = kept
+    missing = all(row["t"] is None for row in rows)
+    assert missing or columns["t"].tolist() == [row["t"] for row in rows]
+    if any("n" in row for row in rows):
+        np.testing.assert_array_equal(columns["n"], [row.get("n", np.nan) for row in rows])

@@ -68,7 +68,9 @@ def test_channels_on_one_scale():
     series = np.array([[0, 5], [2, 5], [np.nan, 5], [4, 5]])
     examples = Examples("series", 2, ("x", "y"), offsets=np.array([0, 1, 4]), series=series)
     spread = np.std([0, 2, 4])
-    np.testing.assert_allclose(standardised(examples, 1), [[0, 0], [np.nan, 0], [2 / spread, 0]])
+    found = standardised(examples, [1, 0])
+    np.testing.assert_allclose(found[0], [[0, 0], [np.nan, 0], [2 / spread, 0]])
+    np.testing.assert_allclose(found[1], [[-2 / spread, 0]])
 
 
 def test_visits_in_words():

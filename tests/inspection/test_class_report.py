@@ -91,6 +91,7 @@ def test_light_dark_and_print(whole):
 def test_series_are_pictures(tmp_path):
     words, page, _, text = write(tmp_path, a_class_case("series"))
     assert "reads up to 50 steps of 2 channels" in words
+    assert "A line is a channel, over its own spread." in words
     assert len(re.findall(r'aria-label="\d+ steps"', text)) == text.count("<article>") > 0
     assert re.search(r"row <\d+>", page.sections["Most confident mistakes"])
     assert "DATA.csv" in page.sections["Use it"]

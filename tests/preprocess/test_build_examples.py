@@ -1,7 +1,11 @@
 """Rows of a table as examples: grouped by id, in order of time, labels that agree, events as visits."""
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grus.errors import DataError, UsageError
 from grus.preprocess.build_examples import ExampleRoles, build_examples
@@ -160,3 +164,53 @@ def test_a_long_table():
     np.testing.assert_array_equal(series.series[:, 0], table["x"])
     events = build_examples(table, ExampleRoles("events", ("code",), None, "id", "t"))
     assert len(events.codes) == n
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.sampled_from(["p", "q", "r", None])),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(ROWS)
+def test_events_are_what_a_dictionary_finds(rows):
+    """An oracle without a single array."""
+    ids, times, codes = (list(column) for column in zip(*rows))
+    cells = np.empty(len(codes), object)
+    cells[:] = codes
+    table = {"id": np.array(ids), "t": np.array(times), "code": cells}
+    examples = build_examples(table, ExampleRoles("events", ("code",), None, "id", "t"))
+    wanted: dict[str, dict[int, list[str]]] = {}
+    for who, when, code in rows:
+        wanted.setdefault(who, {}).setdefault(when, []).extend([code] if code else [])
+    assert examples.ids.tolist() == list(wanted)
+    found = []
+    for first, last in itertools.pairwise(examples.offsets):
+        visits = [examples.codes[a:b] for a, b in itertools.pairwise(examples.visits[first : last + 1])]
+        gaps = examples.gaps[first:last]
+        found.append(([[examples.words[code] for code in visit] for visit in visits], gaps.tolist()[1:]))
+        assert np.isnan(gaps[0])
+    assert found == [
+        ([by_time[t] for t in sorted(by_time)], np.diff(sorted(by_time)).tolist())
+        for by_time in wanted.values()
+    ]
+
+
+@given(ROWS)
+def test_series_are_what_a_dictionary_finds(rows):
+    table = {
+        "id": np.array([r[0] for r in rows]),
+        "x": np.arange(float(len(rows))),
+        "t": np.array([r[1] for r in rows]),
+    }
+    wanted: dict[str, list[tuple[int, float]]] = {}
+    for i, (who, when, _) in enumerate(rows):
+        wanted.setdefault(who, []).append((when, float(i)))
+    if any(len({t for t, _ in steps}) < len(steps) for steps in wanted.values()):
+        with pytest.raises(DataError, match="that differ, got one twice"):
+            build_examples(table, ExampleRoles("series", ("x",), None, "id", "t"))
+        return
+    examples = build_examples(table, ExampleRoles("series", ("x",), None, "id", "t"))
+    found = [examples.series[a:b, 0].tolist() for a, b in itertools.pairwise(examples.offsets)]
+    assert found == [[x for _, x in sorted(steps)] for steps in wanted.values()]

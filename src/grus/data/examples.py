@@ -83,9 +83,13 @@ def read_examples(
         if label is not None and y is not None:
             raise UsageError(f"label: expected labels either in a column or as y, got {label!r} and y")
         table, source = _read_table(data, whole=text is not None or kind == "text")
-        roles = infer_example_roles(
-            table, **named, kind=kind, inputs=columns, multi=multi, labelled=y is None, source=source
-        )
+        try:
+            roles = infer_example_roles(
+                table, **named, kind=kind, inputs=columns, multi=multi, labelled=y is None, source=source
+            )
+        except DataError as error:
+            lost = [note for note in source.notes if "left out, as" in note]
+            raise DataError(str(error), "; ".join(filter(None, [error.hint, *lost]))) from error
         found, notes, names = build_examples(table, roles, source), source.notes, tuple(table)
     if y is not None:
         labels, several = labels_of(y, found.rows, multi)

@@ -286,14 +286,17 @@ def shown_mistakes(e: ClassEvaluation, examples: Examples) -> tuple[list[Shown],
         return [], f"None of the {count(e.n, 'row')} is labelled wrong."
     which = "all of them" if len(found) == wrong else f"the {len(found)} that the model was surest of"
     verb = "is" if wrong == 1 else "are"
-    lines = " A line is a visit, after the time since the one before (in days, where times are dates)."
-    sentence = (
-        f"{count(wrong, 'row')} {verb} labelled wrong; here {which}.{lines * (examples.kind == 'events')}"
-    )
-    return [_shown(m, examples) for m in found], sentence
+    legend = {
+        "events": " A line is a visit, after the time since the one before (in days, where times are dates).",
+        "series": " A line is a channel, over its own spread.",
+    }.get(examples.kind, "")
+    rows = [m.row for m in found]
+    series = standardised(examples, rows) if examples.series is not None else [None] * len(rows)
+    shown = [_shown(m, examples, values) for m, values in zip(found, series)]
+    return shown, f"{count(wrong, 'row')} {verb} labelled wrong; here {which}.{legend}"
 
 
-def _shown(m: Mistake, examples: Examples) -> Shown:
+def _shown(m: Mistake, examples: Examples, series: np.ndarray | None) -> Shown:
     text, lines, svg, image = "", [], "", ""
     if examples.texts is not None:
         whole = " ".join(examples.texts[m.row].split())
@@ -301,10 +304,9 @@ def _shown(m: Mistake, examples: Examples) -> Shown:
         text = text or "(an empty text)"
     elif examples.images is not None:
         image = data_uri(examples.images[m.row])
-    elif examples.series is not None:
-        values = standardised(examples, m.row)
-        ax = class_plots.plot_channels(values)
-        svg = to_svg(plots.figure_of(ax), f"series{m.row}", f"{len(values):,} steps")
+    elif series is not None:
+        ax = class_plots.plot_channels(series)
+        svg = to_svg(plots.figure_of(ax), f"series{m.row}", f"{len(series):,} steps")
     else:
         lines = visit_lines(examples, m.row, _VISITS)
     return Shown(

@@ -113,7 +113,7 @@ def plot_channels(values: np.ndarray, *, ax: "Axes | None" = None) -> "Axes":
     for channel in range(channels):
         ax.plot(
             np.arange(1, steps + 1), values[:, channel], color=palette.INK, linewidth=1.0,
-            alpha=max(0.25, 0.9 / channels**0.4), marker="o" if steps == 1 else None, markersize=3,
+            alpha=max(0.3, 0.9 / channels**0.25), marker="o" if steps == 1 else None, markersize=3,
         )  # fmt: skip
     ax.set_yticks([])
     whole_numbers(ax, 6)

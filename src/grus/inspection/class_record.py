@@ -90,16 +90,18 @@ def label_counts(labels: Labels | None, names: Sequence[str]) -> np.ndarray:
     return np.array([counts[name] for name in names], np.int64)
 
 
-def standardised(examples: Examples, row: int) -> np.ndarray:
-    """The channels of one series [T, C], each over its spread in all examples, so that they fit one picture."""
+def standardised(examples: Examples, rows: Sequence[int]) -> list[np.ndarray]:
+    """The channels [T, C] of some series, each over its spread in all examples, so that they fit one picture."""
     assert examples.series is not None
     assert examples.offsets is not None
-    known = np.where(np.isfinite(examples.series), examples.series, 0.0)
-    n = np.maximum(np.isfinite(examples.series).sum(axis=0), 1)
-    center = known.sum(axis=0) / n
-    spread = np.sqrt((np.where(np.isfinite(examples.series), known - center, 0.0) ** 2).sum(axis=0) / n)
-    steps = examples.series[examples.offsets[row] : examples.offsets[row + 1]]
-    return (steps - center) / np.where(spread > 0, spread, 1.0)
+    known = np.isfinite(examples.series)
+    n = np.maximum(known.sum(axis=0), 1)
+    center = examples.series.sum(axis=0, where=known) / n
+    spread = np.sqrt(((examples.series - center) ** 2).sum(axis=0, where=known) / n)
+    scale = np.where(spread > 0, spread, 1.0)
+    return [
+        (examples.series[examples.offsets[row] : examples.offsets[row + 1]] - center) / scale for row in rows
+    ]
 
 
 def visit_lines(examples: Examples, row: int, most: int) -> list[str]:
