@@ -161,6 +161,31 @@ def test_damaged_lines_are_named(write, monkeypatch, block, text, said, hint):
     assert error(write(text)) == (f"x.jsonl{said}", hint)
 
 
+KINDS = {
+    "a number": "1.5", "text": '"x"', "true or false": "true", "a list of text": '["x"]', "an object": '{"k": 1}',
+    "a list": "[1]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("block", [12, 1 << 22])
+@pytest.mark.parametrize("gap", ["", '{"a": null}\n'])
+@pytest.mark.parametrize("first", KINDS)
+@pytest.mark.parametrize("second", KINDS)
+def test_a_column_is_of_one_type(write, monkeypatch, block, gap, first, second):
+    monkeypatch.setattr(json_lines, "BLOCK", block)
+    path = write(f'{{"a": {KINDS[first]}}}\n{gap}{{"a": {KINDS[second]}}}\n')
+    if first == second:
+        columns, source = read_columns(path)
+        assert len(columns) + len(source.notes) == 1
+        return
+    line = 3 if gap else 2
+    shown = f"{second} ({KINDS[second]})" if second in list(KINDS)[:3] else second
+    assert (
+        error(path)[0]
+        == f"x.jsonl, line {line}, column 'a': expected {first} as on the lines before, got {shown}"
+    )
+
+
 def test_brackets_inside_text_are_not_nesting(write):
     text = "[{" * 200 + '"' + "[" * 200
     columns, _ = read_columns(write(json.dumps({"t": text}) + "\n"))

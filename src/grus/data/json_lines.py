@@ -101,7 +101,7 @@ def _survey(path: Path, memory_limit: int) -> "tuple[pa.Schema, list[pa.Table] |
     for first, table in _tables(path):
         try:
             schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except pa.ArrowException as error:
             raise _explain(path, (), f"the lines from {first:,} do not fit those before ({error})") from error
         size += table.nbytes
         if tables is not None and 2 * size <= memory_limit:
@@ -130,11 +130,20 @@ def _tables(path: Path) -> "Iterator[tuple[int, pa.Table]]":
             try:
                 rows = _rows(block, lines)
                 names = dict.fromkeys(name for row in rows for name in row)
-                table = pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
-            except (pa.ArrowInvalid, ValueError, OverflowError, RecursionError) as error:
+                table = pa.table({name: _column([row.get(name) for row in rows]) for name in names})
+            except (pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError) as error:
                 raise _explain(path, (), str(error)) from error
             if table.num_rows:
                 yield first, table
+
+
+def _column(cells: list[Any]) -> "pa.Array":
+    import pyarrow as pa
+
+    column = pa.array(cells)
+    if pa.types.is_floating(column.type) and any(cell is True or cell is False for cell in cells):
+        raise ValueError("true and false among numbers")  # which Arrow takes for 1 and 0, if they come first
+    return column
 
 
 def _rows(block: bytes, lines: list[bytes]) -> list[dict[str, Any]]:
