@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from grus.data import json_lines
 from grus.data.readers import read_columns
+from grus.data.roles import infer_roles
 from grus.errors import DataError
+from grus.preprocess.panel import build_panel
 
 FLAT = b'{"a":1,"b":"x"}\n\n{"a":2.5,"b":null,"c":["a","b"]}\n{"c":[]}\n{"c":null,"d":"2024-01-01"}\n{"d":"u","e":true}'
 
@@ -70,6 +72,19 @@ def test_dates_stay_text_across_blocks(write, monkeypatch):
     monkeypatch.setattr(json_lines, "BLOCK", 16)
     columns, _ = read_columns(write('{"t": "2024-01-01"}\n{"t": "2024-01-02T10:00Z"}\n{"t": "soon"}\n'))
     assert columns["t"].tolist() == ["2024-01-01", "2024-01-02T10:00Z", "soon"]
+
+
+def test_a_forecaster_reads_them_as_it_reads_csv(write):
+    rows = [("2024-01-01 00:00", 1.5, "a"), ("2024-01-01 02:00", 3.0, "a"), ("2024-01-01 01:00", 2.0, "a")]
+    lines = "\n".join(json.dumps(dict(zip(("ds", "y", "id"), row))) for row in rows)
+    table = "ds,y,id\n" + "\n".join(",".join(map(str, row)) for row in rows)
+    panels = [
+        build_panel(columns, infer_roles(columns, source=source), source=source)
+        for columns, source in (read_columns(write(lines)), read_columns(write(table, "x.csv")))
+    ]
+    assert panels[0].target.tolist() == panels[1].target.tolist() == [1.5, 2, 3]
+    assert panels[0].roles == panels[1].roles
+    assert panels[0].starts[0] == panels[1].starts[0]
 
 
 def test_nested_values_are_left_out_unless_named(write):
