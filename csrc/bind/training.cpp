@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "gil.h"
 #include "problem.h"
 
 namespace grus {
@@ -17,7 +18,7 @@ void forward_as(const Isa& isa, nb::handle problem, nb::handle hn) {
   const RawWeights<T> weights = raw_weights<T>(problem, p.a.input);
   const View<T> last(hn, "h_n", p.a.batch > 0);
   p.a.hn = last.data, p.a.hn_row = last.row;
-  nb::gil_scoped_release unlocked;
+  const GilReleased unlocked;
   train_forward(isa, p.a, weights);
 }
 
@@ -38,7 +39,7 @@ void backward_as(const Isa& isa, nb::handle problem, nb::handle dy, nb::handle d
   b.dh0 = d_h0.data, b.dh0_row = d_h0.row;
   T* g[6];
   addresses<T, 6>(grads, "grads", g);
-  nb::gil_scoped_release unlocked;
+  const GilReleased unlocked;
   train_backward(isa, b, weights, WeightGrads<T>{g[0], g[1], g[2], g[3], g[4], g[5]});
 }
 
