@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from example_series import COVARIATES, ROLES, hourly, panel_of, random_forecaster
 from grus.errors import DataError
 from grus.models import GraphModule
+from grus.preprocess import features as features_module
 from grus.preprocess import storage
 from grus.preprocess.features import SERIES, Preprocessor, fit_steps, forward_fill, layout
 from grus.preprocess.panel import build_panel, extend
@@ -490,6 +491,19 @@ def test_on_disk_every_window_is_the_same_bit_for_bit(monkeypatch, table, chunk)
 def _calendar(panel):
     """Features that change from row to row, whatever the frequency."""
     return () if panel.frequency.is_integer else ("hour_of_day", "day_of_month", "day_of_year")
+
+
+def test_in_memory_a_large_panel_gives_the_same_windows(monkeypatch):
+    panel = build_panel(hourly((60, 50)), roles("all"))
+    preprocessor, _, _ = preprocessor_for(panel)
+    windows = np.array([0, 1]), np.array([30, 80])
+    small = preprocessor.features(panel)
+    monkeypatch.setattr(features_module, "LARGE", 10)
+    large = preprocessor.features(panel)
+    assert small.clock is None
+    assert large.clock is not None
+    for port, values in preprocessor.windows(small, *windows, HORIZON).items():
+        assert_bitwise_equal(preprocessor.windows(large, *windows, HORIZON)[port], values)
 
 
 def test_on_disk_the_calendar_is_kept_once_for_all_series():

@@ -36,8 +36,8 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _ENCODINGS = {"utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "cp1252": "Windows-1252"}
 BLOCK = 1 << 22
 """Bytes of text that Arrow converts at a time."""
-EXPANSION = 3
-"""Bytes that reading takes in memory for one byte of text: Arrow's columns, ours, and blocks on their way."""
+EXPANSION = 5
+"""Bytes that reading and training take in memory for one byte of text: Arrow's columns, ours, the panel, features."""
 
 
 @dataclass(frozen=True)

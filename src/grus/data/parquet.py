@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 SUFFIXES = (".parquet", ".pq")
+EXPANSION = 4
+"""Bytes that reading and training take in memory for one byte of columns: Arrow's, ours, the panel's, the features."""
 
 
 def read_parquet(path: Path, names: Sequence[str] | None, memory_limit: int) -> tuple[Columns, Source]:
@@ -40,7 +42,7 @@ def read_parquet(path: Path, names: Sequence[str] | None, memory_limit: int) -> 
     source = Source(path.name, _locator(files, rows) if path.is_dir() else None, notes)
     keep = dataset.schema.names if names is None else list(names)
     try:
-        if max(size, 8 * sum(rows) * len(keep)) * 2 <= memory_limit:
+        if max(size, 8 * sum(rows) * len(keep)) * EXPANSION <= memory_limit:
             return table_columns(dataset.to_table(columns=keep), source), source
         with Spool(path.name) as spool:
             # Read ahead little: what is on its way would otherwise be several row groups of every column.
