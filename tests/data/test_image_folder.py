@@ -138,6 +138,12 @@ def test_folders_that_cannot_be_used(tmp_path, folder):
     )
 
 
+def test_a_listed_file_that_is_not_there(tmp_path):
+    with pytest.raises(DataError) as caught:
+        read_images([tmp_path / "x.png"])
+    assert str(caught.value) == f"no such file: {tmp_path}/x.png"
+
+
 def test_where_images_are(tmp_path, folder):
     (folder / "read.me").write_text("x")
     assert holds_images(folder)

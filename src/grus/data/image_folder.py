@@ -168,6 +168,10 @@ def _open(file: Path) -> "Image":
     pillow = _pillow()
     try:
         return pillow.open(file)
+    except FileNotFoundError as error:
+        raise DataError(f"no such file: {file}") from error
+    except PermissionError as error:
+        raise DataError(f"{file}: expected a file that can be read, got {error.strerror}") from error
     except (*_FAULTS, pillow.DecompressionBombError) as error:
         raise _damaged(file) from error
 
