@@ -53,7 +53,7 @@ def joined(*parts: np.ndarray) -> np.ndarray:
     out = np.empty(some[0].shape[:2], np.dtype(kinds))
     for part, (name, kind) in zip(some, kinds):
         out[name] = part.view(kind)[..., 0]
-    return out.view(some[0].dtype).reshape(*out.shape, -1)
+    return out.view(some[0].dtype).reshape(*out.shape, sum(part.shape[-1] for part in some))
 
 
 def side_by_side(columns: list[np.ndarray], rows: int, disk: bool = False) -> np.ndarray:
