@@ -41,7 +41,12 @@ class Pool {
     blocks_.push_back({at, size});
     kept_ += size;
   }
-  static constexpr size_t kAlign = 64, kKeep = size_t{16} << 20;
+#ifdef GRUS_SANITIZED
+  static constexpr size_t kKeep = 0;  // a block that is used again hides what goes beyond its end
+#else
+  static constexpr size_t kKeep = size_t{16} << 20;
+#endif
+  static constexpr size_t kAlign = 64;
   static thread_local bool gone;  // the thread is ending; what is freed after that is not kept
 
  private:
