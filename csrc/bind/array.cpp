@@ -129,6 +129,7 @@ void Array::copy_to(void* out) const {
   }
   // Rows that lie whole are copied whole: number by number takes 4 ns each.
   const idx n = dim(last), a = last > 0 ? dim(0) : 1, b = last > 1 ? dim(1) : 1;
+  if (n == 0) return;  // there may be no memory at all, and memcpy may not be given that
   const Py_ssize_t step = view_.strides[last];
   for (idx i = 0; i < a; ++i)
     for (idx j = 0; j < b; ++j) {

@@ -84,7 +84,8 @@ def main() -> None:
         # Work enough to be cut into parts: by rows, and by hidden units where rows are fewer than threads.
         crowds = [replace(shape, T=6, B=24, I=32, H=64) for shape in CROWDS]
         few_rows = [Shape(T=4, B=2, I=10, H=200, reset_after=after, resets=True) for after in (True, False)]
-        for shape in (Shape(T=1, B=1, I=1, H=1), Shape(T=0, B=3), Shape(T=2, B=70, I=3, H=17), *crowds, *few_rows):
+        edges = [Shape(T=1, B=1, I=1, H=1), Shape(T=0, B=3), Shape(T=2, B=70, I=3, H=17)]
+        for shape in (*edges, *crowds, *few_rows):
             file.write(record(make_case(shape, seed=3), False))
 
 
