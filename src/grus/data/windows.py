@@ -84,7 +84,8 @@ def epoch_order(n: int, seed: int, epoch: int, most: int | None = None) -> np.nd
     bits = np.uint64(max(n - 1, 1).bit_length())
     # Sorting random numbers that carry their position in the low bits takes half the time of argsort.
     drawn = random.random_raw(n) >> bits << bits | number
-    return (np.sort(drawn)[:most] & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+    drawn.sort()
+    return (drawn[:most] & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
 
 
 def _scrambled(n: int, most: int, keys: np.ndarray) -> np.ndarray:
