@@ -14,6 +14,7 @@ from forecast_tables import TINY, fit, one_series, table, tensors_equal, tiny
 import grus
 from example_series import HOUR, START, hourly
 from grus import Forecaster
+from grus.decode.intervals import movement_power
 from grus.errors import DataError, ModelFolderError, NotFittedError, UsageError
 from torch_free import as_bytes, predictions
 
@@ -611,7 +612,7 @@ def test_evaluations_are_what_predictions_and_truth_give_by_hand():
 
 def test_calibration_is_that_of_the_validation_windows():
     """Each margin is an order statistic of the absolute errors of all windows with targets in validation, scaled by
-    series and divided by the typical error of training windows at that place in the season."""
+    series and divided by the typical error of training windows at that place in the season, after such movement."""
     model = fit(one_series(150), val_size=25)
     features = model.live_.features(model.panel_)
 
@@ -628,8 +629,13 @@ def test_calibration_is_that_of_the_validation_windows():
         mine = size[phases == phase]
         expected = (mine.sum() + 10 * size.mean()) / (mine.size + 10) / size.mean()
         assert spread[phase] == pytest.approx(expected, rel=1e-12)
+    typical, power = model.tensors_["task.lively"]
+    moved = model.live_.movement(features, np.zeros(108, np.int64), np.arange(12, 120))
+    assert typical == moved.mean()
+    assert power == movement_power(size / spread[phases], moved)
     size, phases = errors(150 - 25, 20)
-    size = np.sort(size / spread[phases], 0)
+    moved = model.live_.movement(features, np.zeros(20, np.int64), np.arange(125, 145), typical)
+    size = np.sort(size / spread[phases] / ((moved / typical) ** power)[:, None], 0)
     for level in (10, 50, 80, 90):
         rank = int(np.ceil(21 * level / 100))
         np.testing.assert_allclose(model.tensors_["task.conformal"][level - 1], size[rank - 1], rtol=1e-12)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grus.decode.intervals import check_levels, nested_intervals, point, season_phases
+from grus.decode.intervals import check_levels, error_size, movement, nested_intervals, point, season_phases
 from grus.decode.rows import to_columns
 from grus.decode.scores import Evaluation, evaluate
 from grus.decode.windows import Forecasts
@@ -40,6 +40,7 @@ class LiveForecaster:
         self._program = Program(model.parts["main"], weights)
         self._margins = tensors.get("task.conformal")
         self._spread = tensors.get("task.spread", np.ones(self.task.season))
+        self._lively = tensors.get("task.lively", np.array([1.0, 0.0]))
         self.frequency = Frequency.from_string(self.task.frequency)
         self.roles = Roles(
             self.task.target, self.task.id, self.task.time, self.task.past, self.task.future, self.task.static
@@ -119,12 +120,21 @@ class LiveForecaster:
         ends: dict[float, tuple[np.ndarray, np.ndarray]] = {}
         if levels:
             assert self._margins is not None
-            spread = self._spread[season_phases(panel, series, origins, self.task.horizon, self.task.season)]
+            phases = season_phases(panel, series, origins, self.task.horizon, self.task.season)
+            moved = self.movement(features, series, origins, self._lively[0])
+            spread = error_size(self._spread, self._lively, phases, moved)
             found = nested_intervals(outputs / spread[..., None], quantiles, self._margins, levels)
             ends = {wanted: (low * spread, high * spread) for wanted, (low, high) in found.items()}
         lower = {wanted: unscale(low) for wanted, (low, _) in ends.items()}
         upper = {wanted: unscale(high) for wanted, (_, high) in ends.items()}
         return Forecasts(series, origins, unscale(point(outputs, quantiles)), lower, upper)
+
+    def movement(
+        self, features: Features, series: np.ndarray, origins: np.ndarray, typical: float | None = None
+    ) -> np.ndarray:
+        """How much the series moved before each window [W]; see `grus.decode.intervals.movement`."""
+        rows = features.target, features.offsets
+        return movement(*rows, series, origins, self.task.lookback, self.task.season, typical)
 
     def outputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """The network's scaled outputs for windows, float32 [W, H, Q], quantiles in increasing order."""

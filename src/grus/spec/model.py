@@ -26,7 +26,8 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
 
     ``season`` is in steps. ``levels_known`` is how many conformal quantile levels (1%..99%) the file carries per
     step of the horizon; zero means that no intervals were calibrated. ``targets`` are columns of a wide table that
-    are stacked, one series each, under ``target``.
+    are stacked, one series each, under ``target``. ``lively`` says that the widths of intervals follow how much the
+    series moved before the window.
     """
 
     horizon: int
@@ -44,12 +45,16 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
     non_negative: bool = False
     alias: str = "GRU"
     targets: tuple[str, ...] = ()
+    lively: bool = False
 
     def arrays(self) -> Weights:
-        """Fitted float64 tensors: conformal margins by level and step, size of the error by place in the season."""
+        """Fitted float64 tensors: conformal margins by level and step; size of the error by place in the season, and
+        by the series' movement (its typical value, and a power).
+        """
         if not self.levels_known:
             return {}
-        return {"conformal": (self.levels_known, self.horizon), "spread": (self.season,)}
+        shapes: Weights = {"conformal": (self.levels_known, self.horizon), "spread": (self.season,)}
+        return shapes | ({"lively": (2,)} if self.lively else {})
 
     def check(self) -> None:
         """Raise SpecError unless the numbers make sense."""

@@ -170,7 +170,7 @@ def calibrated(
         return model, tensors
     live = LiveForecaster(model, tensors)
     tensors = tensors | calibrate_forecaster(live, panel, learned.training, learned.validation)
-    task = msgspec.structs.replace(live.task, levels_known=len(LEVELS))
+    task = msgspec.structs.replace(live.task, levels_known=len(LEVELS), lively=True)
     return Model(1, task, model.preprocess, model.parts), tensors
 
 

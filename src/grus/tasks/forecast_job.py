@@ -10,7 +10,14 @@ from torch import Tensor
 
 from grus.data.windows import epoch_order
 from grus.decode import LiveForecaster
-from grus.decode.intervals import calibrate, phase_spread, point, season_phases
+from grus.decode.intervals import (
+    calibrate,
+    error_size,
+    movement_power,
+    phase_spread,
+    point,
+    season_phases,
+)
 from grus.errors import DataError, UsageError
 from grus.models import GraphModule
 from grus.preprocess.features import Features, Preprocessor
@@ -169,21 +176,22 @@ def calibrate_forecaster(
     """
     task, features = live.task, live.features(panel)
 
-    def scaled(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def forecast(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         outputs = live.outputs(features, windows.series, windows.origins).astype(np.float64)
-        known = truth(features, windows, task.horizon).astype(np.float64)
-        return (
-            outputs,
-            known,
-            season_phases(panel, windows.series, windows.origins, task.horizon, task.season),
-        )
+        phases = season_phases(panel, windows.series, windows.origins, task.horizon, task.season)
+        return outputs, truth(features, windows, task.horizon).astype(np.float64), phases
 
-    outputs, known, phases = scaled(training)
-    spread = phase_spread(known - point(outputs, task.quantiles), phases, task.season)
-    outputs, known, phases = scaled(validation)
-    size = spread[phases]
+    outputs, known, phases = forecast(training)
+    error = known - point(outputs, task.quantiles)
+    spread = phase_spread(error, phases, task.season)
+    moved = live.movement(features, training.series, training.origins)
+    typical = float(moved.mean()) or 1.0
+    lively = np.array([typical, movement_power(error / spread[phases], moved)])
+    outputs, known, phases = forecast(validation)
+    moved = live.movement(features, validation.series, validation.origins, typical)
+    size = error_size(spread, lively, phases, moved)
     margins = calibrate(outputs / size[..., None], known / size, task.quantiles)
-    return {"task.conformal": margins, "task.spread": spread}
+    return {"task.conformal": margins, "task.spread": spread, "task.lively": lively}
 
 
 def series_code(tokens: Mapping[str, object] | tuple[str, ...], name: str) -> str | None:
