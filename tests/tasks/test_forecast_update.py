@@ -142,7 +142,7 @@ def test_what_cannot_be_updated_says_so(model, tmp_path):
         tiny().update(one_series())
     with pytest.raises(DataError, match="10 rows"):
         model.update({name: values[:10] for name, values in regime(NEW).items()})
-    with pytest.raises(UsageError, match=r"learning_rate must be a finite number above 0, got -1"):
+    with pytest.raises(UsageError, match=r"learning_rate must be a finite number above 0, or 'auto', got -1"):
         model.update(regime(NEW), learning_rate=-1.0)
     model.save(tmp_path / "m", report=False)
     with pytest.raises(UsageError, match=r"hidden_size must not be given: .* says it \(16\)"):

@@ -16,26 +16,28 @@ from grus.decode import Evaluation, LiveForecaster
 from grus.decode.intervals import check_levels
 from grus.errors import UsageError
 from grus.inspection.report import write_forecast_report
-from grus.preprocess.features import fit_steps, layout
 from grus.preprocess.panel import Panel
 from grus.preprocess.scaling import Method
 from grus.spec import Model
 from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.forecast_fit import (
+    Ready,
     calibrated,
     evaluate_part,
     learning,
-    network_of,
+    make_ready,
     panel_digest,
     read_panel,
-    task_of,
     weights_of,
     with_weights,
 )
-from grus.tasks.forecast_networks import build_network
-from grus.tasks.forecast_parameters import WINDOW_RULES, check_parameters, parameters_of
-from grus.tasks.forecast_update import RATE, kept_line, outcome, validation_loss
+from grus.tasks.forecast_parameters import RULES, WINDOW_RULES, check_parameters, parameters_of
+from grus.tasks.forecast_tune import settled
+from grus.tasks.forecast_update import kept_line, outcome, update_rate, validation_loss
 from grus.tasks.run_folder import digest
+from grus.tasks.tune import RunOptions, Tuning
+from grus.tasks.tune_space import FORECAST, SpaceLike, check_trials, choose_space
+from grus.training import History
 from grus.training.config import Log
 from grus.training.progress import Mode
 
@@ -59,7 +61,8 @@ class Forecaster(TrainedEstimator):
         loss: ``mae``, ``mse`` or ``huber``; quantiles: probabilities, which replace it by the pinball loss.
         scaling: ``standard``, ``robust`` or ``none``, per series.
         val_size, test_size: last steps of each series kept for validation (default: about a tenth) and for test.
-        epochs, batch_size, learning_rate, weight_decay, patience, ema: of the training; see TrainingConfig.
+        epochs, batch_size, learning_rate, weight_decay, patience, ema: of the training; see TrainingConfig. A rate
+            of ``auto`` is found by a range test.
         windows_per_epoch: at most so many windows an epoch.
         seed, device, log: of the run.
         alias: the name of the forecast's column.
@@ -103,7 +106,7 @@ class Forecaster(TrainedEstimator):
         test_size: int = 0,
         epochs: int = 8,
         batch_size: int = 64,
-        learning_rate: float = 1e-3,
+        learning_rate: float | Literal["auto"] = 1e-3,
         weight_decay: float = 1e-4,
         patience: int | None = 4,
         ema: float | None = 0.99,
@@ -122,7 +125,8 @@ class Forecaster(TrainedEstimator):
         self.loss, self.quantiles = loss, quantiles
         self.scaling: Method = scaling
         self.val_size, self.test_size = val_size, test_size
-        self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
+        self.epochs, self.batch_size = epochs, batch_size
+        self.learning_rate: float | Literal["auto"] = learning_rate
         self.weight_decay, self.patience, self.ema = weight_decay, patience, ema
         self.windows_per_epoch, self.seed, self.device = windows_per_epoch, seed, device
         self.log: Log = log
@@ -154,24 +158,56 @@ class Forecaster(TrainedEstimator):
         # From here on plain Python values; what the user gave stays as it is.
         me = type(self)(**check_parameters(self.get_params()))
         config = me._training_config()
-        panel, names = read_panel(me, data)
-        network = network_of(me, panel)
-        panel, split, notes = split_panel(panel, network.lookback, me.horizon, me.val_size, me.test_size)
-        plan = [*plan_lines(panel, split, names), *panel.notes, *notes]
+        ready = make_ready(me, *read_panel(me, data))
         if report_plan is not None:
-            report_plan(plan)
-        training_rows = panel.cut(0, split.train_end)
-        calendar = None if me.calendar is None else tuple(me.calendar)
-        steps, arrays = fit_steps(training_rows, scaling=me.scaling, calendar=calendar)
-        task = task_of(me, panel, network, bool((training_rows.target[training_rows.observed] >= 0).all()))
-        model = Model(1, task, steps, {"main": build_network(network, layout((task, steps)))})
-        module = me._module(model.parts["main"])
-        learned = learning(me, model, arrays, module, panel, split)
-        if not len(learned.validation):
+            report_plan(ready.plan)
+        if not ready.can_validate:
             config = dataclasses.replace(config, patience=None)
-        history = me._run(learned.job, config, panel_digest(panel), run, resume, progress)
-        self._keep(*calibrated(model, with_weights(arrays, module), panel, learned), panel, split)
-        self.plan_, self.history_, self._example = plan, history, data
+        history = me._run(ready.job, config, panel_digest(ready.panel), run, resume, progress)
+        self._finish(ready, history, data)
+        return self
+
+    def tune(
+        self,
+        data: Any,
+        *,
+        trials: int = 20,
+        space: SpaceLike = None,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: Mode = "auto",
+        report_plan: Callable[[list[str]], None] | None = None,
+    ) -> Self:
+        """Search for settings with a small validation loss, take them over, and keep the best trial's model.
+
+        Args:
+            data, folder, resume, progress, report_plan: as in ``fit``.
+            trials: how many sets of parameters are tried; the first is the constructor's.
+            space: what is searched: a list of names among ``learning_rate``, ``batch_size``, ``hidden_size``,
+                ``layers``, ``dropout`` and ``lookback`` (default: all), or a dict by such names of (low, high) for
+                the rate and dropout, and of lists of values for the others.
+
+        Returns:
+            Itself, with the parameters of the best trial; ``tuning_`` is the study. Test rows play no part.
+
+        Raises:
+            DataError, UsageError, TrainingInterrupted: as in ``fit``; MissingExtraError: Optuna is not installed.
+        """
+        options = RunOptions(check_resume(folder, resume), resume, progress, report_plan)
+        me = type(self)(**check_parameters(self.get_params()))
+        me._training_config()
+        count, chosen = check_trials(trials), choose_space(me, space, FORECAST, RULES)
+        panel, names = read_panel(me, data)
+        first = make_ready(me, panel, names)
+        me, chosen = settled(me, first, chosen)
+        data_digest = panel_digest(first.panel)
+        tuning = Tuning(
+            me, chosen, count, lambda one: make_ready(one, first.panel, names), data_digest, options
+        )
+        found = tuning.run(first)
+        self.set_params(**found.parameters)
+        self._finish(found.ready, found.history, data)
+        self.plan_, self.tuning_ = found.plan, found.study
         return self
 
     def update(
@@ -206,7 +242,7 @@ class Forecaster(TrainedEstimator):
         """
         self._check_fitted()
         run, model, live = check_resume(folder, resume), self.model_, self.live_
-        rate = self.learning_rate * RATE if learning_rate is None else learning_rate
+        rate = update_rate(self) if learning_rate is None else learning_rate
         changed = {"learning_rate": rate, "val_size": val_size, "test_size": test_size}
         me = type(self)(**check_parameters(self.get_params() | changed))
         config = me._training_config()
@@ -343,6 +379,12 @@ class Forecaster(TrainedEstimator):
         if not hasattr(self, "panel_"):
             raise UsageError("data must be given, because this forecaster was loaded and has none of its own")
         return self.panel_
+
+    def _finish(self, ready: Ready, history: History, data: Any) -> None:
+        """Calibrate and keep what was trained from scratch."""
+        tensors = with_weights(ready.arrays, ready.module)
+        self._keep(*calibrated(ready.model, tensors, ready.panel, ready.learned), ready.panel, ready.split)
+        self.plan_, self.history_, self._example = ready.plan, history, data
 
     def _keep(self, model: Model, tensors: dict[str, np.ndarray], panel: Panel, split: Split) -> None:
         """Evaluate on what validation and test rows there are, and keep what was learned."""

@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 
 from grus.data.readers import read_columns
-from grus.data.roles import infer_roles
-from grus.data.splits import Split
+from grus.data.roles import infer_roles, plan_lines
+from grus.data.splits import Split, split_panel
 from grus.data.windows import window_index
 from grus.decode import Evaluation, LiveForecaster
 from grus.decode.forecaster import output_steps
 from grus.decode.intervals import LEVELS
 from grus.models import GraphModule
-from grus.preprocess.features import SERIES, Preprocessor
+from grus.preprocess.features import SERIES, Preprocessor, fit_steps, layout
 from grus.preprocess.frequency import Frequency
 from grus.preprocess.panel import Panel
 from grus.preprocess.stacked import NAME, VALUE, check_targets, lay_out_table
@@ -28,7 +28,7 @@ from grus.tasks.forecast_job import (
     calibrate_forecaster,
     series_code,
 )
-from grus.tasks.forecast_networks import NetworkConfig, default_lookback, segment_length
+from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
 from grus.tasks.forecast_parameters import check_names
 from grus.tasks.run_folder import digest
 
@@ -43,6 +43,45 @@ class Learning:
     job: ForecastJob
     training: Windows
     validation: Windows
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A panel, cut into parts, and a network that waits to be trained on it; ``plan`` says so in words."""
+
+    panel: Panel
+    split: Split
+    plan: list[str]
+    model: Model
+    arrays: dict[str, np.ndarray]
+    module: GraphModule
+    learned: Learning
+
+    @property
+    def job(self) -> ForecastJob:
+        """What is to be trained."""
+        return self.learned.job
+
+    @property
+    def can_validate(self) -> bool:
+        """Whether there are rows to validate on."""
+        return len(self.learned.validation) > 0
+
+
+def make_ready(parameters: "Forecaster", panel: Panel, names: list[str]) -> Ready:
+    """All that comes before training: the split, the fitted preprocessing, the network; ``names`` are the columns."""
+    p = parameters
+    network = network_of(p, panel)
+    panel, split, notes = split_panel(panel, network.lookback, p.horizon, p.val_size, p.test_size)
+    plan = [*plan_lines(panel, split, names), *panel.notes, *notes]
+    training_rows = panel.cut(0, split.train_end)
+    calendar = None if p.calendar is None else tuple(p.calendar)
+    steps, arrays = fit_steps(training_rows, scaling=p.scaling, calendar=calendar)
+    non_negative = bool((training_rows.target[training_rows.observed] >= 0).all())
+    task = task_of(p, panel, network, non_negative)
+    model = Model(1, task, steps, {"main": build_network(network, layout((task, steps)))})
+    module = p._module(model.parts["main"])
+    return Ready(panel, split, plan, model, arrays, module, learning(p, model, arrays, module, panel, split))
 
 
 def read_panel(parameters: "Forecaster", data: Any) -> tuple[Panel, list[str]]:

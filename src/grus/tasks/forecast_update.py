@@ -1,5 +1,7 @@
 """Going on with a trained forecaster: what stays as it is, and whether the new weights are better than the old."""
 
+from typing import TYPE_CHECKING, Literal
+
 import torch
 
 from grus.inspection.wording import figure
@@ -7,8 +9,20 @@ from grus.preprocess.panel import Panel
 from grus.spec import Categories, Model, SeriesScale
 from grus.tasks.forecast_job import ForecastJob
 
+if TYPE_CHECKING:
+    from grus.tasks.forecast import Forecaster
+
 #: Of the constructor's learning rate, what an update takes: enough for a new regime, too little to forget the old one.
 RATE = 0.1
+
+
+def update_rate(forecaster: "Forecaster") -> float | Literal["auto"]:
+    """The peak of an update: a tenth of what ``fit`` used; where ``auto`` is all that is known, its own range test."""
+    rate: float | Literal["auto"] = forecaster.learning_rate
+    found = forecaster.history_.rate_test if rate == "auto" and hasattr(forecaster, "history_") else None
+    if found is not None:
+        rate = found.rate
+    return rate if rate == "auto" else rate * RATE
 
 
 def kept_line(model: Model, panel: Panel) -> str:

@@ -20,7 +20,8 @@ class TrainingConfig:
 
     Args:
         epochs: The most passes over the data.
-        learning_rate: The peak rate, reached after ``warmup_steps`` and then decayed.
+        learning_rate: The peak rate, reached after ``warmup_steps`` and then decayed; ``auto`` finds one by a
+            range test (`grus.training.rate_test`) before the first step.
         optimizer: ``adamw`` or ``sgd`` (with momentum 0.9).
         weight_decay: Decoupled for AdamW; applied to matrices only, never to biases or scales.
         gradient_clip: The largest Euclidean norm of the whole gradient; None leaves it alone.
@@ -44,7 +45,7 @@ class TrainingConfig:
     """
 
     epochs: int = 20
-    learning_rate: float = 1e-3
+    learning_rate: float | Literal["auto"] = 1e-3
     optimizer: Optimizer = "adamw"
     weight_decay: float = 0.0
     gradient_clip: float | None = 1.0
@@ -100,7 +101,9 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 RULES: dict[str, Rule] = {
     "epochs": Rule(_whole(1), "a whole number of at least 1"),
-    "learning_rate": Rule(_POSITIVE, "a finite number above 0"),
+    "learning_rate": Rule(
+        lambda value: value == "auto" or _POSITIVE(value), "a finite number above 0, or 'auto'"
+    ),
     "optimizer": _choice(Optimizer),
     "weight_decay": Rule(_number(lambda value: value >= 0), "a finite number of at least 0"),
     "gradient_clip": Rule(_optional(_POSITIVE), "a finite number above 0, or None"),

@@ -46,7 +46,7 @@ def _check_device(config: TrainingConfig, kind: str, index: str) -> None:
 
 
 def make_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD with momentum 0.9, with weight decay on matrices only.
+    """AdamW or SGD with momentum 0.9, with weight decay on matrices only; every step sets its own rate.
 
     Raises:
         UsageError: the model has no parameter to train.
@@ -63,8 +63,8 @@ def make_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.opti
     # loss scaling Fabric must unscale before clipping, which fused optimisers do not allow.
     fused = config.precision != "16-mixed"
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, fused=fused)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
+        return torch.optim.SGD(groups, lr=0.0, momentum=0.9, fused=fused)
+    return torch.optim.AdamW(groups, lr=0.0, fused=fused)
 
 
 def seed_generators(device: torch.device, *position: int) -> None:

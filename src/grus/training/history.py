@@ -7,7 +7,7 @@ import msgspec
 
 from grus.errors import ModelFolderError
 
-Stopped = Literal["epochs", "patience", "max_seconds"]
+Stopped = Literal["epochs", "patience", "max_seconds", "pruned"]
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,35 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
+class RateTest:
+    """What a learning-rate range test saw; see `grus.training.rate_test`.
+
+    Args:
+        rates: The rate of every step that was made.
+        losses: The loss of the probe before that step.
+        rate: The rate that was chosen.
+        seconds: Wall time of the test.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class History:
     """All epochs of a run, which of them was best, and why training ended.
 
     Args:
         epochs: One record an epoch, in order.
-        stopped: ``epochs`` (all were made), ``patience`` (early stopping) or ``max_seconds``.
+        stopped: ``epochs`` (all were made), ``patience`` (early stopping), ``max_seconds``, or ``pruned`` (given up
+            in favour of other trials of a search).
         monitored: Name of the score that chose the best epoch; None without validation.
         best_epoch: The epoch, counted from 1, whose weights the model holds at the end.
         best_score: Its score; None without validation.
         seconds: Wall time of the whole run, resumed parts included.
+        rate_test: How the learning rate was found, where that was left to a range test.
     """
 
     epochs: list[EpochRecord] = field(default_factory=list)
@@ -52,6 +71,7 @@ class History:
     best_epoch: int = 0
     best_score: float | None = None
     seconds: float = 0.0
+    rate_test: RateTest | None = None
 
     def to_json(self) -> str:
         """The history as a JSON object."""
@@ -71,3 +91,8 @@ class History:
 def record_from_dict(values: dict[str, Any]) -> EpochRecord:
     """Rebuild a record; raises msgspec.ValidationError when the fields or types are wrong."""
     return msgspec.convert(values, EpochRecord)
+
+
+def rate_test_from_dict(values: dict[str, Any]) -> RateTest:
+    """Rebuild a range test; raises msgspec.ValidationError when the fields or types are wrong."""
+    return msgspec.convert(values, RateTest)

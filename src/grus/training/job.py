@@ -48,6 +48,31 @@ class Job(Protocol):
         ...
 
 
+class Inputs:
+    """A batch on its way through Fabric, which casts tensors it can see to the precision of the forward
+    pass: targets of 1234.5 would become 1232 in bfloat16.  Autocast picks what to cast, op by op.
+    """
+
+    def __init__(self, batch: dict[str, torch.Tensor], carry: Carry) -> None:
+        self.batch = batch
+        self.carry = carry
+
+
+class LossModule(torch.nn.Module):
+    """The job's loss as a forward pass, so that precision and DDP see all of it, whichever methods of the
+    model it calls.
+    """
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.model = job.model
+        self._loss = job.loss
+
+    def forward(self, inputs: Inputs) -> tuple[torch.Tensor, Carry]:
+        """The loss of a batch, and the state to carry on."""
+        return self._loss(inputs.batch, inputs.carry)
+
+
 def to_tensors(batch: Batch, device: torch.device) -> dict[str, torch.Tensor]:
     """The batch as tensors on ``device``; NumPy arrays are shared, not copied, where that is possible."""
     return {

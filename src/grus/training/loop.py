@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,13 @@ from grus.training.checkpoint import checkpoint_path, load_checkpoint, save_chec
 from grus.training.config import TrainingConfig
 from grus.training.device import make_fabric, make_optimizer, seed_generators
 from grus.training.gradients import Clipper
-from grus.training.history import EpochRecord, History, Stopped
+from grus.training.history import EpochRecord, History, RateTest, Stopped
 from grus.training.interrupt import Interrupts
-from grus.training.job import Carry, Job, batch_size, map_carry, to_tensors
+from grus.training.job import Carry, Inputs, Job, LossModule, batch_size, map_carry, to_tensors
 from grus.training.logs import open_log
 from grus.training.meter import Meter
 from grus.training.progress import Progress
+from grus.training.rate_test import STEPS, rate_test
 from grus.training.schedule import learning_rate_at
 from grus.training.state import RunState, check_settings, check_weights, fixed_settings
 
@@ -38,6 +41,7 @@ def train(
     folder: Path | None,
     progress: Progress | None = None,
     resume: bool = False,
+    give_up: Callable[[Sequence[EpochRecord]], bool] | None = None,
 ) -> History:
     """Train ``job.model`` in place and leave it with the weights of its best epoch, in eval mode.
 
@@ -54,6 +58,7 @@ def train(
             everything in memory.
         progress: Who is told about the progress (see :func:`make_progress`); None tells nobody.
         resume: Go on from the checkpoint in ``folder``.
+        give_up: Asked after every epoch, with all of them so far; True ends the run.
 
     Returns:
         The figures of every epoch.
@@ -72,31 +77,7 @@ def train(
     fabric = make_fabric(config)
     cuda = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda), Interrupts() as interrupts:
-        return _Loop(job, config, folder, progress, fabric, interrupts).run(resume)
-
-
-class _Inputs:
-    """A batch on its way through Fabric, which casts tensors it can see to the precision of the forward
-    pass: targets of 1234.5 would become 1232 in bfloat16.  Autocast picks what to cast, op by op.
-    """
-
-    def __init__(self, batch: dict[str, torch.Tensor], carry: Carry) -> None:
-        self.batch = batch
-        self.carry = carry
-
-
-class _LossModule(torch.nn.Module):
-    """The job's loss as a forward pass, so that precision and DDP see all of it, whichever methods of the
-    model it calls.
-    """
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self.model = job.model
-        self._loss = job.loss
-
-    def forward(self, inputs: _Inputs) -> tuple[torch.Tensor, Carry]:
-        return self._loss(inputs.batch, inputs.carry)
+        return _Loop(job, config, folder, progress, fabric, interrupts, give_up).run(resume)
 
 
 class _Loop:
@@ -110,11 +91,12 @@ class _Loop:
         progress: Progress | None,
         fabric: Any,  # lightning_fabric.Fabric; its setup() is not typed usefully
         interrupts: Interrupts,
+        give_up: Callable[[Sequence[EpochRecord]], bool] | None,
     ) -> None:
         self._job, self._config, self._folder = job, config, folder
-        self._fabric, self._interrupts = fabric, interrupts
+        self._fabric, self._interrupts, self._give_up = fabric, interrupts, give_up
         self._model = job.model
-        self._forward, self._optimizer = fabric.setup(_LossModule(job), make_optimizer(job.model, config))
+        self._forward, self._optimizer = fabric.setup(LossModule(job), make_optimizer(job.model, config))
         scaled = config.precision == "16-mixed"
         self._parameters = list(self._model.parameters())
         self._clip = Clipper(fabric, self._forward, self._optimizer, config.gradient_clip, scaled)
@@ -148,7 +130,21 @@ class _Loop:
         return self._conclude(stopped)
 
     def _begin(self) -> RunState:
-        return RunState(ema=start_average(self._model) if self._config.ema else None)
+        ema = start_average(self._model) if self._config.ema else None
+        if self._config.learning_rate != "auto":
+            return RunState(ema=ema)
+        if self._progress:
+            self._progress.note(f"looking for a learning rate, {STEPS} steps at most")
+        found = rate_test(self._job, self._config, self._fabric, self._forward)
+        self._use_rate(found)
+        return RunState(ema=ema, rate_test=found)
+
+    def _use_rate(self, found: RateTest) -> None:
+        """Let training have the rate that was found."""
+        if self._progress:
+            said = f"learning rate {found.rate:.3g}, found in {len(found.rates)} steps"
+            self._progress.note(f"{said} and {found.seconds:.1f} s")
+        self._config = replace(self._config, learning_rate=found.rate)
 
     def _train_epoch(self) -> None:
         state = self._state
@@ -176,7 +172,7 @@ class _Loop:
         self._seed(_STEP)
         index = state.step * fabric.world_size + fabric.global_rank
         batch = to_tensors(self._job.batch(state.epoch, index), fabric.device)
-        loss, carry = self._forward(_Inputs(batch, state.carry))
+        loss, carry = self._forward(Inputs(batch, state.carry))
         fabric.backward(loss)
         self._meter.add(loss, self._clip(), batch_size(batch), rate)
         self._optimizer.step()
@@ -250,6 +246,7 @@ class _Loop:
             best_epoch=state.best_epoch or len(state.records),
             best_score=state.best_score,
             seconds=self._elapsed(),
+            rate_test=state.rate_test,
         )
 
     # -- when to stop ----------------------------------------------------------------------------------
@@ -262,6 +259,8 @@ class _Loop:
             return "epochs"
         if patience is not None and state.bad_epochs >= patience:
             return "patience"
+        if self._give_up is not None and state.step == 0 and state.epoch and self._give_up(state.records):
+            return "pruned"
         # In the middle of an epoch the loop over its steps decides, so that the part is validated.
         return "max_seconds" if state.step == 0 and state.epoch and self._time_is_up() else None
 
@@ -318,6 +317,9 @@ class _Loop:
         contents = load_checkpoint(self._folder)
         where = str(checkpoint_path(self._folder))
         try:
+            state = RunState.from_dict(contents["state"])
+            if self._config.learning_rate == "auto" and state.rate_test is not None:
+                self._use_rate(state.rate_test)
             check_settings(contents["config"], self._config)
             if contents["total_steps"] != self._total:
                 raise UsageError(
@@ -329,7 +331,6 @@ class _Loop:
             self._model.load_state_dict(contents["model"])
             self._optimizer.load_state_dict(contents["optimizer"])
             self._fabric.strategy.precision.load_state_dict(contents["precision"])
-            state = RunState.from_dict(contents["state"])
         except GrusError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:

@@ -19,6 +19,10 @@ _REFRESH_SECONDS = 0.25
 class Progress(Protocol):
     """What the loop tells about its progress; every method is called from the loop's thread."""
 
+    def note(self, text: str) -> None:
+        """Something worth a line of its own, before training begins."""
+        ...
+
     def start(self, done: int, total: int, epochs: int) -> None:
         """Training begins with ``done`` of ``total`` optimiser steps already made."""
         ...
@@ -47,6 +51,12 @@ def make_progress(mode: Mode = "auto", stream: TextIO | None = None) -> Progress
     if mode == "bar" or (mode == "auto" and out.isatty()):
         return BarProgress(out)
     return PlainProgress(out)
+
+
+def trial_bar(mode: Mode, title: str, stream: TextIO | None = None) -> Progress | None:
+    """A bar for one trial of a search, which is gone when the trial ends; None where there is no bar."""
+    out: TextIO = sys.stderr if stream is None else stream
+    return BarProgress(out, title) if mode == "bar" or (mode == "auto" and out.isatty()) else None
 
 
 def format_seconds(seconds: float) -> str:
@@ -90,6 +100,10 @@ class PlainProgress:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
+    def note(self, text: str) -> None:
+        """Print it."""
+        print(text, file=self._stream, flush=True)
+
     def start(self, done: int, total: int, epochs: int) -> None:
         """Remember the plan."""
         self._epochs = epochs
@@ -109,11 +123,19 @@ class PlainProgress:
 
 
 class BarProgress:
-    """A bar over all planned steps: epoch, running loss, best score, time gone and time left."""
+    """A bar over all planned steps: epoch, running loss, best score, time gone and time left.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    With a ``title`` it is one of many: the title goes before, nothing is noted, and no trace is left.
+    """
+
+    def __init__(self, stream: TextIO, title: str = "") -> None:
+        self._stream, self._title = stream, title
         self._bar: RichBar | None = None
+
+    def note(self, text: str) -> None:
+        """Print it above the bar to come."""
+        if not self._title:
+            print(text, file=self._stream, flush=True)
 
     def start(self, done: int, total: int, epochs: int) -> None:
         """Draw the bar; rich is imported only here."""
@@ -132,8 +154,11 @@ class BarProgress:
             console=Console(file=self._stream, force_terminal=True),
             auto_refresh=False,
             redirect_stdout=False,
+            transient=bool(self._title),
         )
-        self._task = self._bar.add_task("starting", total=total, completed=done, clock="")
+        self._task = self._bar.add_task(
+            f"{self._title}  starting".strip(), total=total, completed=done, clock=""
+        )
         self._bar.start()
 
     def step(self, epoch: int, done: int, loss: float | None) -> None:
@@ -163,6 +188,7 @@ class BarProgress:
         epoch, done, loss = self._now_at
         mean = "" if loss is None else f"  loss {loss:.5g}"
         label = f"epoch {epoch}/{self._epochs}{mean}{self._score}" if epoch else "starting"
+        label = f"{self._title}  {label}".strip()
         clock = format_seconds(now - self._begin) + left
         self._bar.update(self._task, description=label, completed=done, clock=clock)
         self._bar.refresh()

@@ -30,6 +30,7 @@ def learning_rate_at(config: TrainingConfig, step: int, total_steps: int) -> flo
     Reference:
         Cosine: Loshchilov and Hutter 2017, "SGDR", equation 5, one period.
     """
+    assert config.learning_rate != "auto", "the loop asks for a rate only once it is known"
     eta, floor, warmup = config.learning_rate, config.decay_to, config.warmup_steps
     if step < warmup:
         return eta * (step + 1) / warmup

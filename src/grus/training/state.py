@@ -8,7 +8,7 @@ import torch
 
 from grus.errors import ModelFolderError, UsageError
 from grus.training.config import TrainingConfig
-from grus.training.history import EpochRecord, record_from_dict
+from grus.training.history import EpochRecord, RateTest, rate_test_from_dict, record_from_dict
 from grus.training.job import Carry, map_carry
 
 # Settings that may differ in a resumed run: they change where it runs, how often it saves and when it
@@ -33,6 +33,7 @@ class RunState:
         bad_epochs: Epochs since the best one.
         ema: The averaged parameters by name; None when off.
         records: The finished epochs.
+        rate_test: What found the learning rate; None where it was given.
     """
 
     epoch: int = 0
@@ -49,6 +50,7 @@ class RunState:
     bad_epochs: int = 0
     ema: dict[str, torch.Tensor] | None = None
     records: list[EpochRecord] = field(default_factory=list)
+    rate_test: RateTest | None = None
 
     def begin_next_epoch(self) -> None:
         """Move to the first step of the next epoch."""
@@ -64,12 +66,16 @@ class RunState:
         """
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         records = [asdict(record) for record in self.records]
-        return values | {"records": records, "carry": map_carry(torch.Tensor.clone, self.carry)}
+        found = None if self.rate_test is None else asdict(self.rate_test)
+        carry = map_carry(torch.Tensor.clone, self.carry)
+        return values | {"records": records, "carry": carry, "rate_test": found}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "RunState":
         """Rebuild the state; raises KeyError, TypeError or ValueError for what does not fit."""
-        return RunState(**{**values, "records": [record_from_dict(record) for record in values["records"]]})
+        records = [record_from_dict(record) for record in values["records"]]
+        found = None if values["rate_test"] is None else rate_test_from_dict(values["rate_test"])
+        return RunState(**{**values, "records": records, "rate_test": found})
 
 
 def fixed_settings(config: TrainingConfig) -> dict[str, Any]:
