@@ -570,3 +570,13 @@ def test_a_model_for_which_there_is_no_room(capsys, tmp_path, table, model, monk
     assert (ran.code, ran.out, ran.err) == (0, f"{folder}\n", "")
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
     assert (folder / "model.safetensors").read_bytes() != before["model.safetensors"]
+
+
+def test_memory_that_is_not_there_is_a_sentence(capsys, monkeypatch):
+    def greedy(arguments):
+        np.empty(1 << 58)
+
+    monkeypatch.setattr("grus.cli._run", greedy)
+    ran = run(capsys, "predict", "m", "d")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert ran.err.startswith("error: not enough memory: Unable to allocate ")

@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_PIPE
-    except (GrusError, OSError, KeyboardInterrupt) as error:
+    except (GrusError, OSError, MemoryError, KeyboardInterrupt) as error:
         show(error)
         return exit_code(error)
     return 0

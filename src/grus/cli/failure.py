@@ -35,6 +35,8 @@ def show(error: BaseException) -> None:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}" if str(error) else "not enough memory"
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror.lower()
         return reason if error.filename is None else f"{error.filename}: {reason}"
