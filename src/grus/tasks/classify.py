@@ -22,9 +22,12 @@ from grus.tasks.classify_baselines import fit_baselines
 from grus.tasks.classify_data import Prepared, divide, label_source, label_weights, prepare
 from grus.tasks.classify_job import ClassifyJob
 from grus.tasks.classify_networks import NetworkConfig, build_network, start_small
-from grus.tasks.classify_parameters import check_parameters
+from grus.tasks.classify_parameters import RULES, check_parameters
 from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.run_folder import digest
+from grus.tasks.tune import RunOptions, Tuning
+from grus.tasks.tune_space import CLASSIFY, SpaceLike, check_trials, choose_space
+from grus.training import History
 from grus.training.config import Log
 from grus.training.progress import Mode
 
@@ -54,7 +57,8 @@ class Classifier(TrainedEstimator):
         multi: whether a row may have several labels; inferred if None.
         max_length: steps kept of a row, the first of a text, the last of others (default: the longest, bounded).
         val_size, test_size: share or number of rows set aside for validation and test, label by label.
-        epochs, batch_size, learning_rate, weight_decay, patience, ema: of the training; see TrainingConfig.
+        epochs, batch_size, learning_rate, weight_decay, patience, ema: of the training; see TrainingConfig. A rate
+            of ``auto`` is found by a range test.
         seed, device, log: of the run.
 
     Attributes:
@@ -94,7 +98,7 @@ class Classifier(TrainedEstimator):
         test_size: float = 0,
         epochs: int = 20,
         batch_size: int = 32,
-        learning_rate: float = 1e-3,
+        learning_rate: float | Literal["auto"] = 1e-3,
         weight_decay: float = 1e-4,
         patience: int | None = 5,
         ema: float | None = 0.99,
@@ -112,7 +116,8 @@ class Classifier(TrainedEstimator):
         self.embedding_size = embedding_size
         self.class_weight, self.multi, self.max_length = class_weight, multi, max_length
         self.val_size, self.test_size = val_size, test_size
-        self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
+        self.epochs, self.batch_size = epochs, batch_size
+        self.learning_rate: float | Literal["auto"] = learning_rate
         self.weight_decay, self.patience, self.ema = weight_decay, patience, ema
         self.seed, self.device = seed, device
         self.log: Log = log
@@ -149,19 +154,55 @@ class Classifier(TrainedEstimator):
         me = type(self)(**check_parameters(self.get_params()))
         config = me._training_config()
         prepared, reading = me._prepare(data, y, validation)
-        plan = [*reading.plan, *prepared.plan]
+        ready = me._make_ready(prepared, reading)
         if report_plan is not None:
-            report_plan(plan)
-        graph = build_network(me._network(len(prepared.task.labels)), prepared.port)
-        module = me._module(graph)
-        start_small(module)
-        if not len(prepared.val):
+            report_plan(ready.plan)
+        if not ready.can_validate:
             config = dataclasses.replace(config, patience=None)
-        job = me._job(module, prepared)
-        history = me._run(job, config, _digest(prepared), run, resume, progress)
-        self._finish(prepared, graph, module)
-        self.classes_ = _classes(prepared.task.labels, reading.examples.labels, y)
-        self.plan_, self.history_, self._example = plan, history, data
+        history = me._run(ready.job, config, _digest(prepared), run, resume, progress)
+        self._finish(ready, history, reading, data, y)
+        return self
+
+    def tune(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        trials: int = 20,
+        space: SpaceLike = None,
+        validation: Any = None,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: Mode = "auto",
+        report_plan: Callable[[list[str]], None] | None = None,
+    ) -> Self:
+        """Search for settings with a small validation loss, take them over, and keep the best trial's model.
+
+        Args:
+            data, y, validation, folder, resume, progress, report_plan: as in ``fit``.
+            trials: how many sets of parameters are tried; the first is the constructor's.
+            space: what is searched: a list of names among ``learning_rate``, ``batch_size``, ``hidden_size``,
+                ``layers``, ``dropout`` and ``pool`` (default: all), or a dict by such names of (low, high) for the
+                rate and dropout, and of lists of values for the others.
+
+        Returns:
+            Itself, with the parameters of the best trial; ``tuning_`` is the study. Test rows play no part.
+
+        Raises:
+            DataError, UsageError, TrainingInterrupted: as in ``fit``; MissingExtraError: Optuna is not installed.
+        """
+        options = RunOptions(check_resume(folder, resume), resume, progress, report_plan)
+        me = type(self)(**check_parameters(self.get_params()))
+        me._training_config()
+        count, chosen = check_trials(trials), choose_space(me, space, CLASSIFY, RULES)
+        prepared, reading = me._prepare(data, y, validation)
+        tuning = Tuning(
+            me, chosen, count, lambda one: one._make_ready(prepared, reading), _digest(prepared), options
+        )
+        found = tuning.run(me._make_ready(prepared, reading))
+        self.set_params(**found.parameters)
+        self._finish(found.ready, found.history, reading, data, y)
+        self.plan_, self.tuning_ = found.plan, found.study
         return self
 
     def predict(self, data: Any) -> Any:
@@ -245,8 +286,16 @@ class Classifier(TrainedEstimator):
             weight=label_weights(self.class_weight, prepared.train.truth, prepared.task.labels),
         )
 
-    def _finish(self, prepared: Prepared, graph: Graph, module: GraphModule) -> None:
-        """Fit temperature and baselines, and evaluate on what validation and test rows there are."""
+    def _make_ready(self, prepared: Prepared, reading: Reading) -> "_Ready":
+        graph = build_network(self._network(len(prepared.task.labels)), prepared.port)
+        module = self._module(graph)
+        start_small(module)
+        plan = [*reading.plan, *prepared.plan]
+        return _Ready(prepared, graph, module, self._job(module, prepared), plan)
+
+    def _finish(self, ready: "_Ready", history: History, reading: Reading, data: Any, y: Any) -> None:
+        """Fit temperature and baselines, evaluate on what validation and test rows there are, and keep it all."""
+        prepared, graph, module = ready.prepared, ready.graph, ready.module
         task, arrays = fit_baselines(prepared)
         model = Model(1, task, prepared.steps, {"main": graph})
         tensors = (
@@ -262,6 +311,23 @@ class Classifier(TrainedEstimator):
         self.validation_, self.test_ = (
             self.live_.evaluate(part) if part.rows else None for part in (self.parts_.val, self.parts_.test)
         )
+        self.classes_ = _classes(prepared.task.labels, reading.examples.labels, y)
+        self.plan_, self.history_, self._example = ready.plan, history, data
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ready:
+    """Prepared data, and a network that waits to be trained on it; ``plan`` says so in words."""
+
+    prepared: Prepared
+    graph: Graph
+    module: GraphModule
+    job: ClassifyJob
+    plan: list[str]
+
+    @property
+    def can_validate(self) -> bool:
+        return len(self.prepared.val) > 0
 
 
 def _pair(validation: Any) -> tuple[Any, Any]:
