@@ -158,6 +158,13 @@ def test_predict_reads_no_labels_and_no_ids_that_are_not_there(capsys, tmp_path,
     assert [row["mood"] for row in rows] == ["good", "bad"]
 
 
+def test_json_lines_on_stdin(capsys, monkeypatch, reviewed, moods):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n" + reviewed.read_bytes())))
+    ran = run(capsys, "predict", moods[0], "-")
+    assert (ran.code, ran.err) == (0, "60 rows labelled\n")
+    assert ran.out == run(capsys, "predict", moods[0], reviewed).out
+
+
 def test_evaluate(capsys, tmp_path, reviewed, moods):
     ran = run(capsys, "evaluate", moods[0], reviewed)
     assert ran.code == 0

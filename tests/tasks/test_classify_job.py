@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from grus.decode.class_scores import fit_temperature
 from grus.models import GraphModule
 from grus.preprocess.ragged import Ragged
 from grus.spec import Port
@@ -115,7 +116,12 @@ def test_scores_are_of_all_validation_rows_in_their_own_order():
             torch.testing.assert_close(logits[row], alone)
     truth = torch.from_numpy(validation.truth)
     assert list(scores) == ["validation_loss", "accuracy"]
-    assert scores["validation_loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits, truth).item())
+    losses = [
+        torch.nn.functional.cross_entropy(logits / t, truth).item()
+        for t in (fit_temperature(logits.numpy(), validation.truth, False), 1.0, 3.0)
+    ]
+    assert scores["validation_loss"] == pytest.approx(losses[0], rel=1e-6)
+    assert losses[0] < min(losses[1:])
     assert scores["accuracy"] == pytest.approx((logits.argmax(1) == truth).float().mean().item())
 
 

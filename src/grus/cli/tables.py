@@ -19,12 +19,14 @@ from grus.inspection.wording import to_json
 from grus.preprocess.columns import Columns, is_time
 
 _STDIN = "-"
+#: Bytes of stdin looked at for the brace that JSON lines begin with.
+_PEEK = 1024
 _SUFFIXES = (".csv", ".parquet", ".json")
 
 
 @contextmanager
 def table_file(data: str) -> Iterator[Path]:
-    """The path of a table; for ``-`` that of a temporary copy of stdin, which messages call ``stdin.csv``."""
+    """The path of a table; for ``-`` that of a temporary copy of stdin, ``stdin.csv`` or (objects) ``stdin.jsonl``."""
     require("pyarrow", "reading tables")
     if data != _STDIN:
         yield Path(data)
@@ -37,7 +39,9 @@ def table_file(data: str) -> Iterator[Path]:
             shutil.copyfileobj(sys.stdin.buffer, file)
         if not path.stat().st_size:
             raise DataError("stdin: expected a header and rows, got nothing")
-        yield path
+        with path.open("rb") as file:
+            is_json = file.read(_PEEK).lstrip().startswith(b"{")
+        yield path.rename(path.with_suffix(".jsonl")) if is_json else path
 
 
 def require(package: str, purpose: str) -> None:

@@ -105,7 +105,9 @@ class _Regression:
     def fit(self, penalty: float) -> Linear:
         """Minimise, from where the weights stand."""
         weight, bias = self._weight, self._bias
-        optimizer = torch.optim.LBFGS([weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+        optimizer = torch.optim.LBFGS(
+            [weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe", tolerance_change=1e-7
+        )
 
         def closure() -> Tensor:
             optimizer.zero_grad()

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from grus.data.buckets import bucketed_batches
+from grus.decode.class_scores import fit_temperature
 from grus.models import GraphModule
 from grus.preprocess.ragged import Ragged
 from grus.tasks.classify_data import Labelled
@@ -79,15 +80,18 @@ class ClassifyJob:
         return self._cost(logits, batch["truth"]), carry
 
     def validate(self) -> dict[str, float]:
-        """Mean log loss of the validation rows, without weights, and the share that is right; nothing without rows."""
+        """Scores of the validation rows, without weights; nothing if there are none.
+
+        The loss is that of the logits at the temperature that suits these rows best, as the finished model will have:
+        a network goes on to find more labels long after it has become too sure of them.
+        """
         if not len(self._validation):
             return {}
         logits, truth = self.logits(self._validation.sequences), torch.from_numpy(self._validation.truth)
-        loss = _log_loss(logits, truth, None, 0.0)
-        if truth.ndim == 2:
-            right = ((logits > 0) == (truth > 0.5)).all(1)
-        else:
-            right = logits.argmax(1) == truth
+        several = truth.ndim == 2
+        temperature = fit_temperature(logits.numpy(), self._validation.truth, several)
+        loss = _log_loss(logits / temperature, truth, None, 0.0)
+        right = ((logits > 0) == (truth > 0.5)).all(1) if several else logits.argmax(1) == truth
         return {"validation_loss": float(loss), "accuracy": float(right.float().mean())}
 
     def logits(self, sequences: Ragged) -> Tensor:
