@@ -50,19 +50,19 @@ print("done")
 def python(code: str, *args: str) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of a program in a process of its own."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize(("torch", "times"), [(False, 12), (True, 2)])
-def test_the_interpreter_exits_quietly_while_daemon_threads_compute(torch: bool, times: int) -> None:
-    for _ in range(times):
-        assert python(SETUP + "print('done')", *(["torch"] if torch else [])) == (0, "done\n", "")
+def test_the_interpreter_exits_quietly_while_daemon_threads_compute() -> None:
+    for _ in range(6):
+        assert python(SETUP + "print('done')") == (0, "done\n", "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("torch", [False, True])
 def test_a_child_forked_while_other_threads_compute_has_a_team_of_its_own(torch: bool) -> None:
+    """The parent then exits while they compute, also with the threads that torch brought."""
     assert python(SETUP + FORK, *(["torch"] if torch else [])) == (0, "done\n", "")
 
 
