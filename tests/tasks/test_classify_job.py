@@ -134,3 +134,36 @@ def test_with_several_labels_a_row_is_right_if_all_of_them_are():
 
 def test_no_validation_rows_no_score():
     assert job_of().validate() == {}
+
+
+def test_tokens_are_hidden_in_training_only_and_numbers_never():
+    batch = {"truth": torch.zeros(50, dtype=torch.int64), "lengths": torch.full((50,), 40)}
+    tokens, numbers = torch.full((50, 40), 3), torch.full((50, 40, 2), 3.0)
+    job = job_of(Says(torch.zeros(50, 3)), token_dropout=0.2)
+    torch.manual_seed(0)
+    job.loss(batch | {"tokens": tokens}, None)
+    hidden = job.model.seen["tokens"] == 0
+    assert hidden.float().mean().item() == pytest.approx(0.2, abs=0.04)
+    assert (job.model.seen["tokens"][~hidden] == 3).all()
+    assert (tokens == 3).all()
+    job.loss(batch | {"x": numbers}, None)
+    assert (job.model.seen["x"] == 3).all()
+    job.model.eval()
+    job.loss(batch | {"tokens": tokens}, None)
+    assert (job.model.seen["tokens"] == 3).all()
+
+
+def test_smoothing_spreads_the_truth():
+    logits, truth = [[2.0, 0.0, 0.0]], torch.tensor([0])
+    batch = {"truth": truth, "lengths": torch.ones(1), "tokens": torch.ones(1, 1)}
+    log_p = np.log(np.exp(logits[0]) / np.exp(logits[0]).sum())
+    expected = -(0.7 * log_p[0] + 0.3 * log_p.mean())
+    assert job_of(Says(logits), smoothing=0.3).loss(batch, None)[0].item() == pytest.approx(
+        expected, rel=1e-5
+    )
+    several = batch | {"truth": torch.tensor([[1.0, 0.0, 0.0]])}
+    costs = [np.log1p(np.exp(-2)), np.log(2), np.log(2)]
+    expected = np.mean([0.85 * costs[0] + 0.15 * (costs[0] + 2), costs[1], costs[2]])
+    assert job_of(Says(logits), smoothing=0.3).loss(several, None)[0].item() == pytest.approx(
+        expected, rel=1e-5
+    )

@@ -62,6 +62,7 @@ Multi = Annotated[
 
 Tokenizer = Annotated[Literal["word", "char", "bpe"], _option("How a text is cut.", _NETWORK)]
 VocabularySize = Annotated[int, _option("The most words, characters, pieces or codes known.", _NETWORK)]
+Lower = Annotated[bool, _option("Put texts in lower case first.", _NETWORK)]
 Bidirectional = Annotated[
     bool, _option("Read in both directions; --no-bidirectional for a model that can run live.", _NETWORK)
 ]
@@ -69,6 +70,8 @@ Pool = Annotated[
     Literal["mean", "max", "attention", "last"], _option("How steps become one vector.", _NETWORK)
 ]
 EmbeddingSize = Annotated[int, _option("Units of a token's vector.", _NETWORK)]
+TokenDropout = Annotated[float, _option("Share of tokens hidden in training.", _TRAINING)]
+LabelSmoothing = Annotated[float, _option("Share of the truth spread over all labels.", _TRAINING)]
 ClassWeight = Annotated[
     Literal["balanced"] | None,
     _option("Let rows of rare labels count for more.", _TRAINING, metavar="balanced"),

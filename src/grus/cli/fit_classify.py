@@ -1,5 +1,6 @@
 """``grus fit classify DATA``: from labelled examples to a trained, saved classifier with a report."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,8 @@ import typer
 
 from grus.cli import classify_options as c
 from grus.cli import fit_options as o
-from grus.cli.fit_run import fit_task
+from grus.cli.fit_run import fit_or_tune, fit_task, searched
+from grus.cli.options import named
 from grus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,12 +34,15 @@ def classify(
     code: c.Code = None,
     tokenizer: c.Tokenizer = "word",
     vocabulary_size: c.VocabularySize = 20_000,
+    lower: c.Lower = True,
     bidirectional: c.Bidirectional = True,
     pool: c.Pool = "max",
     hidden_size: o.HiddenSize = 64,
     layers: o.Layers = 1,
     dropout: o.Dropout = 0.5,
     embedding_size: c.EmbeddingSize = 64,
+    token_dropout: c.TokenDropout = 0.1,
+    label_smoothing: c.LabelSmoothing = 0.0,
     class_weight: c.ClassWeight = None,
     multi: c.Multi = None,
     max_length: c.MaxLength = None,
@@ -46,6 +51,7 @@ def classify(
     epochs: c.Epochs = 20,
     batch_size: c.BatchSize = 32,
     learning_rate: o.LearningRate = 1e-3,
+    tune: o.Tune = None,
     weight_decay: o.WeightDecay = 1e-4,
     patience: o.Patience = 5,
     ema: o.Ema = 0.99,
@@ -71,6 +77,7 @@ def classify(
     [bold]grus fit classify visits.csv --id patient --time date --code diagnosis --label outcome[/bold]
         events: rows of one id and time are a visit
     [bold]grus fit classify train.tsv --validation dev.tsv --class-weight balanced -o model[/bold]
+    [bold]grus fit classify reviews.jsonl --tune 20 --layers 1[/bold]
 
     \b
     Columns are inferred where they are obvious, and the plan is printed.
@@ -84,14 +91,17 @@ def classify(
         raise UsageError(f"{ctx.command_path}: expected DATA or --image, got {got}")
     given["data"] = data or image
     del given["image"]
-    fit_task("classify", given, list(ctx.obj), _train, _show)
+    fit_task("classify", given, list(ctx.obj), partial(_train, tune, named(ctx)), _show)
 
 
-def _train(arguments: dict[str, Any], path: Path, **run: Any) -> "Classifier":
+def _train(
+    tune: int | None, given: set[str], arguments: dict[str, Any], path: Path, **run: Any
+) -> "Classifier":
     from grus.tasks.classify import Classifier
+    from grus.tasks.tune_space import CLASSIFY
 
-    validation = arguments.pop("validation")
-    return Classifier(**arguments).fit(path, validation=validation, **run)
+    run["validation"] = arguments.pop("validation")
+    return fit_or_tune(Classifier(**arguments), tune, searched(CLASSIFY, given, tune), path, **run)
 
 
 def _show(classifier: "Classifier", people: "People") -> dict[str, Any]:

@@ -49,10 +49,12 @@ class Classifier(TrainedEstimator):
         kind: ``text``, ``series``, ``images`` or ``events``; inferred from the data if None.
         text, label, id, time, columns, code: column names; inferred where obvious. ``columns`` are the channels of
             series, ``code`` is the column of event codes.
-        tokenizer: ``word``, ``char`` or ``bpe``; vocabulary_size: most tokens known.
+        tokenizer: ``word``, ``char`` or ``bpe``; vocabulary_size: most tokens known; lower: put texts in lower case.
         bidirectional: read in both directions; False makes a model that can run live, step by step.
         pool: ``mean``, ``max``, ``attention`` or ``last``.
         hidden_size, layers, dropout, embedding_size: of the network.
+        token_dropout: share of a text's tokens that are hidden in training, as words never seen will be.
+        label_smoothing: share of the truth that is spread evenly over all labels in training.
         class_weight: None, ``balanced`` (rows of rare labels count for more) or a weight by label.
         multi: whether a row may have several labels; inferred if None.
         max_length: steps kept of a row, the first of a text, the last of others (default: the longest, bounded).
@@ -64,7 +66,7 @@ class Classifier(TrainedEstimator):
     Attributes:
         model_: the spec. live_: the torch-free classifier that predicts. classes_: the labels, in the order of
             ``predict_proba``. history_: of the training. plan_: the data as it was understood.
-        validation_, test_: evaluations (None without rows). split_: which rows were which.
+        validation_, test_: evaluations (None without rows). parts_: the examples of each part.
 
     Example:
         >>> texts = ["good film", "bad film", "so good", "so bad"] * 10
@@ -85,12 +87,15 @@ class Classifier(TrainedEstimator):
         code: str | None = None,
         tokenizer: Literal["word", "char", "bpe"] = "word",
         vocabulary_size: int = 20_000,
+        lower: bool = True,
         bidirectional: bool = True,
         pool: Literal["mean", "max", "attention", "last"] = "max",
         hidden_size: int = 64,
         layers: int = 1,
         dropout: float = 0.5,
         embedding_size: int = 64,
+        token_dropout: float = 0.1,
+        label_smoothing: float = 0.0,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         multi: bool | None = None,
         max_length: int | None = None,
@@ -110,10 +115,11 @@ class Classifier(TrainedEstimator):
         self.text, self.label, self.id, self.time = text, label, id, time
         self.columns, self.code = columns, code
         self.tokenizer: Literal["word", "char", "bpe"] = tokenizer
-        self.vocabulary_size = vocabulary_size
+        self.vocabulary_size, self.lower = vocabulary_size, lower
         self.bidirectional, self.pool = bidirectional, pool
         self.hidden_size, self.layers, self.dropout = hidden_size, layers, dropout
-        self.embedding_size = embedding_size
+        self.embedding_size, self.token_dropout = embedding_size, token_dropout
+        self.label_smoothing = label_smoothing
         self.class_weight, self.multi, self.max_length = class_weight, multi, max_length
         self.val_size, self.test_size = val_size, test_size
         self.epochs, self.batch_size = epochs, batch_size
@@ -269,7 +275,7 @@ class Classifier(TrainedEstimator):
         parts = divide(
             reading.examples, unseen, self.val_size, self.test_size, self.seed, label_source(reading.roles)
         )
-        options = StepOptions(tokenizer=self.tokenizer, vocabulary_size=self.vocabulary_size)
+        options = StepOptions(self.tokenizer, self.vocabulary_size, lower=self.lower)
         return prepare(parts, reading.roles, options, self.max_length), reading
 
     def _network(self, labels: int) -> NetworkConfig:
@@ -284,6 +290,8 @@ class Classifier(TrainedEstimator):
             batch_size=self.batch_size,
             seed=self.seed,
             weight=label_weights(self.class_weight, prepared.train.truth, prepared.task.labels),
+            token_dropout=self.token_dropout,
+            smoothing=self.label_smoothing,
         )
 
     def _make_ready(self, prepared: Prepared, reading: Reading) -> "_Ready":

@@ -31,7 +31,6 @@ class ClassifyJob:
         seed: of the order of rows.
         weight: of each label in the loss, float [C], or None.
         token_dropout: share of tokens that are replaced by code 0, the unknown one, in training.
-        noise: standard deviation of what is added to inputs that are numbers, in training.
         smoothing: label smoothing: the share of the truth that is spread evenly over all labels.
         min_steps: an epoch goes through the rows as often as it takes for so many steps.
     """
@@ -46,7 +45,6 @@ class ClassifyJob:
         seed: int,
         weight: np.ndarray | None = None,
         token_dropout: float = 0.0,
-        noise: float = 0.0,
         smoothing: float = 0.0,
         min_steps: int = MIN_STEPS,
     ) -> None:
@@ -54,7 +52,7 @@ class ClassifyJob:
         self._train, self._validation = train, validation
         self._batch_size, self._seed = batch_size, seed
         self._weight = None if weight is None else torch.from_numpy(weight.astype(np.float32))
-        self._token_dropout, self._noise, self._smoothing = token_dropout, noise, smoothing
+        self._token_dropout, self._smoothing = token_dropout, smoothing
         self._steps_per_pass = -(-len(train) // batch_size)
         self._passes = -(-min_steps // self._steps_per_pass)
         self._batches: tuple[int, list[np.ndarray]] = (-1, [])
@@ -72,10 +70,10 @@ class ClassifyJob:
         return {**self._arrays(self._train, self._batches[1][place])}
 
     def loss(self, batch: dict[str, Tensor], carry: Any) -> tuple[Tensor, Any]:
-        """Mean loss of a batch, each row weighted by its label; in training with the noise that helps to generalise."""
+        """Mean loss of a batch, each row weighted by its label; in training some tokens are hidden."""
         inputs = {name: values for name, values in batch.items() if name not in ("truth", "lengths")}
         if self.model.training:
-            inputs = {name: self._disturbed(values) for name, values in inputs.items()}
+            inputs = {name: self._hidden(values) for name, values in inputs.items()}
         logits = self.model(inputs, {CLOCK: batch["lengths"]})[LOGITS]
         return self._cost(logits, batch["truth"]), carry
 
@@ -110,12 +108,11 @@ class ClassifyJob:
         arrays, lengths = rows.sequences.batch(chosen)
         return {"truth": rows.truth[chosen], "lengths": lengths, **arrays}
 
-    def _disturbed(self, values: Tensor) -> Tensor:
-        if not values.is_floating_point():
-            if not self._token_dropout:
-                return values
-            return values.masked_fill(torch.rand(values.shape, device=values.device) < self._token_dropout, 0)
-        return values + self._noise * torch.randn_like(values) if self._noise else values
+    def _hidden(self, tokens: Tensor) -> Tensor:
+        """Tokens with some of them replaced by the unknown one."""
+        if tokens.is_floating_point() or not self._token_dropout:
+            return tokens
+        return tokens.masked_fill(torch.rand(tokens.shape, device=tokens.device) < self._token_dropout, 0)
 
     def _cost(self, logits: Tensor, truth: Tensor) -> Tensor:
         weight = None if self._weight is None else self._weight.to(logits.device)
