@@ -1,7 +1,7 @@
 """Training on a folder of Parquet files larger than the memory that the process may have.
 
-    python benchmarks/out_of_core.py                     1 GB and 4 GB of columns under a limit of 1.2 GB
-    python benchmarks/out_of_core.py --gigabytes 2
+    scripts/bench out_of_core                            1 GB and 4 GB of columns under a limit of 1.2 GB
+    scripts/bench out_of_core --gigabytes 2
 
 Makes hourly series of several stores in a temporary folder, runs ``grus fit forecast`` on it in a process of its own
 with few training steps, and samples what the kernel says of that process. *Own* memory (RssAnon) is what the limit
