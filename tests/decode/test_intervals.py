@@ -12,9 +12,9 @@ from grus.decode.intervals import (
     base_interval,
     calibrate,
     check_levels,
-    error_size,
-    movement,
-    movement_power,
+    drawn_mean,
+    earlier_origins,
+    mean_size,
     nested_intervals,
     phase_spread,
     point,
@@ -204,50 +204,17 @@ def test_without_errors_every_phase_counts_the_same(error):
     assert phase_spread(error, np.zeros(error.shape, int), 4).tolist() == [1.0] * 4
 
 
-def test_movement_is_the_mean_change_over_the_history_of_each_window():
-    target = np.array([0.0, 1, 3, 6, 10, 5, NAN, 9, 9])
-    offsets = np.array([0, 5, 9])
-
-    def moved(series, origins, lookback, typical=0.0):
-        found = movement(target, offsets, np.array(series), np.array(origins), lookback, 9, typical)
-        return found.tolist()
-
-    # Changes 1 2 3 4 of the first series; of the second one only the last (its start and the gap have none).
-    assert moved([0, 0, 1, 1], [4, 5, 9, 7], 3) == [6 / 13, 9 / 13, 0, 0]
-    assert moved([0], [4], 3, typical=2.0) == [(6 + 10 * 2) / 13]
-    assert moved([1], [6], 3, typical=2.0) == [2.0]
-    assert movement(target, offsets, np.zeros(1, int), np.array([4]), 3, 9)[0] == 2.0  # its own mean
+def test_earlier_forecasts_are_over_before_the_origin_and_a_season_apart():
+    found = earlier_origins(np.array([100, 60]), np.array([10, 30]), 12, 24, 3)
+    assert found.tolist() == [[88, 64, 40], [48, -1, -1]]
+    # A horizon beyond the season is reached over by as many.
+    assert earlier_origins(np.array([1000]), np.array([0]), 240, 24, 3).tolist() == [[760, 680, 600]]
 
 
-def test_movement_is_from_season_to_season_where_the_history_holds_two():
-    wave = np.tile([0.0, 5.0, 9.0], 6)
-    offsets, zero = np.array([0, 18]), np.zeros(1, int)
-    assert movement(wave, offsets, zero, np.array([18]), 6, 3).tolist() == [0.0]
-    assert movement(wave, offsets, zero, np.array([18]), 5, 3)[0] > 0
+def test_the_size_of_a_window_is_its_mean_error():
+    np.testing.assert_array_equal(mean_size(np.array([[1.0, -3], [NAN, 2], [NAN, NAN]])), [2, 2, NAN])
 
 
-@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_the_power_of_the_movement_is_found(power):
-    rng = np.random.default_rng(0)
-    moved = np.exp(rng.normal(size=3000))
-    error = rng.standard_normal((3000, 6)) * moved[:, None] ** power
-    error[rng.random(error.shape) < 0.1] = NAN
-    assert movement_power(error, moved) == pytest.approx(power, abs=0.02)
-
-
-@pytest.mark.parametrize("sign", [-1, 2])
-def test_the_power_stays_from_nothing_to_proportional(sign):
-    moved = np.exp(np.random.default_rng(0).normal(size=100))
-    assert movement_power(moved[:, None] ** sign, moved) == (0.0 if sign < 0 else 1.0)
-
-
-@pytest.mark.parametrize("moved", [np.ones(5), np.zeros(5)])
-def test_without_movement_there_is_no_power(moved):
-    assert movement_power(np.ones((5, 2)), moved) == 0.0
-    assert movement_power(np.full((5, 2), NAN), moved) == 0.0
-
-
-def test_sizes_multiply():
-    phases = np.array([[0, 1], [1, 0]])
-    size = error_size(np.array([1.0, 2.0]), np.array([4.0, 0.5]), phases, np.array([4.0, 1.0]))
-    assert size.tolist() == [[1, 2], [1, 0.5]]
+def test_a_mean_is_drawn_towards_what_is_typical():
+    sizes = np.array([[4.0, 2.0], [NAN, 7.0], [NAN, NAN]])
+    np.testing.assert_array_equal(drawn_mean(sizes, 3.0), [(4 + 2 + 3) / 3, 5, 3])

@@ -14,7 +14,6 @@ from forecast_tables import TINY, fit, one_series, table, tensors_equal, tiny
 import grus
 from example_series import HOUR, START, hourly
 from grus import Forecaster
-from grus.decode.intervals import movement_power
 from grus.errors import DataError, ModelFolderError, NotFittedError, UsageError
 from torch_free import as_bytes, predictions
 
@@ -238,7 +237,7 @@ def test_validation_rows_choose_the_epoch_and_the_intervals_but_train_nothing():
     one, two = (fit(rows, val_size=24) for rows in (data, wild))
     for name, values in one.tensors_.items():
         same = np.array_equal(values, two.tensors_[name])
-        assert same is (name != "task.conformal"), name
+        assert same is (name not in ("task.conformal", "task.recent")), name
 
 
 # -- resume ------------------------------------------------------------------------------------------------
@@ -612,7 +611,8 @@ def test_evaluations_are_what_predictions_and_truth_give_by_hand():
 
 def test_calibration_is_that_of_the_validation_windows():
     """Each margin is an order statistic of the absolute errors of all windows with targets in validation, scaled by
-    series and divided by the typical error of training windows at that place in the season, after such movement."""
+    series and divided by the typical error of training windows at that place in the season, then by how
+    large the errors of the last forecasts were."""
     model = fit(one_series(150), val_size=25)
     features = model.live_.features(model.panel_)
 
@@ -629,13 +629,16 @@ def test_calibration_is_that_of_the_validation_windows():
         mine = size[phases == phase]
         expected = (mine.sum() + 10 * size.mean()) / (mine.size + 10) / size.mean()
         assert spread[phase] == pytest.approx(expected, rel=1e-12)
-    typical, power = model.tensors_["task.lively"]
-    moved = model.live_.movement(features, np.zeros(108, np.int64), np.arange(12, 120))
-    assert typical == moved.mean()
-    assert power == movement_power(size / spread[phases], moved)
     size, phases = errors(150 - 25, 20)
-    moved = model.live_.movement(features, np.zeros(20, np.int64), np.arange(125, 145), typical)
-    size = np.sort(size / spread[phases] / ((moved / typical) ** power)[:, None], 0)
+    (typical,) = model.tensors_["task.recent"]
+    assert typical == pytest.approx((size / spread[phases]).mean(), rel=1e-12)
+    last = np.full(20, typical)
+    for w in range(20):
+        # Forecasts that were over by then, a season apart, after a whole lookback; the typical one is one more.
+        before = list(range(125 + w - 6, 11, -24))[:7]
+        earlier = [(e / spread[p]).mean() for e, p in (errors(first, 1) for first in before)]
+        last[w] = (sum(earlier) + typical) / (len(earlier) + 1)
+    size = np.sort(size / spread[phases] / (last / typical)[:, None], 0)
     for level in (10, 50, 80, 90):
         rank = int(np.ceil(21 * level / 100))
         np.testing.assert_allclose(model.tensors_["task.conformal"][level - 1], size[rank - 1], rtol=1e-12)

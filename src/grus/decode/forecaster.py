@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from grus.decode.intervals import check_levels, error_size, movement, nested_intervals, point, season_phases
+from grus.decode.intervals import (
+    check_levels,
+    drawn_mean,
+    earlier_origins,
+    mean_size,
+    nested_intervals,
+    point,
+    season_phases,
+)
 from grus.decode.rows import to_columns
 from grus.decode.scores import Evaluation, evaluate
 from grus.decode.windows import Forecasts
@@ -40,7 +48,7 @@ class LiveForecaster:
         self._program = Program(model.parts["main"], weights)
         self._margins = tensors.get("task.conformal")
         self._spread = tensors.get("task.spread", np.ones(self.task.season))
-        self._lively = tensors.get("task.lively", np.array([1.0, 0.0]))
+        self._typical = float(tensors.get("task.recent", np.ones(1))[0])
         self.frequency = Frequency.from_string(self.task.frequency)
         self.roles = Roles(
             self.task.target, self.task.id, self.task.time, self.task.past, self.task.future, self.task.static
@@ -55,7 +63,8 @@ class LiveForecaster:
         """Forecast the horizon after the last row of every series.
 
         Args:
-            rows: history, at least one row a series; more than the lookback is cut.
+            rows: history, at least one row a series. What lies before the lookback serves the intervals only: the
+                errors of the last forecasts that could have been made say how wide they are now.
             future: the horizon's rows of the covariates that are known in advance; needed if the model has any.
             level: central intervals in percent, e.g. ``[80, 95]``.
 
@@ -121,20 +130,43 @@ class LiveForecaster:
         if levels:
             assert self._margins is not None
             phases = season_phases(panel, series, origins, self.task.horizon, self.task.season)
-            moved = self.movement(features, series, origins, self._lively[0])
-            spread = error_size(self._spread, self._lively, phases, moved)
+            spread = self._spread[phases]
+            if self.task.recent:
+                last = self.recent_error(panel, features, series, origins, self._spread, self._typical)
+                spread = spread * last[:, None]
             found = nested_intervals(outputs / spread[..., None], quantiles, self._margins, levels)
             ends = {wanted: (low * spread, high * spread) for wanted, (low, high) in found.items()}
         lower = {wanted: unscale(low) for wanted, (low, _) in ends.items()}
         upper = {wanted: unscale(high) for wanted, (_, high) in ends.items()}
         return Forecasts(series, origins, unscale(point(outputs, quantiles)), lower, upper)
 
-    def movement(
-        self, features: Features, series: np.ndarray, origins: np.ndarray, typical: float | None = None
+    def recent_error(
+        self,
+        panel: Panel,
+        features: Features,
+        series: np.ndarray,
+        origins: np.ndarray,
+        spread: np.ndarray,
+        typical: float,
     ) -> np.ndarray:
-        """How much the series moved before each window [W]; see `grus.decode.intervals.movement`."""
-        rows = features.target, features.offsets
-        return movement(*rows, series, origins, self.task.lookback, self.task.season, typical)
+        """How large the errors of the last forecasts before each window were, relative to a typical one, float64 [W].
+
+        Args:
+            spread: of the error at each place in the season, by which each is divided.
+            typical: of all forecasts; counts as one more of them, and stands where the history holds none.
+        """
+        task = self.task
+        first = panel.offsets[series] + task.lookback
+        earlier = earlier_origins(origins, first, task.horizon, task.season, task.recent)
+        rows, place = np.unique(earlier[earlier >= 0], return_inverse=True)
+        sizes = np.full(earlier.shape, np.nan)
+        if len(rows):
+            owner = np.searchsorted(panel.offsets, rows, side="right") - 1
+            outputs = self.outputs(features, owner, rows).astype(np.float64)
+            error = features.target[rows[:, None] + np.arange(task.horizon)] - point(outputs, task.quantiles)
+            phases = season_phases(panel, owner, rows, task.horizon, task.season)
+            sizes[earlier >= 0] = mean_size(error / spread[phases])[place]
+        return drawn_mean(sizes, typical) / typical
 
     def outputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """The network's scaled outputs for windows, float32 [W, H, Q], quantiles in increasing order."""

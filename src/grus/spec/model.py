@@ -26,8 +26,7 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
 
     ``season`` is in steps. ``levels_known`` is how many conformal quantile levels (1%..99%) the file carries per
     step of the horizon; zero means that no intervals were calibrated. ``targets`` are columns of a wide table that
-    are stacked, one series each, under ``target``. ``lively`` says that the widths of intervals follow how much the
-    series moved before the window.
+    are stacked, one series each, under ``target``. ``recent`` is how many earlier forecasts say how wide intervals are.
     """
 
     horizon: int
@@ -45,22 +44,23 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
     non_negative: bool = False
     alias: str = "GRU"
     targets: tuple[str, ...] = ()
-    lively: bool = False
+    recent: int = 0
 
     def arrays(self) -> Weights:
-        """Fitted float64 tensors: conformal margins by level and step; size of the error by place in the season, and
-        by the series' movement (its typical value, and a power).
+        """Fitted float64 tensors: conformal margins by level and step, the size of the error at each place in the
+        season, and the typical one of a forecast.
         """
         if not self.levels_known:
             return {}
         shapes: Weights = {"conformal": (self.levels_known, self.horizon), "spread": (self.season,)}
-        return shapes | ({"lively": (2,)} if self.lively else {})
+        return shapes | ({"recent": (1,)} if self.recent else {})
 
     def check(self) -> None:
         """Raise SpecError unless the numbers make sense."""
         for what in ("horizon", "lookback", "season"):
             check_size(f"forecast: {what}", getattr(self, what))
         check_size("forecast: levels_known", self.levels_known, low=0, high=999)
+        check_size("forecast: recent", self.recent, low=0, high=999)
         if list(self.quantiles) != sorted(set(self.quantiles)) or not all(0 < q < 1 for q in self.quantiles):
             raise SpecError(f"forecast: quantiles must increase within (0, 1), got {self.quantiles}")
 

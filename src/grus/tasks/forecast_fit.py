@@ -13,7 +13,7 @@ from grus.data.splits import Split, split_panel
 from grus.data.windows import window_index
 from grus.decode import Evaluation, LiveForecaster
 from grus.decode.forecaster import output_steps
-from grus.decode.intervals import LEVELS
+from grus.decode.intervals import LEVELS, RECENT
 from grus.models import GraphModule
 from grus.preprocess.features import SERIES, Preprocessor, fit_steps, layout
 from grus.preprocess.frequency import Frequency
@@ -207,9 +207,10 @@ def calibrated(
     """The model with intervals calibrated on the validation windows; as it was without any."""
     if not len(learned.validation):
         return model, tensors
-    live = LiveForecaster(model, tensors)
+    task = msgspec.structs.replace(model.task_as(Forecast), recent=RECENT)
+    live = LiveForecaster(Model(1, task, model.preprocess, model.parts), tensors)
     tensors = tensors | calibrate_forecaster(live, panel, learned.training, learned.validation)
-    task = msgspec.structs.replace(live.task, levels_known=len(LEVELS), lively=True)
+    task = msgspec.structs.replace(task, levels_known=len(LEVELS))
     return Model(1, task, model.preprocess, model.parts), tensors
 
 

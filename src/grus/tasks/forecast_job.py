@@ -12,8 +12,7 @@ from grus.data.windows import epoch_order
 from grus.decode import LiveForecaster
 from grus.decode.intervals import (
     calibrate,
-    error_size,
-    movement_power,
+    mean_size,
     phase_spread,
     point,
     season_phases,
@@ -182,16 +181,15 @@ def calibrate_forecaster(
         return outputs, truth(features, windows, task.horizon).astype(np.float64), phases
 
     outputs, known, phases = forecast(training)
-    error = known - point(outputs, task.quantiles)
-    spread = phase_spread(error, phases, task.season)
-    moved = live.movement(features, training.series, training.origins)
-    typical = float(moved.mean()) or 1.0
-    lively = np.array([typical, movement_power(error / spread[phases], moved)])
+    spread = phase_spread(known - point(outputs, task.quantiles), phases, task.season)
     outputs, known, phases = forecast(validation)
-    moved = live.movement(features, validation.series, validation.origins, typical)
-    size = error_size(spread, lively, phases, moved)
+    size = spread[phases]
+    own = mean_size((known - point(outputs, task.quantiles)) / size)
+    typical = float(np.nanmean(own)) if np.nansum(own) > 0 else 1.0
+    last = live.recent_error(panel, features, validation.series, validation.origins, spread, typical)
+    size = size * last[:, None]
     margins = calibrate(outputs / size[..., None], known / size, task.quantiles)
-    return {"task.conformal": margins, "task.spread": spread, "task.lively": lively}
+    return {"task.conformal": margins, "task.spread": spread, "task.recent": np.array([typical])}
 
 
 def series_code(tokens: Mapping[str, object] | tuple[str, ...], name: str) -> str | None:
