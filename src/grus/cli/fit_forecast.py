@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from grus.cli import fit_options as o
-from grus.cli.fit_run import fit_task
-from grus.cli.options import Data
+from grus.cli.fit_run import fit_or_tune, fit_task, searched
+from grus.cli.options import Data, named
 from grus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def forecast(
     epochs: o.Epochs = 8,
     batch_size: o.BatchSize = 64,
     learning_rate: o.LearningRate = 1e-3,
+    tune: o.Tune = None,
     weight_decay: o.WeightDecay = 1e-4,
     patience: o.Patience = 4,
     ema: o.Ema = 0.99,
@@ -66,6 +67,7 @@ def forecast(
     [bold]grus fit forecast sales.parquet --horizon 28 --id store --future promo,price[/bold]
     [bold]grus fit forecast demand.csv --horizon 24 --test-size 1344 --epochs 20[/bold]
     [bold]grus fit forecast wide.csv --horizon 24 --target north,south[/bold]
+    [bold]grus fit forecast demand.csv --horizon 24 --tune 20 --epochs 12[/bold]
     [bold]grus fit forecast demand.csv --config run.toml --resume[/bold]
     [bold]grus fit forecast newer.csv --from model -o model2[/bold]
 
@@ -81,23 +83,26 @@ def forecast(
             f"{ctx.command_path}: option --horizon is missing",
             f"'{ctx.command_path} --help' shows how it is used",
         )
-    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    named = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
-    train = _train if from_ is None else partial(_update, from_, named)
+    if from_ is not None and tune is not None:
+        raise UsageError(f"{ctx.command_path}: --tune must not be given with --from, which keeps the network")
+    train = partial(_train, tune, named(ctx)) if from_ is None else partial(_update, from_, named(ctx))
     fit_task("forecast", dict(ctx.params), list(ctx.obj), train, _show)
 
 
-def _train(arguments: dict[str, Any], path: Path, **run: Any) -> "Forecaster":
+def _train(
+    tune: int | None, given: set[str], arguments: dict[str, Any], path: Path, **run: Any
+) -> "Forecaster":
     from grus.tasks.forecast import Forecaster
+    from grus.tasks.tune_space import FORECAST
 
-    return Forecaster(**arguments).fit(path, **run)
+    return fit_or_tune(Forecaster(**arguments), tune, searched(FORECAST, given, tune), path, **run)
 
 
-def _update(model: Path, named: set[str], arguments: dict[str, Any], path: Path, **run: Any) -> "Forecaster":
+def _update(model: Path, given: set[str], arguments: dict[str, Any], path: Path, **run: Any) -> "Forecaster":
     """Go on with a model; what was not named on the command line is as the model, or the update, has it."""
     from grus.tasks.forecast import Forecaster
 
-    chosen = {name: value for name, value in arguments.items() if name in named}
+    chosen = {name: value for name, value in arguments.items() if name in given}
     own = {name: chosen.pop(name) for name in ("learning_rate", "val_size", "test_size") if name in chosen}
     return Forecaster.load(model, **chosen).update(path, **own, **run)
 

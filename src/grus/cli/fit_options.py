@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from grus.cli.options import names, numbers, use_config
+from grus.errors import UsageError
 
 _COLUMNS, _DATA, _NETWORK, _TRAINING, _RUN = "Columns", "Rows", "Network", "Training", "Run"
 
@@ -28,6 +29,18 @@ def _one_or_several(ctx: typer.Context, value: list[str] | None) -> str | tuple[
     """A name alone is itself; none is None, so that it is inferred."""
     found = names(ctx, value)
     return found if len(found) > 1 else found[0] if found else None
+
+
+def _rate(ctx: typer.Context, param: typer.CallbackParam, value: str) -> float | str:
+    """A number, or ``auto``."""
+    if value == "auto":
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        raise UsageError(
+            f"{ctx.command_path}: {param.opts[0]} must be a number or auto, got {value!r}"
+        ) from None
 
 
 Horizon = Annotated[
@@ -105,7 +118,20 @@ Scaling = Annotated[Literal["standard", "robust", "none"], _option("Of each seri
 
 Epochs = Annotated[int, _option("The most passes over the windows.", _TRAINING)]
 BatchSize = Annotated[int, _option("Windows a step.", _TRAINING)]
-LearningRate = Annotated[float, _option("The peak, after which it decays.", _TRAINING)]
+LearningRate = Annotated[
+    Any,
+    _option(
+        "The peak, after which it decays; auto: found by a range test.", _TRAINING, "--learning-rate", "--lr",
+        metavar="RATE", parser=str, callback=_rate,
+    ),
+]  # fmt: skip
+Tune = Annotated[
+    int | None,
+    _option(
+        "Try so many sets of rate, batch size and network, but for what is given, and keep the best.", _TRAINING,
+        "--tune", metavar="TRIALS", min=1,
+    ),
+]  # fmt: skip
 WeightDecay = Annotated[float, _option("Of the weight matrices.", _TRAINING)]
 Patience = Annotated[
     int | None,

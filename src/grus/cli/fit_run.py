@@ -2,21 +2,23 @@
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grus.errors import ModelFolderError, TrainingInterrupted
+from grus.errors import ModelFolderError, TrainingInterrupted, UsageError
 
 if TYPE_CHECKING:
     from grus.cli.people import People
     from grus.tasks.estimator import TrainedEstimator
 
 #: Options that belong to the command; all others are arguments of the task's estimator of the same name.
-COMMAND_OPTIONS = ("data", "out", "config", "resume", "force", "json", "quiet", "from_")
-#: What a run folder holds once there is something to resume; see `grus.training.checkpoint`, which loads torch.
-CHECKPOINT, RUN_FILE = "checkpoint.pt", "run.json"
+COMMAND_OPTIONS = ("data", "out", "config", "resume", "force", "json", "quiet", "from_", "tune")
+#: What a run folder holds once there is something to resume; see `grus.training.checkpoint` and `grus.training.search`,
+#: which load torch.
+CHECKPOINT, STUDY, RUN_FILE = "checkpoint.pt", "study.json", "run.json"
 
 
 def fit_task(
@@ -59,20 +61,46 @@ def fit_task(
     put(to_json(_summary(estimator, folder, report, scores)) if given["json"] else f"{folder}\n")
 
 
+def searched(space: Iterable[str], given: set[str], tune: int | None) -> list[str]:
+    """What ``--tune`` searches: all that the task would, but for what is given.
+
+    Raises:
+        UsageError: that is nothing.
+    """
+    found = [name for name in space if name not in given]
+    if tune is not None and not found:
+        raise UsageError(f"--tune must leave something to search, but all is given: {', '.join(space)}")
+    return found
+
+
+def fit_or_tune(estimator: Any, tune: int | None, space: list[str], path: Path, **run: Any) -> Any:
+    """Train an estimator once, or with ``tune`` so many times."""
+    return (
+        estimator.fit(path, **run) if tune is None else estimator.tune(path, trials=tune, space=space, **run)
+    )
+
+
+def _left(run: Path) -> Path | None:
+    """What a run folder has to go on from, if anything."""
+    return next((run / name for name in (CHECKPOINT, STUDY) if (run / name).is_file()), None)
+
+
 @contextmanager
 def _resumable(run: Path, command_line: list[str]) -> Iterator[None]:
     """Say after Ctrl-C how to go on; leave no run folder behind that holds nothing to go on from."""
     try:
         yield
     except (TrainingInterrupted, KeyboardInterrupt):
-        if not (run / CHECKPOINT).is_file():
+        left = _left(run)
+        if left is None:
             raise
         again = ["--resume"] if "--resume" not in command_line else []
         command = shlex.join(["grus", *command_line, *again])
-        sentence = f"training stopped by Ctrl-C; its checkpoint is {run / CHECKPOINT}"
+        what = "checkpoint" if left.name == CHECKPOINT else "study"
+        sentence = f"training stopped by Ctrl-C; its {what} is {left}"
         raise TrainingInterrupted(sentence, hint=f"to go on from it: {command}") from None
     finally:
-        if not (run / CHECKPOINT).is_file():
+        if _left(run) is None:
             _remove_run(run)
 
 
@@ -87,9 +115,10 @@ def _check_folders(folder: Path, run: Path, resume: bool, force: bool) -> None:
     from grus.artifact import refuse_existing
 
     refuse_existing(folder, force)
-    if resume and not (run / CHECKPOINT).is_file():
+    left = _left(run)
+    if resume and left is None:
         raise ModelFolderError(f"{run}: no checkpoint to resume from", hint="start without --resume")
-    if resume or not run.exists() or not (run / CHECKPOINT).is_file():
+    if resume or left is None:
         return
     if not force:
         raise ModelFolderError(
@@ -117,7 +146,8 @@ def _keep_log(run: Path, report: Path) -> None:
 def _summary(
     estimator: "TrainedEstimator", folder: Path, report: Path, scores: dict[str, Any]
 ) -> dict[str, Any]:
-    history = estimator.history_
+    history, study = estimator.history_, getattr(estimator, "tuning_", None)
+    tuning = {} if study is None else {"tuning": asdict(study.best) | {"trials": len(study.trials)}}
     return {
         "model": str(folder),
         "report": str(report),
@@ -125,5 +155,6 @@ def _summary(
         "epochs": len(history.epochs),
         "stopped": history.stopped,
         "seconds": history.seconds,
+        **tuning,
         "evaluations": scores,
     }

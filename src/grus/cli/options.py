@@ -44,6 +44,12 @@ def as_numbers(value: Any) -> tuple[float, ...]:
     return tuple(value or ())
 
 
+def named(ctx: typer.Context) -> set[str]:
+    """The options that were given, on the command line or in a file, by parameter name."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
+
+
 def use_config(ctx: typer.Context, file: Path | None) -> Path | None:
     """Take what the command line does not give from a TOML or JSON file of options.
 

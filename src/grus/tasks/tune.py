@@ -130,6 +130,7 @@ class Tuning(Generic[Made]):
             ready, config = self._job(study.best.parameters)
             history = train(ready.job, config, best, resume=True)
             _move_log(best, run)
+        self._say(winner_line(study))
         return Tuned(study, study.best.parameters, ready, history, [*plan, winner_line(study)])
 
     def _begin(self, run: Path) -> Study:
@@ -152,9 +153,12 @@ class Tuning(Generic[Made]):
         study = dataclasses.replace(study, trials=[*ended, trial])
         write_study(run, study)
         _remove_trials(run, keep=study.best)
-        if self.options.progress != "quiet":
-            print(trial_line(study, self.trials), file=sys.stderr, flush=True)
+        self._say(trial_line(study, self.trials))
         return study
+
+    def _say(self, line: str) -> None:
+        if self.options.progress != "quiet":
+            print(line, file=sys.stderr, flush=True)
 
     def _train(self, trial: Trial, run: Path, asked: Asked) -> Trial:
         """The trial after its training."""
