@@ -83,7 +83,22 @@ SETS: dict[str, Callable[[], Parts]] = {
     "plaid": lambda: sensors("sensor_plaid", "plaid.npz"),
     "digits": digits,
 }
-SETTINGS: dict[str, dict[str, Any]] = {name: {} for name in SETS}
+#: Chosen on validation rows only; the figures are accuracies on them.
+SETTINGS: dict[str, dict[str, Any]] = {
+    # The set's own validation rows, 3 seeds: 80.8%. A prototype of the same network: 128 units 79.2%, mean pooling 76.6%.
+    "sst2": {"epochs": 8, "token_dropout": 0.2, "patience": None},
+    "sst5": {"epochs": 8, "token_dropout": 0.2, "patience": None},  # as sst2, not tuned
+    # A tenth of the training rows, prototype, 2 seeds: 64 units and embeddings 85.9%, with case 86.7%, these 87.8%.
+    "trec": {
+        "epochs": 12, "hidden_size": 128, "embedding_size": 256, "lower": False, "label_smoothing": 0.1,
+        "token_dropout": 0.0, "val_size": 0,
+    },
+    # Five folds: 64 units 96.7%, 128 units 97.8%, 64 units and a rate of 3e-3 97.4%.
+    "japanese_vowels": {"val_size": 0, "epochs": 15, "hidden_size": 128},
+    "basic_motions": {"val_size": 0, "epochs": 10},  # five folds: 97.5%
+    "digits": {"val_size": 0, "epochs": 15, "hidden_size": 128},  # as japanese_vowels, not tuned
+    "plaid": {"epochs": 8},  # not tuned
+}  # fmt: skip
 
 
 def take(rows: Any, chosen: np.ndarray) -> Any:
