@@ -1,8 +1,8 @@
 """Where a forecast is worth little: stocks, exchange rates and weather against the random walk, reported as it comes.
 
-The walk repeats the last value. The model has its defaults, the split is 70/10/20 in time order, and nothing was chosen on
-test rows. The figure is the mean over the series of MAE / MAE of the walk, so that no series with large numbers decides
-alone.
+The walk repeats the last value. The model has its defaults, the split is 70/10/20 in time order, and nothing was chosen
+on test rows. The figure is the mean over the series of MAE / MAE of the walk, so that no series with large numbers
+decides alone.
 
     scripts/bench honest                       all of them, as Markdown
     scripts/bench honest --only stocks
@@ -47,7 +47,7 @@ def exchange() -> Case:
 
 
 def weather() -> Case:
-    """21 measurements every 10 minutes of 2020; -9999 stands for missing, and of a stamp that comes twice one row goes."""
+    """21 measurements every 10 minutes of 2020; -9999 stands for missing, of a stamp that comes twice one row goes."""
     columns, _ = read_columns(data_folder("weather_mpi") / "weather.csv.gz")
     first = np.unique(columns["date"], return_index=True)[1]
     table = {"date": columns.pop("date")[first]}

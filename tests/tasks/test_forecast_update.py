@@ -11,7 +11,6 @@ from grus.errors import DataError, NotFittedError, UsageError
 from grus.spec import Categories
 from grus.tasks.forecast_update import outcome
 
-
 OLD, NEW = 24, 9
 
 

@@ -141,7 +141,7 @@ class PackedGRU(_native.PackedGRU):
         """
         return super().run(x, h0, lengths=lengths, resets=resets, reverse=reverse, out=out)
 
-    def forward(self, problem: Problem, h_n: View) -> None:
+    def forward(self, problem: Problem, h_n: View) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Run a layer as ``gru_forward_train`` does, with these weights; those of ``problem`` are not read.
 
         Raises:

@@ -17,6 +17,7 @@ from grus.decode.intervals import LEVELS, RECENT
 from grus.models import GraphModule
 from grus.preprocess.features import SERIES, Preprocessor, fit_steps, layout
 from grus.preprocess.frequency import Frequency
+from grus.preprocess.oddities import value_range
 from grus.preprocess.panel import Panel
 from grus.preprocess.stacked import NAME, VALUE, check_targets, lay_out_table
 from grus.spec import Forecast, Model
@@ -77,7 +78,7 @@ def make_ready(parameters: "Forecaster", panel: Panel, names: list[str]) -> Read
     training_rows = panel.cut(0, split.train_end)
     calendar = None if p.calendar is None else tuple(p.calendar)
     steps, arrays = fit_steps(training_rows, scaling=p.scaling, calendar=calendar)
-    non_negative = bool((training_rows.target[training_rows.observed] >= 0).all())
+    non_negative = not value_range(training_rows.target)[0] < 0
     task = task_of(p, panel, network, non_negative)
     model = Model(1, task, steps, {"main": build_network(network, layout((task, steps)))})
     module = p._module(model.parts["main"])

@@ -51,7 +51,7 @@ def digest(*parts: Any) -> str:
     for part in parts:
         if isinstance(part, np.ndarray) and part.dtype != object:
             # As the bytes lie there: ``tobytes`` would copy what may be larger than memory.
-            found.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+            found.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
         else:
             found.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())
     return found.hexdigest()
