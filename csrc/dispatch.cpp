@@ -10,10 +10,11 @@
 
 namespace grus {
 
-#define GRUS_DECLARE(NAME)                \
-  namespace NAME {                        \
-  const Kernels<float>& kernels_f32();    \
-  const Kernels<double>& kernels_f64();   \
+#define GRUS_DECLARE(NAME)                              \
+  namespace NAME {                                      \
+  const Kernels<float>& kernels_f32();                  \
+  const Kernels<double>& kernels_f64();                 \
+  const StoredKernels<float, Bf16>& kernels_bf16();     \
   }
 GRUS_DECLARE(portable)
 #if defined(GRUS_HAVE_X86)
@@ -48,7 +49,8 @@ struct X86 {
 
 std::vector<Isa> find() {
   std::vector<Isa> found;
-#define GRUS_ADD(NAME) found.push_back({#NAME, &NAME::kernels_f32(), &NAME::kernels_f64()})
+#define GRUS_ADD(NAME) \
+  found.push_back({#NAME, &NAME::kernels_f32(), &NAME::kernels_f64(), &NAME::kernels_bf16()})
 #if defined(GRUS_HAVE_X86)
   const X86 cpu;
   if (cpu.avx512) GRUS_ADD(avx512);

@@ -11,6 +11,7 @@ struct Isa {
   const char* name;
   const Kernels<float>* f32;
   const Kernels<double>* f64;
+  const StoredKernels<float, Bf16>* bf16;
 };
 
 // Those that this build contains and this machine can run, best first; portable is always last.
@@ -25,5 +26,14 @@ template <>
 inline const Kernels<float>& kernels_of<float>(const Isa& isa) { return *isa.f32; }
 template <>
 inline const Kernels<double>& kernels_of<double>(const Isa& isa) { return *isa.f64; }
+
+// Weights stored as they are, or as Bf16.
+template <class T, class S>
+const StoredKernels<T, S>& stored_kernels_of(const Isa& isa) {
+  if constexpr (sizeof(S) == sizeof(T))
+    return kernels_of<T>(isa).stored;
+  else
+    return *isa.bf16;
+}
 
 }  // namespace grus

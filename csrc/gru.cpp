@@ -86,6 +86,7 @@ void Freed::operator()(void* data) const {
 
 template Aligned<float> allocate<float>(idx);
 template Aligned<double> allocate<double>(idx);
+template Aligned<Bf16> allocate<Bf16>(idx);
 template Aligned<char> allocate<char>(idx);
 
 namespace {
@@ -154,17 +155,18 @@ std::vector<idx> deal(idx batch, const int64_t* lengths, int parts, std::vector<
 
 }  // namespace
 
-template <class T>
-Gru<T>::Gru(const Isa& isa, idx i, idx h, bool after, const RawWeights<T>& w)
+template <class T, class S>
+Gru<T, S>::Gru(const Isa& isa, idx i, idx h, bool after, const RawWeights<T>& w)
     : kernels(&kernels_of<T>(isa)),
+      stored(&stored_kernels_of<T, S>(isa)),
       input(i),
       hidden(h),
       reset_after(after),
-      wx(allocate<T>(kernels->gru_wx_size(i, h))),
-      wh(allocate<T>(kernels->gru_wh_size(h))),
+      wx(allocate<S>(kernels->gru_wx_size(i, h))),
+      wh(allocate<S>(kernels->gru_wh_size(h))),
       bias(allocate<T>(kernels->gru_bias_size(h))) {
   packing(3 * h * (i + h), [&](const Together& part) {
-    kernels->pack_gru(i, h, after, w.w_ih, w.w_hh, w.b_ih, w.b_hh, wx.get(), wh.get(), bias.get(), part);
+    stored->pack_gru(i, h, after, w.w_ih, w.w_hh, w.b_ih, w.b_hh, wx.get(), wh.get(), bias.get(), part);
   });
   if (!w.gain_ih) return;
   gain_x = allocate<T>(kernels->gain_size(h));
@@ -173,23 +175,24 @@ Gru<T>::Gru(const Isa& isa, idx i, idx h, bool after, const RawWeights<T>& w)
   kernels->pack_gain(h, w.gain_hh, gain_h.get());
 }
 
-template <class T>
-void Gru<T>::run(SequenceArgs<T> a) const {
+template <class T, class S>
+void Gru<T, S>::run(SequenceArgs<T> a) const {
   a.input = input;
   a.hidden = hidden;
   a.reset_after = reset_after;
-  a.wx = wx.get();
-  a.wh = wh.get();
   a.bias = bias.get();
   a.gain_x = gain_x.get();
   a.gain_h = gain_h.get();
   if (a.batch == 0) return;
   const idx step_work = a.batch * 3 * hidden * (input + hidden);
-  const idx bytes = 3 * hidden * (input + hidden) * static_cast<idx>(sizeof(T));
+  const idx bytes = 3 * hidden * (input + hidden) * static_cast<idx>(sizeof(S));
   const int units = unit_parts(a.batch, a.time, hidden, step_work, bytes, a.gain_x, 0);
+  const auto run = [&](const idx* rows, idx count, char* scratch, const Together& group) {
+    stored->sequence(a, wx.get(), wh.get(), rows, count, scratch, group);
+  };
   if (a.batch == 1 && units == 1) {
     const idx row = 0;
-    return kernels->sequence(a, &row, 1, allocate<char>(kernels->sequence_scratch(a, 1, 1)).get(), kAlone);
+    return run(&row, 1, allocate<char>(kernels->sequence_scratch(a, 1, 1)).get(), kAlone);
   }
   const int parts = units > 1 ? 1 : parts_for(a.batch, a.time * 3 * hidden * (input + hidden));
   std::vector<idx> starts;
@@ -197,9 +200,9 @@ void Gru<T>::run(SequenceArgs<T> a) const {
   if (parts == 1) {
     const Aligned<char> room = allocate<char>(kernels->sequence_scratch(a, a.batch, units));
     const bool done = units > 1 && together(units, [&](int part, Barrier* barrier) {
-      kernels->sequence(a, rows.data(), a.batch, room.get(), Together{part, units, meet_at, barrier});
+      run(rows.data(), a.batch, room.get(), Together{part, units, meet_at, barrier});
     });
-    if (!done) kernels->sequence(a, rows.data(), a.batch, room.get(), kAlone);
+    if (!done) run(rows.data(), a.batch, room.get(), kAlone);
     return;
   }
   // Allocated here, not by the workers: an allocation that fails must be thrown to the caller.
@@ -207,7 +210,7 @@ void Gru<T>::run(SequenceArgs<T> a) const {
   std::vector<Aligned<char>> room;
   for (int p = 0; p < parts; ++p) room.push_back(allocate<char>(kernels->sequence_scratch(a, count(p), 1)));
   parallel(parts, [&](int p) {
-    kernels->sequence(a, rows.data() + starts[p], count(p), room[p].get(), kAlone);
+    run(rows.data() + starts[p], count(p), room[p].get(), kAlone);
   });
 }
 
@@ -310,22 +313,22 @@ idx saved_size(const Isa& isa, idx hidden, bool reset_after, bool norm) {
   return kernels_of<T>(isa).saved_size(hidden, reset_after, norm);
 }
 
-template <class T>
-DenseLayer<T>::DenseLayer(const Isa& isa, idx i, idx o, const T* weight, const T* b)
-    : kernels(&kernels_of<T>(isa)),
+template <class T, class S>
+DenseLayer<T, S>::DenseLayer(const Isa& isa, idx i, idx o, const T* weight, const T* b)
+    : stored(&stored_kernels_of<T, S>(isa)),
       input(i),
       output(o),
-      w(allocate<T>(kernels->linear_w_size(i, o))),
-      bias(allocate<T>(kernels->linear_bias_size(o))) {
-  kernels->pack_linear(i, o, weight, b, w.get(), bias.get());
+      w(allocate<S>(kernels_of<T>(isa).linear_w_size(i, o))),
+      bias(allocate<T>(kernels_of<T>(isa).linear_bias_size(o))) {
+  stored->pack_linear(i, o, weight, b, w.get(), bias.get());
 }
 
-template <class T>
-void DenseLayer<T>::run(const T* x, idx rows, idx x_row, T* y, idx y_row) const {
-  const LinearArgs<T> a{rows, input, output, w.get(), bias.get(), x, x_row, y, y_row};
+template <class T, class S>
+void DenseLayer<T, S>::run(const T* x, idx rows, idx x_row, T* y, idx y_row) const {
+  const LinearArgs<T, S> a{rows, input, output, w.get(), bias.get(), x, x_row, y, y_row};
   const int parts = parts_for(rows, input * output);
-  if (parts == 1) return kernels->linear(a, 0, rows);
-  parallel(parts, [&](int p) { kernels->linear(a, rows * p / parts, rows * (p + 1) / parts); });
+  if (parts == 1) return stored->linear(a, 0, rows);
+  parallel(parts, [&](int p) { stored->linear(a, rows * p / parts, rows * (p + 1) / parts); });
 }
 
 void check_lengths(const int64_t* lengths, idx batch, idx time) {
@@ -344,7 +347,9 @@ template idx saved_size<float>(const Isa&, idx, bool, bool);
 template idx saved_size<double>(const Isa&, idx, bool, bool);
 template struct Gru<float>;
 template struct Gru<double>;
+template struct Gru<float, Bf16>;
 template struct DenseLayer<float>;
 template struct DenseLayer<double>;
+template struct DenseLayer<float, Bf16>;
 
 }  // namespace grus

@@ -20,20 +20,22 @@ struct RawWeights {
   const T *w_ih, *w_hh, *b_ih, *b_hh, *gain_ih, *gain_hh;
 };
 
-// One layer, one direction; read-only after construction, so threads may share it.
-template <class T>
+// One layer, one direction; read-only after construction, so threads may share it. S: what the weights are stored as.
+template <class T, class S = T>
 struct Gru {
   const Kernels<T>* kernels;
+  const StoredKernels<T, S>* stored;
   idx input, hidden;
   bool reset_after;
-  Aligned<T> wx, wh, bias, gain_x, gain_h;
+  Aligned<S> wx, wh;
+  Aligned<T> bias, gain_x, gain_h;
 
   Gru(const Isa& isa, idx input, idx hidden, bool reset_after, const RawWeights<T>& weights);
-  // a: everything but the layer's own fields; lengths already checked to lie in 0..time.
+  // a: everything but the layer's own fields; lengths already checked to lie in 0..time; with S other than T, not saved.
   void run(SequenceArgs<T> a) const;
 };
 
-// Training: weights are packed once a call. a and b.f: everything but wx, wh, bias and packed gains; lengths checked.
+// Training: weights are packed once a call. a and b.f: everything but bias and packed gains; lengths checked.
 template <class T>
 void train_forward(const Isa& isa, SequenceArgs<T> a, const RawWeights<T>& weights);
 // grads: where to write (null where not wanted); overwritten. Same bits for the same number of threads.
@@ -42,11 +44,12 @@ void train_backward(const Isa& isa, BackwardArgs<T> b, const RawWeights<T>& weig
 template <class T>
 idx saved_size(const Isa& isa, idx hidden, bool reset_after, bool norm);
 
-template <class T>
+template <class T, class S = T>
 struct DenseLayer {
-  const Kernels<T>* kernels;
+  const StoredKernels<T, S>* stored;
   idx input, output;
-  Aligned<T> w, bias;
+  Aligned<S> w;
+  Aligned<T> bias;
 
   DenseLayer(const Isa& isa, idx input, idx output, const T* w, const T* b);  // w [output, input]
   void run(const T* x, idx rows, idx x_row, T* y, idx y_row) const;

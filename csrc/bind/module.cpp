@@ -62,13 +62,21 @@ const T* pointer(const std::optional<std::vector<T>>& v) {
   return v ? v->data() : nullptr;
 }
 
+// Are weights to be stored as Bf16 (else as they are)?
+bool as_bf16(const std::string& weights, const char* where) {
+  if (weights.empty()) return false;
+  if (weights == "bf16") return true;
+  throw UsageError(std::string(where) + ": weights must be bf16 or None, got '" + weights + "'");
+}
+
 class PackedGru {
  public:
   PackedGru(nb::handle weight_ih, nb::handle weight_hh, nb::handle bias_ih, nb::handle bias_hh, bool reset_after,
-            nb::handle gain_ih, nb::handle gain_hh, double zoneout, const std::string& isa)
+            nb::handle gain_ih, nb::handle gain_hh, double zoneout, const std::string& weights, const std::string& isa)
       : isa_(&isa_by_name(isa)),
         zoneout_(zoneout),
-        layer_(make({weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh}, reset_after)) {
+        layer_(make({weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh}, reset_after,
+                    as_bf16(weights, "PackedGRU"))) {
     if (!(zoneout >= 0 && zoneout <= 1))
       throw UsageError("PackedGRU: zoneout must be from 0 to 1, got " + std::to_string(zoneout));
   }
@@ -95,11 +103,11 @@ class PackedGru {
   bool reset_after() const {
     return std::visit([](const auto& layer) { return layer.reset_after; }, layer_);
   }
-  const char* dtype() const { return kind_name(layer_.index() == 0 ? Kind::f32 : Kind::f64); }
+  const char* dtype() const { return kind_name(layer_.index() == 1 ? Kind::f64 : Kind::f32); }
   const char* isa() const { return isa_->name; }
 
  private:
-  using Layer = std::variant<Gru<float>, Gru<double>>;
+  using Layer = std::variant<Gru<float>, Gru<double>, Gru<float, Bf16>>;
   const Isa* isa_;
   double zoneout_;
   Layer layer_;
@@ -108,14 +116,15 @@ class PackedGru {
     nb::handle weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh;
   };
 
-  Layer make(const Handles& o, bool after) const {
+  Layer make(const Handles& o, bool after, bool bf16) const {
     const Array wi(o.weight_ih, "PackedGRU: weight_ih"), wh(o.weight_hh, "PackedGRU: weight_hh");
     if (o.gain_ih.is_none() != o.gain_hh.is_none())
       throw UsageError("PackedGRU: gain_ih and gain_hh must both be given or both be None, got one");
-    if (wi.kind() == Kind::f64) return pack<double>(o, wi, wh, after);
-    return pack<float>(o, wi, wh, after);
+    if (bf16) return pack<float, Bf16>(o, wi, wh, after);
+    if (wi.kind() == Kind::f64) return pack<double, double>(o, wi, wh, after);
+    return pack<float, float>(o, wi, wh, after);
   }
-  template <class T>
+  template <class T, class S>
   Layer pack(const Handles& o, const Array& wi, const Array& wh, bool after) const {
     wh.expect(kind_of<T>, {-1, -1}, "GH");
     const idx hidden = wh.dim(1);
@@ -126,12 +135,12 @@ class PackedGru {
     const auto b_hh = bias_of<T>(o.bias_hh, "PackedGRU: bias_hh", 3 * hidden);
     const auto gain_ih = bias_of<T>(o.gain_ih, "PackedGRU: gain_ih", 3 * hidden);
     const auto gain_hh = bias_of<T>(o.gain_hh, "PackedGRU: gain_hh", 3 * hidden);
-    return Gru<T>(*isa_, wi.dim(1), hidden, after,
+    return Gru<T, S>(*isa_, wi.dim(1), hidden, after,
                   {w_ih.data(), w_hh.data(), pointer(b_ih), pointer(b_hh), pointer(gain_ih), pointer(gain_hh)});
   }
 
-  template <class T>
-  nb::object run_as(const Gru<T>& layer, nb::handle xo, nb::handle h0o, nb::handle lengths_o, nb::handle resets_o,
+  template <class T, class S>
+  nb::object run_as(const Gru<T, S>& layer, nb::handle xo, nb::handle h0o, nb::handle lengths_o, nb::handle resets_o,
                     bool reverse, nb::handle out) const {
     constexpr Kind kind = kind_of<T>;
     const Array x(xo, "PackedGRU.run: x");
@@ -188,9 +197,11 @@ class PackedGru {
     return nb::make_tuple(yo, ho);
   }
 
-  template <class T>
-  void forward_as(const Gru<T>& layer, nb::handle problem, nb::handle hn) const {
+  template <class T, class S>
+  void forward_as(const Gru<T, S>& layer, nb::handle problem, nb::handle hn) const {
     Problem<T> p(problem);
+    if (sizeof(S) != sizeof(T) && p.a.saved)
+      throw UsageError("PackedGRU.forward: saved must be None with bf16 weights, which are for inference");
     if (p.a.input != layer.input || p.a.hidden != layer.hidden || p.a.reset_after != layer.reset_after)
       throw UsageError("PackedGRU.forward: sizes and reset_after must be those of the packed weights");
     const View<T> last(hn, "h_n", p.a.batch > 0);
@@ -198,8 +209,8 @@ class PackedGru {
     compute(p.a.batch * p.a.time * 3 * layer.hidden * (layer.input + layer.hidden), [&] { layer.run(p.a); });
   }
 
-  template <class T>
-  nb::object step_as(const Gru<T>& layer, nb::handle xo, nb::handle ho, nb::handle out) const {
+  template <class T, class S>
+  nb::object step_as(const Gru<T, S>& layer, nb::handle xo, nb::handle ho, nb::handle out) const {
     constexpr Kind kind = kind_of<T>;
     const Array x(xo, "PackedGRU.step: x"), h(ho, "PackedGRU.step: h");
     x.expect(kind, {-1, layer.input}, "BI");
@@ -231,8 +242,8 @@ class PackedGru {
 
 class PackedLinear {
  public:
-  PackedLinear(nb::handle weight, nb::handle bias, const std::string& isa)
-      : isa_(&isa_by_name(isa)), layer_(make(weight, bias)) {}
+  PackedLinear(nb::handle weight, nb::handle bias, const std::string& weights, const std::string& isa)
+      : isa_(&isa_by_name(isa)), layer_(make(weight, bias, as_bf16(weights, "PackedLinear"))) {}
 
   // x [rows, K] -> out [rows, N]
   nb::object run(nb::handle x, nb::handle out) const {
@@ -244,27 +255,28 @@ class PackedLinear {
   idx out_features() const {
     return std::visit([](const auto& layer) { return layer.output; }, layer_);
   }
-  const char* dtype() const { return kind_name(layer_.index() == 0 ? Kind::f32 : Kind::f64); }
+  const char* dtype() const { return kind_name(layer_.index() == 1 ? Kind::f64 : Kind::f32); }
   const char* isa() const { return isa_->name; }
 
  private:
-  using Layer = std::variant<DenseLayer<float>, DenseLayer<double>>;
+  using Layer = std::variant<DenseLayer<float>, DenseLayer<double>, DenseLayer<float, Bf16>>;
   const Isa* isa_;
   Layer layer_;
 
-  Layer make(nb::handle weight, nb::handle bias) const {
+  Layer make(nb::handle weight, nb::handle bias, bool bf16) const {
     const Array w(weight, "PackedLinear: weight");
-    if (w.kind() == Kind::f64) return pack<double>(w, bias);
-    return pack<float>(w, bias);
+    if (bf16) return pack<float, Bf16>(w, bias);
+    if (w.kind() == Kind::f64) return pack<double, double>(w, bias);
+    return pack<float, float>(w, bias);
   }
-  template <class T>
+  template <class T, class S>
   Layer pack(const Array& w, nb::handle bias) const {
     w.expect(kind_of<T>, {-1, -1}, "NK");
     const auto b = bias_of<T>(bias, "PackedLinear: bias", w.dim(0));
-    return DenseLayer<T>(*isa_, w.dim(1), w.dim(0), contiguous<T>(w).data(), pointer(b));
+    return DenseLayer<T, S>(*isa_, w.dim(1), w.dim(0), contiguous<T>(w).data(), pointer(b));
   }
-  template <class T>
-  nb::object run_as(const DenseLayer<T>& layer, nb::handle xo, nb::handle out) const {
+  template <class T, class S>
+  nb::object run_as(const DenseLayer<T, S>& layer, nb::handle xo, nb::handle out) const {
     constexpr Kind kind = kind_of<T>;
     const Array x(xo, "PackedLinear: x");
     x.expect(kind, {-1, layer.input}, "BK");
@@ -334,13 +346,14 @@ NB_MODULE(_native, m) {
 
   nb::class_<PackedGru>(m, "PackedGRU")
       .def(nb::init<nb::handle, nb::handle, nb::handle, nb::handle, bool, nb::handle, nb::handle, double,
-                    const std::string&>(), "weight_ih"_a,
+                    const std::string&, const std::string&>(), "weight_ih"_a,
            "weight_hh"_a, "bias_ih"_a.none(), "bias_hh"_a.none(), nb::kw_only(), "reset_after"_a = true,
-           "gain_ih"_a = nb::none(), "gain_hh"_a = nb::none(), "zoneout"_a = 0.0, "isa"_a = "",
+           "gain_ih"_a = nb::none(), "gain_hh"_a = nb::none(), "zoneout"_a = 0.0, "weights"_a = "",
+           "isa"_a = "",
            nb::sig("def __init__(self, weight_ih: numpy.ndarray, weight_hh: numpy.ndarray, "
                    "bias_ih: numpy.ndarray | None, bias_hh: numpy.ndarray | None, *, reset_after: bool = True, "
                    "gain_ih: numpy.ndarray | None = None, gain_hh: numpy.ndarray | None = None, "
-                   "zoneout: float = 0.0, isa: str = '') -> None"))
+                   "zoneout: float = 0.0, weights: str = '', isa: str = '') -> None"))
       .def("run", &PackedGru::run, "x"_a, "h0"_a = nb::none(), nb::kw_only(), "lengths"_a = nb::none(),
            "resets"_a = nb::none(), "reverse"_a = false, "out"_a = nb::none(),
            nb::sig("def run(self, x: numpy.ndarray, h0: numpy.ndarray | None = None, *, "
@@ -358,9 +371,10 @@ NB_MODULE(_native, m) {
       .def_prop_ro("isa", &PackedGru::isa);
 
   nb::class_<PackedLinear>(m, "PackedLinear")
-      .def(nb::init<nb::handle, nb::handle, const std::string&>(), "weight"_a, "bias"_a.none(), nb::kw_only(),
-           "isa"_a = "",
-           nb::sig("def __init__(self, weight: numpy.ndarray, bias: numpy.ndarray | None, *, isa: str = '') -> None"))
+      .def(nb::init<nb::handle, nb::handle, const std::string&, const std::string&>(), "weight"_a, "bias"_a.none(),
+           nb::kw_only(), "weights"_a = "", "isa"_a = "",
+           nb::sig("def __init__(self, weight: numpy.ndarray, bias: numpy.ndarray | None, *, weights: str = '', "
+                   "isa: str = '') -> None"))
       .def("run", &PackedLinear::run, "x"_a, "out"_a = nb::none(),
            nb::sig("def run(self, x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray"),
            "x [rows, K] -> [rows, N], written to out if given.")

@@ -29,17 +29,21 @@ static void each_tanh(const typename L::T* a, typename L::T* out, idx n) {
   }
 }
 
+template <class L, class S>
+constexpr StoredKernels<typename L::T, S> stored() {
+  return {Pack<L>::gru, Sequence<L, S>::run, Pack<L>::linear, Linear<L, S>::run};
+}
+
 template <class L>
 struct Table {
   static constexpr Kernels<typename L::T> kernels = {
+      stored<L, typename L::T>(),
       L::W,
       Pack<L>::gru_wx_size,
       Pack<L>::gru_wh_size,
       Pack<L>::gru_bias_size,
-      Pack<L>::gru,
       Pack<L>::biases,
       Sequence<L>::scratch,
-      Sequence<L>::run,
       Pack<L>::gain_size,
       Pack<L>::gain,
       Sequence<L>::saved_size,
@@ -50,8 +54,6 @@ struct Table {
       Backward<L>::run,
       Pack<L>::linear_w_size,
       Pack<L>::linear_bias_size,
-      Pack<L>::linear,
-      Linear<L>::run,
       each_sigmoid<L>,
       each_tanh<L>,
   };
@@ -59,6 +61,10 @@ struct Table {
 
 const Kernels<float>& kernels_f32() { return Table<F32>::kernels; }
 const Kernels<double>& kernels_f64() { return Table<F64>::kernels; }
+const StoredKernels<float, Bf16>& kernels_bf16() {
+  static constexpr StoredKernels<float, Bf16> kernels = stored<F32, Bf16>();
+  return kernels;
+}
 
 }  // namespace GRUS_ISA
 }  // namespace grus

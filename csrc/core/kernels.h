@@ -8,15 +8,18 @@ namespace grus {
 
 using idx = int64_t;
 
+// bfloat16, the upper half of a float: weights may be stored so, nothing is computed in it.
+struct Bf16 {
+  uint16_t bits;
+};
+
 // One GRU layer in one direction over a batch, a sequence at a time. All strides count elements; the last axis of
 // every array is contiguous. Pointers stay owned by the caller; inputs may not overlap outputs, except h0 and hn.
 template <class T>
 struct SequenceArgs {
   idx batch, time, input, hidden;
   bool reset_after, reverse;
-  const T* wx;    // packed by pack_gru: x weights, recurrent weights, biases
-  const T* wh;
-  const T* bias;
+  const T* bias;  // packed by pack_gru
   const T* x;     // [batch, time, input]
   idx x_row, x_time;
   const T* h0;    // [batch, hidden] or null for zeros
@@ -66,11 +69,11 @@ struct WeightGrads {
   T *w_ih, *w_hh, *b_ih, *b_hh, *gain_ih, *gain_hh;
 };
 
-// y = x w^T + b over rows given by a base and a stride.
-template <class T>
+// y = x w^T + b over rows given by a base and a stride. S: what the weights are stored as.
+template <class T, class S>
 struct LinearArgs {
   idx rows, input, output;
-  const T* w;     // packed by pack_linear
+  const S* w;     // packed by pack_linear
   const T* bias;  // padded to a whole number of vectors
   const T* x;
   idx x_row;
@@ -86,21 +89,32 @@ struct Together {
   void* barrier;
 };
 
+// What depends on how weights are stored: as T, or as Bf16, rounded to nearest even when packed. Everything else is T
+// either way, so the results are those of weights that were rounded beforehand. Bf16 is for inference: `saved` must
+// be null.
+template <class T, class S>
+struct StoredKernels {
+  // b_ih and b_hh may be null. group: which part of the matrices to pack; its wait is not called.
+  void (*pack_gru)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
+                   const T* b_hh, S* wx, S* wh, T* bias, const Together& group);
+  // wx, wh: x weights and recurrent weights, packed by pack_gru. rows: batch indices, longest first. scratch: at least
+  // sequence_scratch bytes, aligned to 64; one block for all that work together (which layer norm cannot).
+  void (*sequence)(const SequenceArgs<T>& a, const S* wx, const S* wh, const idx* rows, idx count, void* scratch,
+                   const Together& together);
+  void (*pack_linear)(idx input, idx output, const T* w, const T* b, S* wp, T* bp);
+  void (*linear)(const LinearArgs<T, S>& a, idx row0, idx row1);
+};
+
 template <class T>
 struct Kernels {
+  StoredKernels<T, T> stored;
   int lanes;
   // Elements of the packed arrays; filled by pack_*.
   idx (*gru_wx_size)(idx input, idx hidden);
   idx (*gru_wh_size)(idx hidden);
   idx (*gru_bias_size)(idx hidden);
-  // b_ih and b_hh may be null. group: which part of the matrices to pack; its wait is not called.
-  void (*pack_gru)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
-                   const T* b_hh, T* wx, T* wh, T* bias, const Together& group);
   void (*pack_bias)(idx hidden, bool reset_after, const T* b_ih, const T* b_hh, T* bias);
-  // rows: batch indices, longest first. scratch: at least sequence_scratch bytes, aligned to 64; one block for all
-  // that work together (which layer norm cannot).
   idx (*sequence_scratch)(const SequenceArgs<T>& a, idx rows, int parts);
-  void (*sequence)(const SequenceArgs<T>& a, const idx* rows, idx count, void* scratch, const Together& together);
 
   idx (*gain_size)(idx hidden);
   void (*pack_gain)(idx hidden, const T* gain, T* packed);
@@ -116,8 +130,6 @@ struct Kernels {
 
   idx (*linear_w_size)(idx input, idx output);
   idx (*linear_bias_size)(idx output);
-  void (*pack_linear)(idx input, idx output, const T* w, const T* b, T* wp, T* bp);
-  void (*linear)(const LinearArgs<T>& a, idx row0, idx row1);
 
   void (*sigmoid)(const T* a, T* out, idx n);
   void (*tanh)(const T* a, T* out, idx n);

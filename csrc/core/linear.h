@@ -1,13 +1,14 @@
-// y = x w^T + b; included inside an instruction set's namespace.
+// y = x w^T + b, the weights stored as S; included inside an instruction set's namespace.
 
-template <class L>
+template <class L, class S>
 struct Linear {
   using T = typename L::T;
   using V = typename L::V;
+  using Args = LinearArgs<T, S>;
   static constexpr idx W = L::W;
 
   template <int MR, int NV>
-  static void tile(const LinearArgs<T>& a, idx row, idx panel) {
+  static void tile(const Args& a, idx row, idx panel) {
     const T* in[MR];
     for (int r = 0; r < MR; ++r) in[r] = a.x + (row + r) * a.x_row;
     V acc[1][MR][NV];
@@ -30,8 +31,8 @@ struct Linear {
     }
   }
   template <int NV>
-  static void rows(int mr, const LinearArgs<T>& a, idx row, idx panel) {
-    using Tile = void (*)(const LinearArgs<T>&, idx, idx);
+  static void rows(int mr, const Args& a, idx row, idx panel) {
+    using Tile = void (*)(const Args&, idx, idx);
 #if GRUS_TILE_ROWS == 8
     static constexpr Tile table[] = {tile<1, NV>, tile<2, NV>, tile<3, NV>, tile<4, NV>,
                                      tile<5, NV>, tile<6, NV>, tile<7, NV>, tile<8, NV>};
@@ -40,7 +41,7 @@ struct Linear {
 #endif
     table[mr - 1](a, row, panel);
   }
-  static void run(const LinearArgs<T>& a, idx row0, idx row1) {
+  static void run(const Args& a, idx row0, idx row1) {
     const idx n = blocks(a.output, W);
     const Tiles tiles(row1 - row0);
     for (idx panel = 0; panel < n; panel += 3) {

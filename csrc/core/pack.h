@@ -4,7 +4,8 @@
 //                      [hidden / W][hidden][2][W] then panels [hidden][<= 3][W] of n      reset before
 //   biases             [hidden / W][4][W]           r and z summed, n of x, n of h (reset before: n summed, 0)
 //   linear             panels [input][<= 3][W]
-// Lanes beyond the last unit are zero. Several may pack one matrix, a part each; none waits for another.
+// S is what the weights are stored as, T or Bf16. Lanes beyond the last unit are zero. Several may pack one matrix, a
+// part each; none waits for another.
 
 template <class L>
 struct Pack {
@@ -23,8 +24,22 @@ struct Pack {
       for (int i = 0; i < W; ++i) v[i] = t[i];
     }
   }
+  // To nearest, ties to even; beyond the largest to infinity. A NaN keeps its sign and upper bits and becomes quiet.
+  static GRUS_INLINE Bf16 rounded(float a) {
+    uint32_t u;
+    memcpy(&u, &a, sizeof u);
+    const uint32_t up = (u + 0x7fffu + (u >> 16 & 1u)) >> 16, nan = u >> 16 | 0x40u;
+    return {(uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? nan : up)};
+  }
+  static GRUS_INLINE void keep(T* out, V v) { L::store(out, v); }
+  static GRUS_INLINE void keep(Bf16* out, V v) {
+    T t[W];
+    L::store(t, v);
+    for (int i = 0; i < W; ++i) out[i] = rounded(t[i]);
+  }
   // One vector's column of weights: rows first .. first + live of w [*, depth] -> out[k * step + lane].
-  static void columns(const T* w, idx depth, idx first, idx live, T* out, idx step) {
+  template <class S>
+  static void columns(const T* w, idx depth, idx first, idx live, S* out, idx step) {
     for (idx k = 0; k < depth; k += W) {
       const idx width = least(W, depth - k);
       V v[W];
@@ -32,11 +47,12 @@ struct Pack {
       for (int lane = 0; lane < W; ++lane)
         v[lane] = lane < live ? get<L>(w + (first + lane) * depth, k, depth) : L::set(0);
       transpose(v);
-      for (idx i = 0; i < width; ++i) L::store(out + (k + i) * step, v[i]);
+      for (idx i = 0; i < width; ++i) keep(out + (k + i) * step, v[i]);
     }
   }
   // Gates 0 .. count of w [3 hidden, depth], side by side; one part's share of the blocks.
-  static void gates(const T* w, idx depth, idx hidden, int count, T* out, const Together& group) {
+  template <class S>
+  static void gates(const T* w, idx depth, idx hidden, int count, S* out, const Together& group) {
     const Span own = share(blocks(hidden, W), 1, group);
     for (idx j = own.first; j < own.last; ++j)
       for (int g = 0; g < count; ++g)
@@ -44,7 +60,8 @@ struct Pack {
                 count * W);
   }
   // w [outputs, depth] in panels of up to three vectors.
-  static void panels(const T* w, idx depth, idx outputs, T* out, const Together& group) {
+  template <class S>
+  static void panels(const T* w, idx depth, idx outputs, S* out, const Together& group) {
     const idx n = blocks(outputs, W);
     const Span own = share(n, 3, group);
     for (idx j = own.first; j < own.last; ++j) {
@@ -57,8 +74,9 @@ struct Pack {
   static idx gru_wh_size(idx hidden) { return blocks(hidden, W) * W * 3 * hidden; }
   static idx gru_bias_size(idx hidden) { return blocks(hidden, W) * W * 4; }
 
+  template <class S>
   static void gru(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
-                  const T* b_hh, T* wx, T* wh, T* bias, const Together& group) {
+                  const T* b_hh, S* wx, S* wh, T* bias, const Together& group) {
     gates(w_ih, input, hidden, 3, wx, group);
     if (reset_after) {
       gates(w_hh, hidden, hidden, 3, wh, group);
@@ -117,7 +135,8 @@ struct Pack {
 
   static idx linear_w_size(idx input, idx output) { return blocks(output, W) * W * input; }
   static idx linear_bias_size(idx output) { return blocks(output, W) * W; }
-  static void linear(idx input, idx output, const T* w, const T* b, T* wp, T* bp) {
+  template <class S>
+  static void linear(idx input, idx output, const T* w, const T* b, S* wp, T* bp) {
     panels(w, input, output, wp, {0, 1, nullptr, nullptr});
     for (idx j = 0; j < linear_bias_size(output); ++j) bp[j] = b && j < output ? b[j] : 0;
   }

@@ -11,12 +11,14 @@
 //   layer norm    r, z, n, the normalised x products (r, z, n), the normalised h products (r, z, n), and four
 //                 numbers: 1/deviation of x's r and z, of x's n, of h's r and z, of h's n
 
-template <class L>
+// S: what the weights are stored as. Only those of T are trained: with others nothing is saved.
+template <class L, class S = typename L::T>
 struct Sequence {
   using T = typename L::T;
   using V = typename L::V;
   using Args = SequenceArgs<T>;
   static constexpr idx W = L::W;
+  static constexpr bool kSaves = sizeof(S) == sizeof(T);
   // With fewer rows than this the x product is done ahead for many steps: a tile of many steps of one row uses
   // the registers better than a tile of one row.
   static constexpr idx kAheadRows = 4;
@@ -24,6 +26,7 @@ struct Sequence {
 
   struct Step {
     const Args* a;
+    const S *wx, *wh;
     const T** x;     // per row: its input of this step
     T** y;           // per row: its output of this step, or null
     const T* ahead;  // x products [row][block][3][W], ahead_row apart; or null
@@ -40,6 +43,8 @@ struct Sequence {
     const T** mask;           // per row, or null
     const uint8_t** keep;     // per row, or null
   };
+
+  static GRUS_INLINE bool saves(const Step& s) { return kSaves && s.saved; }
 
   static GRUS_INLINE V blend(V z, V n, V h) { return L::fma(z, h, L::mul(L::sub(L::set(1), z), n)); }
 
@@ -87,7 +92,7 @@ struct Sequence {
         GRUS_UNROLL
         for (int r = 0; r < MR; ++r) acc[b][r][v] = bias;
       }
-    accumulate<L, NB, MR, 3>(acc, in, a.wx + j * a.input * 3 * W, a.input * 3 * W, a.input);
+    accumulate<L, NB, MR, 3>(acc, in, s.wx + j * a.input * 3 * W, a.input * 3 * W, a.input);
   }
 
   template <int MR, int NB>
@@ -108,7 +113,7 @@ struct Sequence {
         acc[b][r][2] = bias;
       }
     }
-    accumulate<L, NB, MR, 3>(acc, in, a.wh + j * a.hidden * 3 * W, a.hidden * 3 * W, a.hidden);
+    accumulate<L, NB, MR, 3>(acc, in, s.wh + j * a.hidden * 3 * W, a.hidden * 3 * W, a.hidden);
     GRUS_UNROLL
     for (int b = 0; b < NB; ++b)
       GRUS_UNROLL
@@ -117,7 +122,7 @@ struct Sequence {
         const V zg = L::sigmoid(acc[b][r][1]);
         const V ng = L::tanh(L::fma(rg, acc[b][r][2], L::load(nx[b][r])));
         finish_block(s, row + r, j + b, zg, ng);
-        if (s.saved) {
+        if (saves(s)) {
           save(s, row + r, j + b, 0, rg);
           save(s, row + r, j + b, 1, zg);
           save(s, row + r, j + b, 2, ng);
@@ -143,7 +148,7 @@ struct Sequence {
         rz[b][r][0] = acc[b][r][0];
         rz[b][r][1] = acc[b][r][1];
       }
-    accumulate<L, NB, MR, 2>(rz, in, a.wh + j * a.hidden * 2 * W, a.hidden * 2 * W, a.hidden);
+    accumulate<L, NB, MR, 2>(rz, in, s.wh + j * a.hidden * 2 * W, a.hidden * 2 * W, a.hidden);
     GRUS_UNROLL
     for (int b = 0; b < NB; ++b)
       GRUS_UNROLL
@@ -152,7 +157,7 @@ struct Sequence {
         const V rg = L::sigmoid(rz[b][r][0]);
         L::store(s.rh + at, L::mul(rg, L::load(s.seen + at)));
         L::store(s.z + at, L::sigmoid(rz[b][r][1]));
-        if (s.saved) save(s, row + r, j + b, 0, rg);
+        if (saves(s)) save(s, row + r, j + b, 0, rg);
       }
   }
 
@@ -168,7 +173,7 @@ struct Sequence {
       GRUS_UNROLL
       for (int v = 0; v < NV; ++v) acc[0][r][v] = L::load(s.n + (row + r) * s.state_row + (j + v) * W);
     }
-    const T* w = a.wh + blocks(a.hidden, W) * W * 2 * a.hidden + j * W * a.hidden;
+    const S* w = s.wh + blocks(a.hidden, W) * W * 2 * a.hidden + j * W * a.hidden;
     accumulate<L, 1, MR, NV>(acc, in, w, 0, a.hidden);
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r)
@@ -177,7 +182,7 @@ struct Sequence {
         const idx at = (row + r) * s.state_row + (j + v) * W;
         const V zg = L::load(s.z + at), ng = L::tanh(acc[0][r][v]);
         finish_block(s, row + r, j + v, zg, ng);
-        if (s.saved) {
+        if (saves(s)) {
           save(s, row + r, j + v, 1, zg);
           save(s, row + r, j + v, 2, ng);
         }
@@ -210,7 +215,7 @@ struct Sequence {
       GRUS_UNROLL
       for (int v = 0; v < NV; ++v) acc[0][r][v] = L::set(0);
     }
-    accumulate<L, 1, MR, NV>(acc, in, s.a->wh + j * hidden * NV * W, 0, hidden);
+    accumulate<L, 1, MR, NV>(acc, in, s.wh + j * hidden * NV * W, 0, hidden);
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r)
       GRUS_UNROLL
@@ -228,7 +233,7 @@ struct Sequence {
       GRUS_UNROLL
       for (int v = 0; v < NV; ++v) acc[0][r][v] = L::set(0);
     }
-    accumulate<L, 1, MR, NV>(acc, in, a.wh + blocks(a.hidden, W) * W * 2 * a.hidden + j * W * a.hidden, 0, a.hidden);
+    accumulate<L, 1, MR, NV>(acc, in, s.wh + blocks(a.hidden, W) * W * 2 * a.hidden + j * W * a.hidden, 0, a.hidden);
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r)
       GRUS_UNROLL
@@ -280,7 +285,7 @@ struct Sequence {
     return L::fma(L::load(gain + (j * 3 + v) * W), normal, bias);
   }
   static GRUS_INLINE void save_scale(const Step& s, idx row, int which, T inverse) {
-    if (s.saved) s.saved[row][9 * s.a->hidden + which] = inverse;
+    if (saves(s)) s.saved[row][9 * s.a->hidden + which] = inverse;
   }
 
   // One row after its x and h products: everything (reset_after), or r, z and r * h (reset before).
@@ -295,7 +300,7 @@ struct Sequence {
       const V r_normal = rz.of(p, j, 0), z_normal = rz.of(p, j, 1);
       const V rg = L::sigmoid(scaled(a.gain_h, r_normal, j, 0, L::load(x + (j * 3 + 0) * W)));
       const V zg = L::sigmoid(scaled(a.gain_h, z_normal, j, 1, L::load(x + (j * 3 + 1) * W)));
-      if (s.saved) {
+      if (saves(s)) {
         save(s, row, j, 0, rg);
         save(s, row, j, 1, zg);
         save(s, row, j, 6, r_normal);
@@ -311,7 +316,7 @@ struct Sequence {
       const V nh = scaled(a.gain_h, n_normal, j, 2, L::load(a.bias + (j * 4 + 3) * W));
       const V ng = L::tanh(L::fma(rg, nh, L::load(x + (j * 3 + 2) * W)));
       finish_block(s, row, j, zg, ng);
-      if (s.saved) {
+      if (saves(s)) {
         save(s, row, j, 2, ng);
         save(s, row, j, 8, n_normal);
       }
@@ -328,7 +333,7 @@ struct Sequence {
       const V n_normal = n.of(p, j, 2);
       const V ng = L::tanh(scaled(a.gain_h, n_normal, j, 2, L::load(x + (j * 3 + 2) * W)));
       finish_block(s, row, j, L::load(s.z + row * s.state_row + j * W), ng);
-      if (s.saved) {
+      if (saves(s)) {
         save(s, row, j, 2, ng);
         save(s, row, j, 8, n_normal);
       }
@@ -462,6 +467,7 @@ struct Sequence {
       }
     Step s{};
     s.a = &a;
+    s.wx = whole.wx;
     s.own = whole.own;
     s.x = in;
     s.next = out;
@@ -471,16 +477,19 @@ struct Sequence {
     for (idx p = 0; p < pairs; ++p) {
       const idx row = rows[p % count], at = first + p / count;
       T* saved = nullptr;
-      if (a.saved && at < length(a, row)) saved = a.saved + row * a.saved_row + when(a, row, at) * a.saved_time;
+      if (kSaves && a.saved && at < length(a, row)) saved = a.saved + row * a.saved_row + when(a, row, at) * a.saved_time;
       norm_input(a, out + p * ahead_row(a), saved);
     }
   }
 
-  static void run(const Args& a, const idx* rows, idx count, void* scratch_block, const Together& together) {
+  static void run(const Args& a, const S* wx, const S* wh, const idx* rows, idx count, void* scratch_block,
+                  const Together& together) {
     Arena arena{static_cast<char*>(scratch_block)};
     const idx states = count * state_row(a);
     Step s{};
     s.a = &a;
+    s.wx = wx;
+    s.wh = wh;
     s.together = &together;
     s.own = share(blocks(a.hidden, W), a.reset_after ? 1 : 3, together);
     s.state_row = state_row(a);
@@ -556,7 +565,7 @@ struct Sequence {
   static GRUS_INLINE void aim(const Args& a, const Step& s, idx i, idx row, idx at) {
     s.x[i] = a.x + row * a.x_row + at * a.x_time;
     if (s.y) s.y[i] = a.y + row * a.y_row + at * a.y_time;
-    if (s.saved) s.saved[i] = a.saved + row * a.saved_row + at * a.saved_time;
+    if (saves(s)) s.saved[i] = a.saved + row * a.saved_row + at * a.saved_time;
     if (s.keep) s.keep[i] = a.keep_mask + row * a.keep_row + at * a.keep_time;
   }
   // Is the state zeroed before step `at`? Going backwards, the boundary before t is met on the way to t - 1.

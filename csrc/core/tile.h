@@ -14,13 +14,14 @@ static constexpr int kTileRows = GRUS_TILE_ROWS;
 #endif
 #define GRUS_INLINE inline __attribute__((always_inline))
 
-// acc[b][r][v] += a[r][k] * w[b][k][v] for k in 0..depth; w has blocks of [depth][NV] vectors, w_block apart.
-template <class L, int NB, int MR, int NV>
+// acc[b][r][v] += a[r][k] * w[b][k][v] for k in 0..depth; w has blocks of [depth][NV] vectors, w_block apart, of T or
+// of what L::load widens to T in the register.
+template <class L, int NB, int MR, int NV, class S>
 static GRUS_INLINE void accumulate(typename L::V (&acc)[NB][MR][NV], const typename L::T* const (&a)[MR],
-                                   const typename L::T* w, idx w_block, idx depth) {
+                                   const S* w, idx w_block, idx depth) {
   using V = typename L::V;
   for (idx k = 0; k < depth; ++k) {
-    const typename L::T* wk = w + k * (NV * L::W);
+    const S* wk = w + k * (NV * L::W);
     V in[MR];
     GRUS_UNROLL
     for (int r = 0; r < MR && MR < 4; ++r) in[r] = L::set(a[r][k]);

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/kernels.h"
+
 #define GRUS_ISA avx2
 #define GRUS_TILE_ROWS 4
 
@@ -21,6 +23,10 @@ struct Lanes32 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
   static inline V load(const T* p) { return _mm256_loadu_ps(p); }
+  static inline V load(const Bf16* p) {
+    const __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(b, 16));
+  }
   static inline void store(T* p, V v) { _mm256_storeu_ps(p, v); }
   static inline V load(M m, const T* p) { return _mm256_maskload_ps(p, m); }
   static inline void store(M m, T* p, V v) { _mm256_maskstore_ps(p, m, v); }

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/kernels.h"
+
 #define GRUS_ISA avx512
 #define GRUS_TILE_ROWS 8
 
@@ -19,6 +21,10 @@ struct Lanes32 {
   static constexpr int W = 16;
   static inline M mask(int lanes) { return (M)((1u << lanes) - 1u); }
   static inline V load(const T* p) { return _mm512_loadu_ps(p); }
+  static inline V load(const Bf16* p) {
+    const __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(b, 16));
+  }
   static inline void store(T* p, V v) { _mm512_storeu_ps(p, v); }
   static inline V load(M m, const T* p) { return _mm512_maskz_loadu_ps(m, p); }
   static inline void store(M m, T* p, V v) { _mm512_mask_storeu_ps(p, m, v); }

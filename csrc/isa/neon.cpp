@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/kernels.h"
+
 #define GRUS_ISA neon
 #define GRUS_TILE_ROWS 8
 
@@ -19,6 +21,9 @@ struct Lanes32 {
   static constexpr int W = 4;
   static inline M mask(int lanes) { return lanes; }
   static inline V load(const T* p) { return vld1q_f32(p); }
+  static inline V load(const Bf16* p) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vld1_u16(&p->bits)), 16));
+  }
   static inline void store(T* p, V v) { vst1q_f32(p, v); }
   static inline V load(M m, const T* p) {
     T t[W] = {0, 0, 0, 0};

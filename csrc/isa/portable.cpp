@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/cell.h"
+#include "core/kernels.h"
 
 #define GRUS_ISA portable
 #define GRUS_TILE_ROWS 4
@@ -61,6 +62,17 @@ struct Lane {
 };
 
 struct F32 : Lane<float, 4> {
+  using Lane::load;
+  static inline V load(const Bf16* p) {
+    typedef uint16_t Half __attribute__((vector_size(2 * W)));
+    typedef uint32_t Whole __attribute__((vector_size(4 * W)));
+    Half half;
+    memcpy(&half, p, sizeof half);
+    const Whole whole = __builtin_convertvector(half, Whole) << 16;
+    V v;
+    memcpy(&v, &whole, sizeof v);
+    return v;
+  }
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f32); }
   static inline V tanh(V a) { return each(a, grus_tanh_f32); }
   static inline T root(T a) { return sqrtf(a); }

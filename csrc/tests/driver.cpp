@@ -223,6 +223,39 @@ void check_same(const Array<T>& a, const Array<T>& b, const std::string& what) {
   if (a.size() != b.size() || (!a.empty() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) != 0)) fail(what);
 }
 
+// The nearest number with the upper 16 bits of a float, of two equally near the even one, by comparing distances.
+float nearest_bf16(float v) {
+  uint32_t bits;
+  std::memcpy(&bits, &v, 4);
+  float near[2];
+  for (uint32_t i = 0; i < 2; ++i) {
+    const uint32_t upper = (bits & 0xffff0000u) + (i << 16);
+    std::memcpy(&near[i], &upper, 4);
+  }
+  const double below = std::fabs(double{v} - near[0]), above = std::fabs(double{near[1]} - v);
+  return near[below < above ? 0 : above < below ? 1 : bits >> 16 & 1u];
+}
+Array<float> nearest_bf16(Array<float> v) {
+  for (float& number : v) number = nearest_bf16(number);
+  return v;
+}
+
+// Weights stored as bf16: the bits of weights that were rounded beforehand.
+void check_bf16(const Case& c, const grus::Isa& isa) {
+  const std::string where = std::string(isa.name) + " bf16 " + c.name;
+  Run<float> rounded(c);
+  for (int i = 0; i < 2; ++i) rounded.w[i] = nearest_bf16(rounded.w[i]);
+  grus::set_num_threads(1);
+  grus::Gru<float>(isa, c.I, c.H, c.after, rounded.weights()).run(rounded.args());
+  for (const int threads : {1, 2, 3}) {
+    grus::set_num_threads(threads);
+    Run<float> stored(c);
+    grus::Gru<float, grus::Bf16>(isa, c.I, c.H, c.after, stored.weights()).run(stored.args());
+    check_same(stored.y, rounded.y, where + ": output differs from that of rounded weights");
+    check_same(stored.hn, rounded.hn, where + ": h_n differs from that of rounded weights");
+  }
+}
+
 template <class T>
 void check_case(const Case& c, const grus::Isa& isa) {
   const std::string where = std::string(isa.name) + (sizeof(T) == 4 ? " f32 " : " f64 ") + c.name;
@@ -317,6 +350,20 @@ void check_linear(const grus::Isa& isa) {
         check_same(y, first, where + ": depends on the number of threads");
       }
     }
+}
+
+void check_linear_bf16(const grus::Isa& isa) {
+  for (const idx outputs : {1, 20, 97}) {
+    const idx rows = 50, inputs = 33;
+    const auto x = numbers<float>(rows * inputs, 1), w = numbers<float>(outputs * inputs, 2);
+    const auto b = numbers<float>(outputs, 3), rounded = nearest_bf16(w);
+    Array<float> y(static_cast<size_t>(rows * outputs), NAN), expected(y);
+    const grus::DenseLayer<float, grus::Bf16> stored(isa, inputs, outputs, w.data(), b.data());
+    const grus::DenseLayer<float> whole(isa, inputs, outputs, rounded.data(), b.data());
+    stored.run(x.data(), rows, inputs, y.data(), outputs);
+    whole.run(x.data(), rows, inputs, expected.data(), outputs);
+    check_same(y, expected, std::string(isa.name) + " linear bf16 differs from rounded weights");
+  }
 }
 
 template <class T>
@@ -472,9 +519,11 @@ int main(int argc, char** argv) {
     for (const Case& c : cases) {
       check_case<float>(c, isa);
       check_case<double>(c, isa);
+      check_bf16(c, isa);
     }
     check_linear<float>(isa);
     check_linear<double>(isa);
+    check_linear_bf16(isa);
     check_activations<float>(isa);
     check_activations<double>(isa);
     check_concurrency<float>(cases, isa);

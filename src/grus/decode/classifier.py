@@ -33,17 +33,18 @@ class LiveClassifier:
     Args:
         model: the spec.
         tensors: its numbers, by the names of the model file.
+        precision: what the network's matrices are kept as, ``"float32"`` or ``"bf16"``: see `grus.runtime.Program`.
 
     Raises:
         SpecError: numbers that cannot be, such as a temperature of zero.
     """
 
-    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], precision: str = "float32") -> None:
         self.model = model
         self.task = model.task_as(Classify)
         self._preprocessor = ClassifyPreprocessor(self.task, model.preprocess, tensors)
         weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
-        self._program = Program(model.parts["main"], weights)
+        self._program = Program(model.parts["main"], weights, precision)
         self._baselines = {k: v for k, v in tensors.items() if k.startswith("task.")}
         self._temperature = float(tensors["task.temperature"][0])
         if not self._temperature > 0:

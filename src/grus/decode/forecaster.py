@@ -38,14 +38,15 @@ class LiveForecaster:
     Args:
         model: the spec.
         tensors: its numbers, by the names of the model file.
+        precision: what the network's matrices are kept as, ``"float32"`` or ``"bf16"``: see `grus.runtime.Program`.
     """
 
-    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], precision: str = "float32") -> None:
         self.model = model
         self.task = model.task_as(Forecast)
         self._preprocessor = Preprocessor(self.task, model.preprocess, tensors)
         weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
-        self._program = Program(model.parts["main"], weights)
+        self._program = Program(model.parts["main"], weights, precision)
         self._margins = tensors.get("task.conformal")
         self._spread = tensors.get("task.spread", np.ones(self.task.season))
         self._typical = float(tensors.get("task.recent", np.ones(1))[0])

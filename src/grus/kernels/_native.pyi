@@ -14,6 +14,7 @@ class PackedGRU:
         gain_ih: numpy.ndarray | None = None,
         gain_hh: numpy.ndarray | None = None,
         zoneout: float = 0.0,
+        weights: str = "",
         isa: str = "",
     ) -> None: ...
     def run(
@@ -44,7 +45,9 @@ class PackedGRU:
     def isa(self) -> str: ...
 
 class PackedLinear:
-    def __init__(self, weight: numpy.ndarray, bias: numpy.ndarray | None, *, isa: str = "") -> None: ...
+    def __init__(
+        self, weight: numpy.ndarray, bias: numpy.ndarray | None, *, weights: str = "", isa: str = ""
+    ) -> None: ...
     def run(self, x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray:
         """x [rows, K] -> [rows, N], written to out if given."""
 

@@ -10,7 +10,14 @@ from grus.runtime.state import NodeState
 
 Outputs = dict[str, np.ndarray]
 Result = tuple[Outputs, NodeState]
-Weights = Mapping[str, np.ndarray]
+
+
+class Weights(dict[str, np.ndarray]):
+    """The arrays of one node by name; ``stored`` is what the kernels keep its matrices as (None: as they are)."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], stored: str | None = None) -> None:
+        super().__init__(arrays)
+        self.stored = stored
 
 
 @dataclass(frozen=True)

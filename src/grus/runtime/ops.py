@@ -32,7 +32,7 @@ class _Pointwise:
 
 
 def _linear(op: ops.Linear, weights: Weights, inputs: tuple[Shape, ...]) -> Implementation:
-    return _Pointwise(PackedLinear(weights["weight"], weights.get("bias")))
+    return _Pointwise(PackedLinear(weights["weight"], weights.get("bias"), weights=weights.stored))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

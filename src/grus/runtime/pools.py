@@ -99,8 +99,8 @@ class AttentionPool:
     """
 
     def __init__(self, op: ops.AttentionPool, weights: Weights, inputs: tuple[Shape, ...]) -> None:
-        self._project = PackedLinear(weights["weight"], weights["bias"])
-        self._score = PackedLinear(weights["vector"][None], None)
+        self._project = PackedLinear(weights["weight"], weights["bias"], weights=weights.stored)
+        self._score = PackedLinear(weights["vector"][None], None, weights=weights.stored)
         self._size = inputs[0].size
 
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from grus.errors import DataError, UsageError
-from grus.runtime.chunk import Chunk, Implementation
+from grus.runtime.chunk import Chunk, Implementation, Weights
 from grus.runtime.ops import IMPLEMENTATIONS
 from grus.runtime.state import State
 from grus.spec import Graph, Shape, infer, node_weights, require, require_streaming, weight_shapes
@@ -19,13 +19,19 @@ class Program:
     Args:
         graph: the spec.
         tensors: float32 arrays by ``"<node>.<weight>"``, as `grus.spec.weight_shapes` lists them.
+        precision: what the matrices of GRU, GRUStep, Linear and AttentionPool are kept as. ``"bf16"`` rounds them once
+            to 16 bits, at most 2^-8 (0.4 %) of each weight; all else stays float32, so that the outputs are bit for
+            bit those of matrices rounded beforehand. They take half the memory, and less time to read where they do
+            not fit the first cache.
 
     Raises:
         UnsupportedError: if an op has no runtime implementation.
-        UsageError: if a tensor is missing or has another shape.
+        UsageError: if a tensor is missing or has another shape, or for another precision.
     """
 
-    def __init__(self, graph: Graph, tensors: Arrays) -> None:
+    def __init__(self, graph: Graph, tensors: Arrays, precision: str = "float32") -> None:
+        if precision not in ("float32", "bf16"):
+            raise UsageError(f"precision: must be float32 or bf16, got {precision!r}")
         require(graph, "runtime")
         self.graph = graph
         self.shapes: dict[str, Shape] = infer(graph)
@@ -35,10 +41,11 @@ class Program:
                 raise UsageError(f"Program: tensor {name!r} must have shape {list(shape)}, got {got}")
         self._streams = False
         self._nodes: list[Implementation] = []
+        stored = None if precision == "float32" else precision
         for node in graph.nodes:
             build = IMPLEMENTATIONS[type(node.op)]
             inputs = tuple(self.shapes[name] for name in node.inputs)
-            self._nodes.append(build(node.op, node_weights(tensors, node), inputs))
+            self._nodes.append(build(node.op, Weights(node_weights(tensors, node), stored), inputs))
         self._remembered = _kinds(self.init_state(0))
 
     def __call__(self, inputs: Arrays, lengths: Arrays | None = None) -> dict[str, np.ndarray]:

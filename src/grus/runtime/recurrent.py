@@ -83,4 +83,5 @@ def pack(weights: Weights, suffix: str, reset_after: bool, zoneout: float = 0.0)
         reset_after=reset_after,
         norm=gains,
         zoneout=zoneout,
+        weights=weights.stored,
     )
