@@ -29,7 +29,10 @@ def test_long_work_says_how_far_it_is(capsys, monkeypatch, table, model):
     monkeypatch.setattr("grus.decode.forecaster._BATCH", 100)
     loud = run(capsys, "evaluate", model, table, "--step", 1, "--last", 231)
     lines = [line for line in loud.err.splitlines() if " windows, " in line]
-    assert [line.partition(" windows")[0] for line in lines] == ["100 of 220", "200 of 220"]
+    assert [line.partition(" windows")[0] for line in lines] == [
+        "100 of 220", "200 of 220",
+        "100 of 289", "200 of 289",  # the forecasts before, whose errors say how wide the intervals are
+    ]  # fmt: skip
     assert all(line.endswith(" left") for line in lines)
     quiet = run(capsys, "evaluate", model, table, "--step", 1, "--last", 231, "-q")
     assert (quiet.err, quiet.out) == ("", loud.out)

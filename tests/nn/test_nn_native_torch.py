@@ -13,6 +13,7 @@ import torch
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
 import grus.nn
 from grus.errors import UsageError
@@ -211,7 +212,7 @@ def test_forward_mode_and_batched_gradients() -> None:
 def test_what_looks_at_operations_sees_torchs() -> None:
     module, x = make().eval(), torch.randn(6, 3, 5)
     expected = module(x)[0]
-    with torch.utils.flop_counter.FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:
         module(x)
     assert counter.get_total_flops() > 0
     traced = torch.jit.trace(module, (x,))

@@ -279,7 +279,7 @@ def test_the_second_ctrl_c_in_a_process_stops_at_once(tmp_path):
     assert process.poll() is None  # still in the step
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert time.monotonic() - begin < 20
-    assert process.returncode == -signal.SIGINT  # an uncaught KeyboardInterrupt
+    assert process.returncode == -signal.SIGINT, stderr  # an uncaught KeyboardInterrupt
     assert load_checkpoint(tmp_path)["state"]["global_step"] == 0
