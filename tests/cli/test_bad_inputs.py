@@ -6,6 +6,7 @@ understood all the same: the answer of the plain table to the last bit, and a se
 
 import hashlib
 import json
+import shlex
 import shutil
 import struct
 from contextlib import contextmanager
@@ -563,7 +564,11 @@ def test_a_model_for_which_there_is_no_room(capsys, tmp_path, table, model, monk
         patch.setattr("grus.artifact.folder.new_folder", lambda *a: _without_room(really(*a)))
         ran = run(capsys, *fit(table, folder, "--force", "--seed", 1))
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == f"error: {folder}: cannot be written: File too large\nhint: nothing was changed there\n"
+    again = shlex.join(["grus", *map(str, fit(table, folder, "--force", "--seed", 1)), "--resume"])
+    assert ran.err == (
+        f"error: {folder}: cannot be written: File too large\n"
+        f"hint: nothing was changed there; to save the model once it can be: {again}\n"
+    )
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "m.run"]
     ran = run(capsys, *fit(table, folder, "--force", "--seed", 1, "--resume"))

@@ -40,6 +40,10 @@ def test_verdict():
     model, rival = (replace(s, mae=mae, name=n) for s, mae, n in zip(e.scores, (3.0, 4.0), ("GRU", "rival")))
     assert verdict(replace(e, scores=(model, rival))) == "MAE 25.0% under the best baseline (rival)"
     assert verdict(replace(e, scores=(rival, model))) == "MAE 33.3% over the best baseline (GRU)"
+    exact = replace(rival, mae=0.0)
+    assert verdict(replace(e, scores=(model, exact))) == (
+        "the best baseline (rival) makes no error at all, and the model an MAE of 3.00"
+    )
     nothing = replace(e, scores=(replace(model, mae=float("nan")), rival))
     assert verdict(nothing) == "nothing to compare with: no window has a known truth"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import typer
 
+from grus.cli.options import named
 from grus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def answers_of(ctx: typer.Context, model: "Model", folder: Path) -> Answers:
     """
     task = str(type(model.task).__struct_config__.tag)
     module, what, own = _TASKS[task]
-    given = [p for p in ctx.command.params if p.name in ctx.params and _is_given(ctx, p.name)]
+    given = [p for p in ctx.command.params if p.name in named(ctx)]
     for _, other, theirs in _TASKS.values():
         for param in given:
             if param.name in theirs and param.name not in own:
@@ -67,8 +68,3 @@ def answers_of(ctx: typer.Context, model: "Model", folder: Path) -> Answers:
                     f"{ctx.command_path}: {param.opts[0]} is for {other}, but {folder} is {what}"
                 )
     return import_module(module)  # type: ignore[return-value]
-
-
-def _is_given(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"

@@ -53,7 +53,12 @@ def fit_task(
     settings = {"folder": run, "resume": given["resume"], "progress": "quiet" if people.quiet else "auto"}
     with table_file(data) as path, _resumable(run, command_line):
         estimator = fit(arguments, path, **settings, report_plan=people.say)
-    estimator.save(folder, force=given["force"])
+    try:
+        estimator.save(folder, force=given["force"])
+    except ModelFolderError as error:
+        # What training made is not lost: its last checkpoint stays in the run folder.
+        hint = f"{error.hint}; to save the model once it can be: {_resuming(command_line)}"
+        raise ModelFolderError(str(error), hint) from error.__cause__
     _keep_log(run, folder / "report")
     scores = show(estimator, people)
     report = folder / "report" / "index.html"
@@ -94,14 +99,17 @@ def _resumable(run: Path, command_line: list[str]) -> Iterator[None]:
         left = _left(run)
         if left is None:
             raise
-        again = ["--resume"] if "--resume" not in command_line else []
-        command = shlex.join(["grus", *command_line, *again])
         what = "checkpoint" if left.name == CHECKPOINT else "study"
         sentence = f"training stopped by Ctrl-C; its {what} is {left}"
-        raise TrainingInterrupted(sentence, hint=f"to go on from it: {command}") from None
+        raise TrainingInterrupted(sentence, hint=f"to go on from it: {_resuming(command_line)}") from None
     finally:
         if _left(run) is None:
             _remove_run(run)
+
+
+def _resuming(command_line: list[str]) -> str:
+    """The command that goes on from what a run has left."""
+    return shlex.join(["grus", *command_line, *(["--resume"] if "--resume" not in command_line else [])])
 
 
 def _default_folder(data: str, task: str) -> Path:

@@ -51,6 +51,9 @@ def verdict(evaluation: "Evaluation") -> str:
     gain, best = evaluation.gain, evaluation.best_baseline
     if not math.isfinite(gain):
         return "nothing to compare with: no window has a known truth"
+    if best.mae == 0:
+        ours = figure(evaluation.model.mae)
+        return f"the best baseline ({best.name}) makes no error at all, and the model an MAE of {ours}"
     return f"MAE {percent(abs(gain))} {'under' if gain >= 0 else 'over'} the best baseline ({best.name})"
 
 

@@ -132,7 +132,7 @@ def reorder_gates(array: Array, source: str, target: str = GATE_ORDER) -> Array:
 
 
 def reorder_weights(weights: GRUWeights, source: str, target: str = GATE_ORDER) -> GRUWeights:
-    """Apply :func:`reorder_gates` to every array of a set of weights.
+    """Apply `reorder_gates` to every array of a set of weights.
 
     The statistics of layer normalisation are shared by r and z whatever their order, so gains reorder too.
     """
@@ -169,7 +169,7 @@ def join_matrices(weights: GRUWeights, *, state_first: bool = True) -> Array:
         state_first: True for columns [h, x], False for [x, h].
 
     Returns:
-        [3H, H + I].  Biases stay apart; :func:`fold_biases` makes one of two where that is possible.
+        [3H, H + I].  Biases stay apart; `fold_biases` makes one of two where that is possible.
     """
     parts = (weights.weight_hh, weights.weight_ih)
     return np.concatenate(parts if state_first else parts[::-1], axis=1)

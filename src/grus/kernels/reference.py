@@ -209,7 +209,7 @@ def gru_direction(
         x: [T, B, I], in the dtype of the weights.
         h_0: [B, H].
         weights: the weights; gains in them switch layer normalisation on.
-        options: see :class:`Options`; by default the plain GRU.
+        options: see `Options`; by default the plain GRU.
 
     Returns:
         output [T, B, H], h_n [B, H], gates [T, B, H], and the trace for ``gru_direction_backward``.
@@ -260,7 +260,7 @@ class StackOptions:
 
     Args:
         bidirectional: D = 2, the second direction reversed, outputs concatenated.
-        reset_after, lengths, resets: as in :class:`Options`.
+        reset_after, lengths, resets: as in `Options`.
         recurrent_masks: [L * D, B, H] or None.
         keep: zoneout: a probability, or 0/1 masks [L * D, T, B, H].
         dropout_masks: [L - 1, T, B, D * H], multiplied into the output of all layers but the last (they
@@ -306,7 +306,7 @@ def gru_stack(
         x: [T, B, I].
         h_0: [L * D, B, H].
         weights: L * D sets of weights, directions of a layer next to each other.
-        options: see :class:`StackOptions`.
+        options: see `StackOptions`.
 
     Returns:
         output [T, B, D * H] of the last layer, h_n [L * D, B, H], gates [L * D, T, B, H] and the traces.

@@ -63,7 +63,7 @@ def accelerate(module: nn.Module) -> list[str]:
 
 
 def decelerate(module: nn.Module) -> list[str]:
-    """Undo :func:`accelerate` exactly; modules that were made as ours stay ours.
+    """Undo `accelerate` exactly; modules that were made as ours stay ours.
 
     Args:
         module: the module that was accelerated, or any that contains it.

@@ -12,7 +12,7 @@ from grus.nn._types import CellWeights, Gates
 
 
 class GRUCell(torch.nn.GRUCell):
-    r"""A drop-in for :class:`torch.nn.GRUCell`: one step of a GRU; equations as in :class:`grus.nn.GRU`.
+    r"""A drop-in for `torch.nn.GRUCell`: one step of a GRU; equations as in `grus.nn.GRU`.
 
     Args:
         input_size: I, the number of input features.
@@ -26,7 +26,7 @@ class GRUCell(torch.nn.GRUCell):
         zoneout: probability that a unit keeps its state, in training; in evaluation its expectation
             (Krueger et al. 2017).
 
-    Without gradients, on the CPU, a row has the same bits alone and in any batch, and those of :class:`GRU`.
+    Without gradients, on the CPU, a row has the same bits alone and in any batch, and those of `GRU`.
 
     A cell does not know where a sequence begins, so recurrent dropout (one mask a sequence) is the caller's:
     pass the same ``recurrent_mask`` at every step.
@@ -130,7 +130,7 @@ class GRUCell(torch.nn.GRUCell):
             return_gates: also return the gates.
 
         Returns:
-            h_t, [B, H] or [H], and :class:`Gates` of the same shape if asked for.
+            h_t, [B, H] or [H], and `Gates` of the same shape if asked for.
 
         Raises:
             ValueError: rank of ``input`` or ``hx``; ``resets`` or ``recurrent_mask``.

@@ -16,9 +16,9 @@ GAINS = ("gain_ih", "gain_hh")
 
 
 class GRU(torch.nn.GRU):
-    r"""A drop-in for :class:`torch.nn.GRU`: same constructor, parameters, initial values, shapes and results.
+    r"""A drop-in for `torch.nn.GRU`: same constructor, parameters, initial values, shapes and results.
 
-    For every layer and step, with gate order r, z, n in all weights::
+    For every layer and step, with gate order r, z, n in all weights:
 
         r_t = sigmoid(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)          reset gate
         z_t = sigmoid(W_iz x_t + b_iz + W_hz h_{t-1} + b_hz)          update gate
@@ -222,7 +222,7 @@ class GRU(torch.nn.GRU):
 
         Returns:
             output: [T, B, D * H] in the layout of ``input``; h_n: [L * D, B, H] or [L * D, H]; and, if asked
-            for, :class:`Gates` with r, z, n of every layer and direction, [L * D, T, B, H] ([L * D, B, T, H]
+            for, `Gates` with r, z, n of every layer and direction, [L * D, T, B, H] ([L * D, B, T, H]
             if ``batch_first``, [L * D, T, H] unbatched; for packed input padded, in the order before packing).
 
         Raises:

@@ -25,7 +25,7 @@ def gru(
     noise: Noise | None = None,
     return_gates: bool = False,
 ) -> GRUResult:
-    """Run a stack of GRU layers over sequences; equations and options as in :class:`grus.nn.GRU`.
+    """Run a stack of GRU layers over sequences; equations and options as in `grus.nn.GRU`.
 
     Args:
         input: [T, B, I], [B, T, I] if ``settings.batch_first``, [T, I] unbatched, or a packed sequence.
@@ -34,14 +34,14 @@ def gru(
         settings: everything else; the plain one-directional GRU by default.
         lengths: valid steps of each row, integers in 0..T.
         resets: bool [B, T] ([T] unbatched), True where a new sequence begins.
-        noise: masks to apply instead of drawing them; see :class:`Noise`.
+        noise: masks to apply instead of drawing them; see `Noise`.
         return_gates: also return r, z and n.
 
     Returns:
         output [T, B, D * H] in the layout of the input, h_n [L * D, B, H], and the gates or None.
 
     Raises:
-        ValueError, RuntimeError, TypeError: as :class:`grus.nn.GRU`.
+        ValueError, RuntimeError, TypeError: as `grus.nn.GRU`.
     """
     settings = settings or GRUSettings()
     _check_weights(weights, settings)
@@ -91,7 +91,7 @@ def gru_cell(
     resets: Any = None,
     return_gates: bool = False,
 ) -> tuple[Tensor, Gates | None]:
-    """One step of a GRU; equations and options as in :class:`grus.nn.GRUCell`, which calls this.
+    """One step of a GRU; equations and options as in `grus.nn.GRUCell`, which calls this.
 
     Args:
         input: [B, I] or [I].
@@ -107,7 +107,7 @@ def gru_cell(
         The new state, shaped like hx, and the gates or None.
 
     Raises:
-        ValueError, RuntimeError, TypeError: as :class:`grus.nn.GRUCell`.
+        ValueError, RuntimeError, TypeError: as `grus.nn.GRUCell`.
     """
     _check_cell_weights(
         "gru_cell: weights", weights, weights.weight_ih.shape[-1], weights.weight_hh.shape[-1]

@@ -1,6 +1,6 @@
-"""One training loop for every task: a task hands it a :class:`Job` and a :class:`TrainingConfig`.
+"""One training loop for every task: a task hands it a `Job` and a `TrainingConfig`.
 
-torch and Fabric are imported when :func:`train` is first used, so that configurations, histories and
+torch and Fabric are imported when `train` is first used, so that configurations, histories and
 schedules are cheap to import from the command line.
 """
 

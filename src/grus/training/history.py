@@ -79,7 +79,7 @@ class History:
 
     @staticmethod
     def from_json(text: str) -> "History":
-        """Read what :meth:`to_json` wrote; raises ModelFolderError for anything else."""
+        """Read what `to_json` wrote; raises ModelFolderError for anything else."""
         try:
             return msgspec.json.decode(text, type=History)
         except msgspec.DecodeError as error:

@@ -1,4 +1,4 @@
-"""The training loop, on Lightning Fabric: every task of Grus is trained by :func:`train`."""
+"""The training loop, on Lightning Fabric: every task of Grus is trained by `train`."""
 
 import math
 import time
@@ -56,7 +56,7 @@ def train(
         config: How to train.
         folder: For checkpoint.pt, which a fresh start replaces, and the log; made if absent.  None keeps
             everything in memory.
-        progress: Who is told about the progress (see :func:`make_progress`); None tells nobody.
+        progress: Who is told about the progress (see `make_progress`); None tells nobody.
         resume: Go on from the checkpoint in ``folder``.
         give_up: Asked after every epoch, with all of them so far; True ends the run.
 
@@ -81,7 +81,7 @@ def train(
 
 
 class _Loop:
-    """One run; its methods are the parts of :func:`train`."""
+    """One run; its methods are the parts of `train`."""
 
     def __init__(
         self,

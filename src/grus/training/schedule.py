@@ -8,7 +8,7 @@ from grus.training.config import TrainingConfig
 def learning_rate_at(config: TrainingConfig, step: int, total_steps: int) -> float:
     r"""Learning rate of optimiser step ``step``: linear warm-up to the peak, then decay to the end.
 
-    With W = warmup_steps, eta = learning_rate, f = decay_to, T = total_steps and p = (s - W) / (T - 1 - W)::
+    With W = warmup_steps, eta = learning_rate, f = decay_to, T = total_steps and p = (s - W) / (T - 1 - W):
 
         s < W          eta (s + 1) / W
         constant       eta
