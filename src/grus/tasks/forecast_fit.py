@@ -91,9 +91,9 @@ def few_windows(count: int) -> list[str]:
     """A line of the plan where there are fewer validation windows than a 95% interval takes; no line otherwise."""
     if not 0 < count < 19:
         return []
-    windows = "1 window" if count == 1 else f"{count} windows"
+    windows, most = "1 window" if count == 1 else f"{count} windows", 100 * count // (count + 1)
     return [
-        f"intervals are calibrated on {windows} for validation, too few for levels above {100 * count // (count + 1)}%: "
+        f"intervals are calibrated on {windows} for validation, too few for levels above {most}%: "
         "those are as wide as the largest error seen"
     ]
 
