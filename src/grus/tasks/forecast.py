@@ -302,7 +302,7 @@ class Forecaster(TrainedEstimator):
             A frame of the kind that ``data`` is: id, time, forecast, ``-lo-`` and ``-hi-`` columns.
         """
         self._check_fitted()
-        rows = self._own_rows() if data is None else read_columns(data)[0]
+        rows = self._own_rows() if data is None else self.live_.panel(*read_columns(data))
         ahead = None if future is None else read_columns(future)[0]
         return like(self.live_.predict(rows, ahead, level=level), self._example if data is None else data)
 
@@ -316,7 +316,7 @@ class Forecaster(TrainedEstimator):
     ) -> Evaluation:
         """Score forecasts from every ``step``-th origin of the last ``last`` rows; see `LiveForecaster.evaluate`."""
         self._check_fitted()
-        rows = self._own_rows() if data is None else read_columns(data)[0]
+        rows = self._own_rows() if data is None else self.live_.panel(*read_columns(data))
         return self.live_.evaluate(rows, step=step, last=last, level=level)
 
     def cross_validation(
