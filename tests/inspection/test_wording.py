@@ -42,7 +42,7 @@ def test_verdict():
     assert verdict(replace(e, scores=(rival, model))) == "MAE 33.3% over the best baseline (GRU)"
     exact = replace(rival, mae=0.0)
     assert verdict(replace(e, scores=(model, exact))) == (
-        "the best baseline (rival) makes no error at all, and the model an MAE of 3.00"
+        "the best baseline (rival) makes no error at all, and the model an MAE of 3.000"
     )
     nothing = replace(e, scores=(replace(model, mae=float("nan")), rival))
     assert verdict(nothing) == "nothing to compare with: no window has a known truth"

@@ -165,6 +165,22 @@ def test_fit_returns_self_and_sets_what_it_promises(data):
     assert model.get_params() == tiny().get_params()
 
 
+@pytest.mark.parametrize(("val_size", "windows", "most"), [(6, "1 window", 50), (23, "18 windows", 94)])
+def test_the_plan_says_where_intervals_have_little_to_go_by(val_size, windows, most):
+    model = fit(one_series(), val_size=val_size)
+    assert [line for line in model.plan_ if "calibrated" in line] == [
+        f"intervals are calibrated on {windows} for validation, too few for levels above {most}%: those are as wide "
+        "as the largest error seen"
+    ]
+    wide = model.predict(level=[most + 1, 99])
+    assert wide[f"GRU-hi-{most + 1}"].tolist() == wide["GRU-hi-99"].tolist()
+
+
+@pytest.mark.parametrize("val_size", [0, 24])
+def test_the_plan_is_silent_where_intervals_have_enough_or_none(val_size):
+    assert not [line for line in fit(one_series(), val_size=val_size).plan_ if "calibrated" in line]
+
+
 def test_the_plan_is_reported_before_training_starts(data):
     seen = []
     model = tiny()
@@ -769,3 +785,15 @@ def test_the_default_model_fits_without_options():
 def test_hourly_table_is_what_the_tests_think(data):
     assert list(hourly()) == ["unique_id", "ds", "y", "load", "state", "price", "promo", "area", "kind"]
     assert (data["unique_id"] == "a").sum() == 90
+
+
+def test_ids_of_a_file_keep_their_zeros_wherever_it_is_read(tmp_path):
+    """Read by itself, the history of store 007 is a column of sevens, which is no store of the model."""
+    data = table()
+    names = np.where(data["unique_id"] == data["unique_id"][0], "007", "012")
+    frame = pd.DataFrame(data | {"unique_id": names})
+    frame.to_csv(tmp_path / "stores.csv", index=False)
+    model = fit(tmp_path / "stores.csv")
+    assert sorted(set(model.predict(tmp_path / "stores.csv")["unique_id"].to_pylist())) == ["007", "012"]
+    ours, theirs = (model.evaluate(rows, level=()) for rows in (tmp_path / "stores.csv", frame))
+    assert ours.rows() == theirs.rows()

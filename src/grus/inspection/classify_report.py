@@ -11,10 +11,12 @@ from grus.decode import ClassEvaluation
 from grus.inspection.class_page import class_page
 from grus.inspection.class_wording import class_evaluation_dict
 from grus.inspection.report import METRICS, PAGE, plan_columns, render
+from grus.inspection.tuning_page import study_dict, tuning_section
 from grus.inspection.wording import to_json
 from grus.preprocess.examples import Examples
 from grus.spec import Model
 from grus.training import History
+from grus.training.search import Study
 
 
 def write_classify_report(
@@ -27,6 +29,7 @@ def write_classify_report(
     evaluations: Mapping[str, ClassEvaluation],
     model: Model,
     name: str = "MODEL",
+    tuning: Study | None = None,
 ) -> Path:
     """Write what there is to see about a trained classifier; return the page's path.
 
@@ -39,6 +42,7 @@ def write_classify_report(
         evaluations: by ``test`` (first, if there is one) and ``validation``, of the rows of the part.
         model: the spec.
         name: of the model folder, for the commands at the end of the page.
+        tuning: the search that chose the settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     metrics = {
@@ -46,9 +50,13 @@ def write_classify_report(
         "task": msgspec.to_builtins(model.task),
         "evaluations": {part: class_evaluation_dict(e) for part, e in evaluations.items()},
         "history": asdict(history),
+        **study_dict(tuning),
     }
     page = class_page(parts, history, evaluations, model)
-    text = render("classify.html.j2", title=title, plan=plan_columns(plan), name=name, page=page)
+    tuned = tuning_section(tuning, "rows")
+    text = render(
+        "classify.html.j2", title=title, plan=plan_columns(plan), name=name, page=page, tuning=tuned
+    )
     write_file(folder / METRICS, to_json(metrics).encode())
     write_file(folder / PAGE, text.encode())
     return folder / PAGE

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grus.inspection import plots
+from grus.inspection import plots, tuning_plots
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration
 from grus.spec import Model
 from grus.training import History
+from grus.training.history import RateTest
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,16 @@ def learning_curves(history: History, unit: str) -> list[Picture]:
             )
             svg = to_svg(plots.figure_of(ax), f"learning-{name}", f"{name} on validation by epoch")
             pictures.append(Picture(svg))
+    if history.rate_test is not None:
+        pictures.append(_rate_picture(history.rate_test, unit))
     return pictures
+
+
+def _rate_picture(test: RateTest, unit: str) -> Picture:
+    """The range test that found the learning rate."""
+    rates, losses = np.array(test.rates), np.array(test.losses)
+    ax = tuning_plots.plot_rate_test(rates, losses, test.rate, unit=unit)
+    return Picture(to_svg(plots.figure_of(ax), "rate", "Loss while the learning rate rises"))
 
 
 def _scores(history: History, name: str) -> np.ndarray:
@@ -70,5 +80,15 @@ def describe_training(history: History, noun: str) -> str:
     kept = f"; the weights of epoch {history.best_epoch} were kept" if history.monitored else ""
     return (
         f"{count(len(history.epochs), 'epoch')} ({why}) in {duration(history.seconds)}, "
-        f"{rate:,.0f} {noun} a second{kept}."
+        f"{rate:,.0f} {noun} a second{kept}.{_found(history)}"
+    )
+
+
+def _found(history: History) -> str:
+    """How the learning rate was found, where it was not given."""
+    test = history.rate_test
+    if test is None:
+        return ""
+    return (
+        f" The learning rate of {test.rate:g} was found by a range test of {count(len(test.rates), 'step')}."
     )

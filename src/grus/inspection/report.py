@@ -12,10 +12,12 @@ from grus.data.splits import Split
 from grus.decode import Evaluation
 from grus.inspection.forecast_page import forecast_page
 from grus.inspection.palette import style_sheet
+from grus.inspection.tuning_page import study_dict, tuning_section
 from grus.inspection.wording import evaluation_dict, to_json
 from grus.preprocess.panel import Panel
 from grus.spec import Model
 from grus.training import History
+from grus.training.search import Study
 
 PAGE, METRICS = "index.html", "metrics.json"
 
@@ -31,6 +33,7 @@ def write_forecast_report(
     evaluations: dict[str, Evaluation],
     model: Model,
     name: str = "MODEL",
+    tuning: Study | None = None,
 ) -> Path:
     """Write what there is to see about a trained forecaster; return the page's path.
 
@@ -44,6 +47,7 @@ def write_forecast_report(
             for ``validation`` those of the panel cut where validation ends.
         model: the spec.
         name: of the model folder, for the commands at the end of the page.
+        tuning: the search that chose the settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     metrics = {
@@ -51,9 +55,13 @@ def write_forecast_report(
         "task": msgspec.to_builtins(model.task),
         "evaluations": {part: evaluation_dict(e) for part, e in evaluations.items()},
         "history": asdict(history),
+        **study_dict(tuning),
     }
     page = forecast_page(panel, split, history, evaluations, model)
-    text = render("forecast.html.j2", title=title, plan=plan_columns(plan), name=name, page=page)
+    tuned = tuning_section(tuning, "windows")
+    text = render(
+        "forecast.html.j2", title=title, plan=plan_columns(plan), name=name, page=page, tuning=tuned
+    )
     write_file(folder / METRICS, to_json(metrics).encode())
     write_file(folder / PAGE, text.encode())
     return folder / PAGE

@@ -257,6 +257,7 @@ class Classifier(TrainedEstimator):
             evaluations=evaluations,
             model=self.model_,
             name=name,
+            tuning=getattr(self, "tuning_", None),
         )
 
     def _read_like(self, data: Any, y: Any = None, labelled: bool = False) -> Examples:
@@ -321,6 +322,7 @@ class Classifier(TrainedEstimator):
         )
         self.classes_ = _classes(prepared.task.labels, reading.examples.labels, y)
         self.plan_, self.history_, self._example = ready.plan, history, data
+        vars(self).pop("tuning_", None)  # of an earlier call of tune
 
 
 @dataclasses.dataclass(frozen=True)

@@ -267,6 +267,7 @@ class Forecaster(TrainedEstimator):
         self.before_ = evaluate_part(live, panel.cut(0, split.val_end), split.val_end - split.train_end)
         self._keep(model, tensors, panel, split)
         self.plan_, self.history_, self._example = [*plan, sentence], history, data
+        vars(self).pop("tuning_", None)
         return self
 
     @classmethod
@@ -301,7 +302,7 @@ class Forecaster(TrainedEstimator):
             A frame of the kind that ``data`` is: id, time, forecast, ``-lo-`` and ``-hi-`` columns.
         """
         self._check_fitted()
-        rows = self._own_rows() if data is None else read_columns(data)[0]
+        rows = self._own_rows() if data is None else self.live_.panel(*read_columns(data))
         ahead = None if future is None else read_columns(future)[0]
         return like(self.live_.predict(rows, ahead, level=level), self._example if data is None else data)
 
@@ -315,7 +316,7 @@ class Forecaster(TrainedEstimator):
     ) -> Evaluation:
         """Score forecasts from every ``step``-th origin of the last ``last`` rows; see `LiveForecaster.evaluate`."""
         self._check_fitted()
-        rows = self._own_rows() if data is None else read_columns(data)[0]
+        rows = self._own_rows() if data is None else self.live_.panel(*read_columns(data))
         return self.live_.evaluate(rows, step=step, last=last, level=level)
 
     def cross_validation(
@@ -372,6 +373,7 @@ class Forecaster(TrainedEstimator):
             evaluations={name: value for name, value in evaluations.items() if value is not None},
             model=self.model_,
             name=name,
+            tuning=getattr(self, "tuning_", None),
         )
 
     def _own_rows(self) -> Panel:
@@ -385,6 +387,7 @@ class Forecaster(TrainedEstimator):
         tensors = with_weights(ready.arrays, ready.module)
         self._keep(*calibrated(ready.model, tensors, ready.panel, ready.learned), ready.panel, ready.split)
         self.plan_, self.history_, self._example = ready.plan, history, data
+        vars(self).pop("tuning_", None)  # of an earlier call of tune
 
     def _keep(self, model: Model, tensors: dict[str, np.ndarray], panel: Panel, split: Split) -> None:
         """Evaluate on what validation and test rows there are, and keep what was learned."""

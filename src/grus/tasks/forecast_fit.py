@@ -82,7 +82,20 @@ def make_ready(parameters: "Forecaster", panel: Panel, names: list[str]) -> Read
     task = task_of(p, panel, network, non_negative)
     model = Model(1, task, steps, {"main": build_network(network, layout((task, steps)))})
     module = p._module(model.parts["main"])
-    return Ready(panel, split, plan, model, arrays, module, learning(p, model, arrays, module, panel, split))
+    learned = learning(p, model, arrays, module, panel, split)
+    plan += few_windows(len(learned.validation))
+    return Ready(panel, split, plan, model, arrays, module, learned)
+
+
+def few_windows(count: int) -> list[str]:
+    """A line of the plan where there are fewer validation windows than a 95% interval takes; no line otherwise."""
+    if not 0 < count < 19:
+        return []
+    windows, most = "1 window" if count == 1 else f"{count} windows", 100 * count // (count + 1)
+    return [
+        f"intervals are calibrated on {windows} for validation, too few for levels above {most}%: "
+        "those are as wide as the largest error seen"
+    ]
 
 
 def read_panel(parameters: "Forecaster", data: Any) -> tuple[Panel, list[str]]:
