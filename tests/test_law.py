@@ -1,7 +1,7 @@
 """The law: for every op, one description gives the same numbers on every back end, whole, in chunks, and step by step.
 
-torch = runtime on the whole sequence = runtime in chunks of any sizes with the state carried = runtime step by step,
-each held to the NumPy oracle within the tolerance of the design; and within the runtime the same bits, alone or in a
+torch = runtime on the whole sequence = runtime in chunks of any sizes with the state carried = runtime step by step
+= ONNX in ONNX Runtime, whole, in chunks and step by step, each held to the NumPy oracle within the tolerance of the design; and within the runtime the same bits, alone or in a
 batch, whole or in chunks. Where the capability table says that an op cannot, a typed error is what the test wants.
 """
 
@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+import onnx_runs
 from example_graphs import GRAPHS, random_inputs, random_tensors
 from graph_oracle import run
 from grus.errors import UnsupportedError
+from grus.export.network import Network
+from grus.export.onnx_graph import to_onnx
+from grus.export.onnx_ops import LOWERINGS
 from grus.models import GraphModule
 from grus.models.ops import MODULES
 from grus.runtime import Program, State
@@ -43,8 +47,11 @@ def close(actual, graph, tensors, inputs, lengths=None):
         assert_close_to_oracle(to_numpy(value), wide[name], narrow[name], name)
 
 
-def in_chunks(graph, program, inputs, sizes, state=None):
-    """Feed the source clock in chunks; other clocks go in whole with the last chunk. Returns joined outputs, state."""
+def in_chunks(graph, run_chunk, inputs, sizes, state=None):
+    """Feed the source clock in chunks; other clocks go in whole with the last chunk. Returns joined outputs, state.
+
+    ``run_chunk(inputs, state)`` runs one and returns its outputs and the state after it.
+    """
     shapes = infer(graph)
     pieces: dict[str, list[np.ndarray]] = {name: [] for name in graph.outputs}
     begin = 0
@@ -57,7 +64,7 @@ def in_chunks(graph, program, inputs, sizes, state=None):
                 part[port.name] = whole[:, begin : begin + size]
             else:
                 part[port.name] = whole if last or not port.clock else whole[:, :0]
-        outputs, state = program.run(part, state)
+        outputs, state = run_chunk(part, state)
         for name, value in outputs.items():
             pieces[name].append(value)
         begin += size
@@ -72,6 +79,7 @@ def test_every_op_is_in_the_law_and_implemented_where_the_table_says():
     assert {type(node.op) for graph in GRAPHS.values() for node in graph.nodes} == set(OPS)
     assert set(MODULES) == {op for op, row in CAPABILITIES.items() if "torch" in row.backends}
     assert set(IMPLEMENTATIONS) == {op for op, row in CAPABILITIES.items() if "runtime" in row.backends}
+    assert set(LOWERINGS) == {op for op, row in CAPABILITIES.items() if "onnx" in row.backends}
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -95,7 +103,19 @@ def test_the_runtime_is_the_oracle(name):
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_lengths_on_both_sides(name):
+def test_onnx_is_the_oracle_whole_in_chunks_and_step_by_step(name):
+    graph, tensors = GRAPHS[name], random_tensors(GRAPHS[name])
+    inputs = random_inputs(graph, BATCH, TIMES)
+    session = onnx_runs.session_of(to_onnx(Network(graph, tensors)))
+    outputs, _ = onnx_runs.run(session, inputs)
+    close(outputs, graph, tensors, inputs)
+    for sizes in [(1,) * 24, (5, 0, 7, 12)] if name in STREAMING else []:
+        joined, _ = in_chunks(graph, lambda *part: onnx_runs.run(session, *part), inputs, sizes)
+        close(joined, graph, tensors, inputs)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_lengths_on_all_sides(name):
     graph, tensors = GRAPHS[name], random_tensors(GRAPHS[name])
     inputs = random_inputs(graph, 4, TIMES)
     lengths = {"src": np.array([24, 0, 5, 16]), "tgt": np.array([8, 8, 1, 3])}
@@ -109,10 +129,11 @@ def test_lengths_on_both_sides(name):
             {k: torch.from_numpy(v) for k, v in used.items()},
         )
     ours = Program(graph, tensors)(inputs, used)
+    onnx, _ = onnx_runs.run(onnx_runs.session_of(to_onnx(Network(graph, tensors))), inputs, lengths=used)
     narrow = run(graph, tensors, inputs, used, np.float32)
     for output, source in graph.outputs.items():
         keep = valid(graph, source, used, whole[output])
-        for side in (theirs, ours):
+        for side in (theirs, ours, onnx):
             masked = np.where(keep, to_numpy(side[output]), np.float32(0))
             assert_close_to_oracle(
                 masked, np.where(keep, whole[output], 0), np.where(keep, narrow[output], 0), output
@@ -138,7 +159,7 @@ def test_chunks_are_the_whole_bit_for_bit(name, sizes):
     program = Program(graph, random_tensors(graph))
     inputs = random_inputs(graph, BATCH, TIMES)
     whole = program(inputs)
-    joined, _ = in_chunks(graph, program, inputs, sizes)
+    joined, _ = in_chunks(graph, program.run, inputs, sizes)
     for output in whole:
         assert_bitwise_equal(joined[output], whole[output], output)
 

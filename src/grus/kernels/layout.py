@@ -226,3 +226,63 @@ def fold_biases(weights: GRUWeights, *, reset_after: bool = True) -> GRUWeights:
         "bias_hh": np.where(movable, zeros, bias_hh),
     }
     return GRUWeights(**{**dict(weights.items()), **folded})
+
+
+def to_onnx_layout(weights: GRUWeights) -> tuple[Array, Array, Array]:
+    """The weights as ONNX's GRU operator takes them, in its gate order z, r, h.
+
+    Args:
+        weights: without layer normalisation, which the operator does not know.
+
+    Returns:
+        W [3H, I], R [3H, H] and B [6H], the input bias before the recurrent one.
+
+    Reference: ONNX operators, GRU, since version 14.
+    """
+    if weights.layer_norm:
+        raise UsageError("to_onnx_layout: weights must have no gains, got layer normalisation")
+    ordered = reorder_weights(weights, GATE_ORDER, "zrh")
+    zeros = np.zeros(weights.weight_hh.shape[0], weights.dtype)
+    bias = [zeros if b is None else b for b in (ordered.bias_ih, ordered.bias_hh)]
+    return ordered.weight_ih, ordered.weight_hh, np.concatenate(bias)
+
+
+def from_onnx_layout(w: Array, r: Array, b: Array | None = None) -> GRUWeights:
+    """The inverse of :func:`to_onnx_layout`; a missing B is no bias.
+
+    Raises:
+        UsageError: a shape does not fit.
+    """
+    if b is not None and (r.ndim != 2 or b.shape != (2 * len(r),)):
+        raise UsageError(f"from_onnx_layout: B must have shape (6*H,) beside R {r.shape}, got {b.shape}")
+    halves = (None, None) if b is None else np.split(b, 2)
+    return reorder_weights(GRUWeights(w, r, *halves), "zrh")
+
+
+def from_keras_layout(
+    kernel: Array, recurrent_kernel: Array, bias: Array | None = None, *, source: str = "zrh"
+) -> GRUWeights:
+    """The weights of a Keras GRU layer, whose matrices stand transposed: x W, with gate blocks along the columns.
+
+    Args:
+        kernel: [I, 3H].
+        recurrent_kernel: [H, 3H].
+        bias: [3H] (one bias, ``reset_after=False``), [2, 3H] or [6H] (input, then recurrent), or None.
+        source: the order of the gate blocks; Keras writes z, r, h, the GRU of cuDNN r, z, h.
+
+    Returns:
+        The weights in the order r, z, n; a single bias becomes ``bias_ih``.
+
+    Raises:
+        UsageError: a shape does not fit.
+    """
+    rows = recurrent_kernel.shape[-1]
+    if bias is not None and bias.shape not in ((rows,), (2, rows), (2 * rows,)):
+        raise UsageError(
+            f"from_keras_layout: bias must have shape (3*H,), (2, 3*H) or (6*H,), got {bias.shape}"
+        )
+    if bias is None or bias.shape == (rows,):
+        biases = (bias, None)
+    else:
+        biases = tuple(bias.reshape(2, rows))
+    return reorder_weights(GRUWeights(kernel.T.copy(), recurrent_kernel.T.copy(), *biases), source)

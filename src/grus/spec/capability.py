@@ -22,8 +22,17 @@ class Row:
     backends: frozenset[Backend]
 
 
-#: ONNX and C99 lowerings are not written yet: asking for them is an UnsupportedError that names the op.
-CAPABILITIES: dict[type[Op], Row] = {op: Row(op, frozenset({"torch", "runtime"})) for op in OPS}
+_EVERYWHERE: frozenset[Backend] = frozenset({"torch", "runtime"})
+
+#: What each exporter can lower; asking for another op is an UnsupportedError that names it.
+_EXPORTS: dict[Backend, frozenset[type[Op]]] = {"onnx": frozenset(OPS)}
+
+
+def _row(op: type[Op]) -> Row:
+    return Row(op, _EVERYWHERE.union(to for to, able in _EXPORTS.items() if op in able))
+
+
+CAPABILITIES: dict[type[Op], Row] = {op: _row(op) for op in OPS}
 
 
 def require(graph: Graph, backend: Backend) -> None:
