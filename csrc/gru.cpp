@@ -2,7 +2,11 @@
 
 #include <stdlib.h>
 
+#include <string.h>
+
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <new>
 #include <string>
 #include <vector>
@@ -155,6 +159,44 @@ std::vector<idx> deal(idx batch, const int64_t* lengths, int parts, std::vector<
 
 }  // namespace
 
+namespace {
+
+// One row's step is shared with other threads only where each has so many multiply-adds, and only while steps come so
+// close that those threads are still looking for work: waking one takes longer than the step.
+constexpr idx kStepWork = 80000;
+constexpr int64_t kClose = 50000;
+
+int64_t nanoseconds() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+// On a busy machine a thread may lose its processor in the middle of a shared step. What such steps take beyond the time
+// of one alone is a debt, and a sixteenth of every step alone pays it back before the next is shared. Several threads
+// may step one layer: what they overwrite of each other is a matter of speed only.
+struct Pace {
+  std::atomic<int64_t> last{0}, alone{0}, debt{0};
+
+  template <class F>
+  void share(idx work, idx hidden, F&& one) {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    const idx parts = std::min<idx>({num_threads(), work / kStepWork, hidden / 48});
+    if (parts < 2) return one(kAlone);
+    const int64_t start = nanoseconds(), usual = alone.load(relaxed), owed = debt.load(relaxed);
+    const bool close = start - last.load(relaxed) < kClose, shared = close && usual > 0 && owed <= 0;
+    if (shared)
+      parallel(static_cast<int>(parts), [&](int p) { one(Together{p, static_cast<int>(parts), nullptr, nullptr}); });
+    else
+      one(kAlone);
+    const int64_t end = nanoseconds(), took = end - start;
+    debt.store(std::max<int64_t>(0, shared ? took - usual : owed - took / 16), relaxed);
+    if (!shared && close) alone.store(took, relaxed);
+    last.store(end, relaxed);
+  }
+};
+void Freed::operator()(Pace* pace) const { delete pace; }
+
 template <class T, class S>
 Gru<T, S>::Gru(const Isa& isa, idx i, idx h, bool after, const RawWeights<T>& w)
     : kernels(&kernels_of<T>(isa)),
@@ -164,7 +206,8 @@ Gru<T, S>::Gru(const Isa& isa, idx i, idx h, bool after, const RawWeights<T>& w)
       reset_after(after),
       wx(allocate<S>(kernels->gru_wx_size(i, h))),
       wh(allocate<S>(kernels->gru_wh_size(h))),
-      bias(allocate<T>(kernels->gru_bias_size(h))) {
+      bias(allocate<T>(kernels->gru_bias_size(h))),
+      pace(new Pace) {
   packing(3 * h * (i + h), [&](const Together& part) {
     stored->pack_gru(i, h, after, w.w_ih, w.w_hh, w.b_ih, w.b_hh, wx.get(), wh.get(), bias.get(), part);
   });
@@ -211,6 +254,42 @@ void Gru<T, S>::run(SequenceArgs<T> a) const {
   for (int p = 0; p < parts; ++p) room.push_back(allocate<char>(kernels->sequence_scratch(a, count(p), 1)));
   parallel(parts, [&](int p) {
     run(rows.data() + starts[p], count(p), room[p].get(), kAlone);
+  });
+}
+
+template <class T, class S>
+void Gru<T, S>::step(const T* x, idx x_row, T* h, idx h_row, T* y, idx y_row, idx batch, T keep, bool turn) const {
+  SequenceArgs<T> a{};
+  a.batch = batch;
+  a.time = 1;
+  a.keep = keep;
+  a.x = x;
+  a.x_row = x_row;
+  a.h0 = a.hn = h;
+  a.h0_row = a.hn_row = h_row;
+  a.y = y;
+  a.y_row = y_row;
+  if (batch == 0) return;
+  if (!reset_after || gain_x) return run(a);
+  a.input = input;
+  a.hidden = hidden;
+  a.bias = bias.get();
+  const idx work = 3 * hidden * (input + hidden), room = kernels->step_room(hidden, batch);
+  if (batch == 1) {
+    const Aligned<T> state = allocate<T>(room);
+    const size_t bytes = static_cast<size_t>(hidden) * sizeof(T);
+    memcpy(state.get(), h, bytes);
+    memset(state.get() + hidden, 0, static_cast<size_t>(kernels->step_row(hidden)) * sizeof(T) - bytes);
+    pace->share(work, hidden, [&](const Together& part) {
+      stored->one(a, wx.get(), wh.get(), state.get(), turn, part);
+    });
+    if (y) memcpy(y, h, bytes);
+    return;
+  }
+  const int parts = parts_for(batch, work);
+  const Aligned<T> rooms = allocate<T>(parts * room);
+  parallel(parts, [&](int p) {
+    stored->many(a, wx.get(), wh.get(), rooms.get() + p * room, turn, batch * p / parts, batch * (p + 1) / parts);
   });
 }
 

@@ -6,8 +6,10 @@
 
 namespace grus {
 
+struct Pace;  // whether a single step is worth sharing between threads; see gru.cpp
 struct Freed {
   void operator()(void* p) const;
+  void operator()(Pace* p) const;
 };
 template <class T>
 using Aligned = std::unique_ptr<T[], Freed>;
@@ -23,16 +25,21 @@ struct RawWeights {
 // One layer, one direction; read-only after construction, so threads may share it. S: what the weights are stored as.
 template <class T, class S = T>
 struct Gru {
+  using Number = T;
   const Kernels<T>* kernels;
   const StoredKernels<T, S>* stored;
   idx input, hidden;
   bool reset_after;
   Aligned<S> wx, wh;
   Aligned<T> bias, gain_x, gain_h;
+  std::unique_ptr<Pace, Freed> pace;
 
   Gru(const Isa& isa, idx input, idx hidden, bool reset_after, const RawWeights<T>& weights);
   // a: everything but the layer's own fields; lengths already checked to lie in 0..time; with S other than T, not saved.
   void run(SequenceArgs<T> a) const;
+  // One step of each row: x [batch, input] and h [batch, hidden] into h, and into y [batch, hidden] if it is not null.
+  // `turn` should alternate between steps: one then begins with the weights that the one before read last. keep: zoneout.
+  void step(const T* x, idx x_row, T* h, idx h_row, T* y, idx y_row, idx batch, T keep, bool turn) const;
 };
 
 // Training: weights are packed once a call. a and b.f: everything but bias and packed gains; lengths checked.

@@ -133,7 +133,8 @@ class Team {
     if (openmp_.threads() >= needed_) work();
   }
   bool borrows() {
-    if (may_borrow_ && !openmp_.parallel) openmp_ = OpenMp();  // torch may have come since
+    // Torch may have come since; not asked every time, since asking takes 1 us of a step's 5.
+    if (may_borrow_ && !openmp_.parallel && asked_++ % 16 == 0) openmp_ = OpenMp();
     return may_borrow_ && openmp_.parallel;
   }
 
@@ -176,6 +177,7 @@ class Team {
 
   const bool may_borrow_;
   OpenMp openmp_;
+  unsigned asked_ = 0;
   int needed_ = 1;
   int rest_ = 0, patience_ = 8;  // calls yet to be done without meetings; how many next time
   std::mutex busy_;  // held by the caller whose job runs

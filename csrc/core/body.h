@@ -31,7 +31,7 @@ static void each_tanh(const typename L::T* a, typename L::T* out, idx n) {
 
 template <class L, class S>
 constexpr StoredKernels<typename L::T, S> stored() {
-  return {Pack<L>::gru, Sequence<L, S>::run, Pack<L>::linear, Linear<L, S>::run};
+  return {Pack<L>::gru, Sequence<L, S>::run, Sequence<L, S>::one, Sequence<L, S>::many, Pack<L>::linear, Linear<L, S>::run};
 }
 
 template <class L>
@@ -44,6 +44,8 @@ struct Table {
       Pack<L>::gru_bias_size,
       Pack<L>::biases,
       Sequence<L>::scratch,
+      Sequence<L>::step_row,
+      Sequence<L>::step_room,
       Pack<L>::gain_size,
       Pack<L>::gain,
       Sequence<L>::saved_size,

@@ -101,6 +101,12 @@ struct StoredKernels {
   // sequence_scratch bytes, aligned to 64; one block for all that work together (which layer norm cannot).
   void (*sequence)(const SequenceArgs<T>& a, const S* wx, const S* wh, const idx* rows, idx count, void* scratch,
                    const Together& together);
+  // A single step (a.time == 1, reset_after, no layer norm, nothing else but x, h0, hn, y and keep): h0 -> hn, which may be
+  // h0, and y if it is not null. `one`: row 0, a part of the hidden units, h0 lying in room already; no part waits for
+  // another, so any thread may do any. `many`: rows row0 .. row1. room: step_room numbers. backwards: from the last
+  // hidden unit to the first.
+  void (*one)(const SequenceArgs<T>& a, const S* wx, const S* wh, T* room, bool backwards, const Together& part);
+  void (*many)(const SequenceArgs<T>& a, const S* wx, const S* wh, T* room, bool backwards, idx row0, idx row1);
   void (*pack_linear)(idx input, idx output, const T* w, const T* b, S* wp, T* bp);
   void (*linear)(const LinearArgs<T, S>& a, idx row0, idx row1);
 };
@@ -115,6 +121,8 @@ struct Kernels {
   idx (*gru_bias_size)(idx hidden);
   void (*pack_bias)(idx hidden, bool reset_after, const T* b_ih, const T* b_hh, T* bias);
   idx (*sequence_scratch)(const SequenceArgs<T>& a, idx rows, int parts);
+  idx (*step_row)(idx hidden);  // numbers of a state in room; those beyond hidden must be zero
+  idx (*step_room)(idx hidden, idx rows);
 
   idx (*gain_size)(idx hidden);
   void (*pack_gain)(idx hidden, const T* gain, T* packed);

@@ -431,7 +431,7 @@ struct Sequence {
   static bool uses_ahead(const Args& a, idx count) { return a.gain_x || (count < kAheadRows && a.time > 1); }
   static idx ahead_steps(const Args& a, idx count) { return least(blocks(kAheadPairs, count), a.time); }
   static idx ahead_row(const Args& a) { return blocks(a.hidden, W) * 3 * W; }
-  static idx state_row(const Args& a) { return spread_row<T>(round_up(a.hidden, W)); }
+  static idx state_row(const Args& a) { return step_row(a.hidden); }
   static idx saved_size(idx hidden, bool reset_after, bool norm) {
     return norm ? 9 * hidden + 4 : (reset_after ? 4 : 3) * hidden;
   }
@@ -547,6 +547,52 @@ struct Sequence {
       meet(together);
       swap(s.h, s.next);
       swap(s.seen, s.next_seen);
+    }
+  }
+  // A single step. Many rows are taken some at a time, so that a row's states stay in the first cache between the units.
+  static constexpr idx kStepRows = 64;
+  static idx step_row(idx hidden) { return spread_row<T>(round_up(hidden, W)); }
+  static idx step_room(idx hidden, idx rows) { return 2 * least(rows, kStepRows) * step_row(hidden); }
+  static Step single(const Args& a, const S* wx, const S* wh, T* room, idx rows, bool backwards) {
+    Step s{};
+    s.a = &a;
+    s.wx = wx;
+    s.wh = wh;
+    s.state_row = step_row(a.hidden);
+    s.h = s.seen = room;
+    s.next = s.next_seen = room + rows * s.state_row;
+    s.backwards = backwards;
+    return s;
+  }
+  static void one(const Args& a, const S* wx, const S* wh, T* room, bool backwards, const Together& part) {
+    Step s = single(a, wx, wh, room, 1, backwards);
+    const T* x = a.x;
+    T* y = a.hn;
+    s.x = &x;
+    s.y = &y;
+    s.own = share(blocks(a.hidden, W), wide(1), part);
+    sweep(s, 1, kAfter, kAfterWide);
+  }
+  static void many(const Args& a, const S* wx, const S* wh, T* room, bool backwards, idx row0, idx row1) {
+    const idx most = least(row1 - row0, kStepRows);
+    Step s = single(a, wx, wh, room, most, backwards);
+    const T* x[kStepRows];
+    T* y[kStepRows];
+    s.x = x;
+    s.y = y;
+    s.own = {0, blocks(a.hidden, W)};
+    const size_t bytes = (size_t)a.hidden * sizeof(T);
+    for (idx i = 0; i < most; ++i)
+      memset(room + i * s.state_row + a.hidden, 0, (size_t)s.state_row * sizeof(T) - bytes);
+    for (idx row = row0; row < row1; row += kStepRows) {
+      const idx rows = least(row1 - row, kStepRows);
+      for (idx i = 0; i < rows; ++i) {
+        x[i] = a.x + (row + i) * a.x_row;
+        y[i] = a.hn + (row + i) * a.hn_row;
+        memcpy(room + i * s.state_row, a.h0 + (row + i) * a.h0_row, bytes);
+      }
+      sweep(s, rows, kAfter, kAfterWide);
+      for (idx i = 0; a.y && i < rows; ++i) memcpy(a.y + (row + i) * a.y_row, y[i], bytes);
     }
   }
   // Zeroes this call's units of the next state of row i.
