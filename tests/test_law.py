@@ -1,18 +1,20 @@
 """The law: for every op, one description gives the same numbers on every back end, whole, in chunks, and step by step.
 
 torch = runtime on the whole sequence = runtime in chunks of any sizes with the state carried = runtime step by step
-= ONNX in ONNX Runtime, whole, in chunks and step by step, each held to the NumPy oracle within the tolerance of the design; and within the runtime the same bits, alone or in a
-batch, whole or in chunks. Where the capability table says that an op cannot, a typed error is what the test wants.
+= ONNX in ONNX Runtime, whole, in chunks and step by step = C99 step by step, each held to the NumPy oracle within the
+tolerance of the design; and within the runtime the same bits, alone or in a batch, whole or in chunks. Where the capability table says that an op cannot, a typed error is what the test wants.
 """
 
 import numpy as np
 import pytest
 import torch
 
+import c99_runs
 import onnx_runs
 from example_graphs import GRAPHS, random_inputs, random_tensors
 from graph_oracle import run
 from grus.errors import UnsupportedError
+from grus.export.c99.lower import LOWERINGS as C99_LOWERINGS
 from grus.export.network import Network
 from grus.export.onnx_graph import to_onnx
 from grus.export.onnx_ops import LOWERINGS
@@ -80,6 +82,7 @@ def test_every_op_is_in_the_law_and_implemented_where_the_table_says():
     assert set(MODULES) == {op for op, row in CAPABILITIES.items() if "torch" in row.backends}
     assert set(IMPLEMENTATIONS) == {op for op, row in CAPABILITIES.items() if "runtime" in row.backends}
     assert set(LOWERINGS) == {op for op, row in CAPABILITIES.items() if "onnx" in row.backends}
+    assert set(C99_LOWERINGS) == {op for op, row in CAPABILITIES.items() if "c" in row.backends}
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -219,3 +222,14 @@ def test_what_cannot_stream_says_so(name):
     with pytest.raises(UnsupportedError, match="cannot run in chunks"):
         program.run(random_inputs(graph, BATCH, TIMES))
     assert any(node.op.time == "whole" for node in graph.nodes)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_c99_is_the_oracle(name):
+    """Step by step from the state that the step before left, or whole where an op needs blocks of steps."""
+    graph, tensors = GRAPHS[name], random_tensors(GRAPHS[name])
+    if any(getattr(node.op, "bidirectional", False) for node in graph.nodes):
+        assert c99_runs.program(name, 0, TIMES) is None
+        return
+    outputs = c99_runs.outputs(BATCH, tuple(TIMES.items()))[name]
+    close(outputs, graph, tensors, random_inputs(graph, BATCH, TIMES))

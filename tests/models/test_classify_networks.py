@@ -72,6 +72,16 @@ def test_dropout_acts_in_training_only():
     assert not any("dropout" in node.name for node in without.nodes)
 
 
+@pytest.mark.parametrize("port", [TOKENS, SEQ], ids=["tokens", "seq"])
+def test_inputs_can_be_left_whole(port):
+    def names(whole):
+        graph = build_network(NetworkConfig(3, dropout=0.5, input_dropout=not whole), port)
+        return {node.name for node in graph.nodes if "dropout" in node.name}
+
+    assert names(whole=False) == {"input_dropout", "state_dropout", "output_dropout"}
+    assert names(whole=True) == {"state_dropout", "output_dropout"}
+
+
 def test_new_embeddings_are_small_and_nothing_else_is():
     module = GraphModule(build_network(NetworkConfig(2, embedding_size=50), TOKENS))
     before = {name: values.clone() for name, values in module.state_dict().items()}

@@ -281,5 +281,7 @@ def test_the_second_ctrl_c_in_a_process_stops_at_once(tmp_path):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert time.monotonic() - begin < 20
-    assert process.returncode == -signal.SIGINT, stderr  # an uncaught KeyboardInterrupt
+    assert stderr.rstrip().endswith("KeyboardInterrupt")
+    # Of an uncaught one Python dies by SIGINT, unless code that some package runs at exit calls eval: then by 1 (3.11).
+    assert process.returncode in (-signal.SIGINT, 1)
     assert load_checkpoint(tmp_path)["state"]["global_step"] == 0

@@ -155,7 +155,7 @@ def _summary(
     estimator: "TrainedEstimator", folder: Path, report: Path, scores: dict[str, Any]
 ) -> dict[str, Any]:
     history, study = estimator.history_, getattr(estimator, "tuning_", None)
-    tuning = {} if study is None else {"tuning": asdict(study.best) | {"trials": len(study.trials)}}
+    tuning = {} if study is None else {"tuning": asdict(study.best) | {"trials": len(study.ended)}}
     return {
         "model": str(folder),
         "report": str(report),

@@ -1,11 +1,13 @@
 """A trained forecaster without torch: rows in, forecasts with intervals out."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from grus.decode.forecast_stream import ForecastStream
 from grus.decode.intervals import (
     check_levels,
     drawn_mean,
@@ -25,7 +27,8 @@ from grus.preprocess.frequency import Frequency
 from grus.preprocess.panel import Panel, extend
 from grus.preprocess.roles import Roles
 from grus.preprocess.stacked import NAME, lay_out_table, repeat_future
-from grus.runtime import Program
+from grus.runtime import Program, State
+from grus.runtime.state import Rows, digest_of
 from grus.spec import Forecast, Model, ops
 
 #: Windows run at once: bounds the memory of an evaluation, and keeps a batch in cache.
@@ -60,12 +63,23 @@ class LiveForecaster:
         """Steps that the network puts out: the horizon, rounded up to whole segments."""
         return output_steps(self.model)
 
+    @cached_property
+    def memory(self) -> int:
+        """How many of a series' newest rows an answer depends on: the lookback, and that of the last forecasts."""
+        task = self.task
+        if not task.recent or self._margins is None:
+            return task.lookback
+        newest = np.array([1 << 40])
+        oldest = earlier_origins(newest, newest * 0, task.horizon, task.season, task.recent).min()
+        return task.lookback + int(newest[0] - oldest)
+
     def predict(self, rows: Any, future: Any = None, *, level: Sequence[float] = ()) -> Columns:
         """Forecast the horizon after the last row of every series.
 
         Args:
-            rows: history, at least one row a series. What lies before the lookback serves the intervals only: the
-                errors of the last forecasts that could have been made say how wide they are now.
+            rows: history, at least one row a series. Only the newest ``memory`` of them are read: what lies before
+                the lookback serves the intervals (the errors of the last forecasts that could have been made say how
+                wide they are now) and the scale of a series that training never saw.
             future: the horizon's rows of the covariates that are known in advance; needed if the model has any.
             level: central intervals in percent, e.g. ``[80, 95]``.
 
@@ -77,7 +91,7 @@ class LiveForecaster:
         Raises:
             DataError: if rows or future do not fit the model; UsageError: for a level outside [1, 99].
         """
-        panel = self.panel(rows)
+        panel = self.panel(rows).last(self.memory)
         horizon = self.task.horizon
         ahead = None if future is None else to_columns(future, "future")
         if ahead is not None and self.task.targets:
@@ -91,6 +105,67 @@ class LiveForecaster:
         origins = extended.offsets[1:] - horizon
         forecasts = self.forecast(extended, series, origins, level, history=panel.lengths)
         return self.columns(extended, forecasts)
+
+    # -- live --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells the model's spec from every other, as hexadecimal text; the weights do not count."""
+        return digest_of(self.model)
+
+    @cached_property
+    def _stream(self) -> ForecastStream:
+        return ForecastStream(self)
+
+    def init_state(self, n: int = 1) -> State:
+        """The state of ``n`` streams that have seen no row: room for the newest ``memory`` rows of each."""
+        return self._stream.state(self._stream.begin(n))
+
+    def check_state(self, state: State) -> None:
+        """Raise UsageError unless ``state`` could be one of this model."""
+        self._stream.check(state)
+
+    def reset(self, state: State, rows: Rows) -> State:
+        """``state`` with some streams as they were before their first row."""
+        return state.assign(rows, self.init_state(1))
+
+    def step(
+        self, x: Any, state: State, *, level: Sequence[float] = (), future: Any = None
+    ) -> tuple[Columns, State]:
+        """Take in one raw row of every stream, and forecast the horizon after it.
+
+        Args:
+            x: a record, such as ``{"ds": "2024-01-01 13:00", "y": 4.2}``, of one stream; or a list of records,
+                columns or a frame with a row for each, in the order of the state.
+            state: before the row.
+            level, future: as for `predict`.
+
+        Returns:
+            What `predict` gives for all rows that the streams have seen, to the bit (NaN for a stream without any
+            value to scale by, which `predict` refuses); and the state after the row.
+
+        Raises:
+            DataError: a row does not fit, such as one that is not later than the last. The state is as it was.
+        """
+        return self._stream.step(x, state, level, None if future is None else to_columns(future, "future"))
+
+    def run(
+        self, x: Any, state: State | None = None, *, level: Sequence[float] = (), future: Any = None
+    ) -> tuple[Columns, State]:
+        """Take in any number of raw rows of every stream, and forecast the horizon after the last.
+
+        Args:
+            x: rows as for `predict`, those of each series in the order of time. The series that is named first is
+                the first of the state, and so on.
+            state: before the rows; None: the beginning.
+            level, future: as for `predict`.
+
+        Returns:
+            As `step`.
+        """
+        return self._stream.run(x, state, level, None if future is None else to_columns(future, "future"))
+
+    # -- windows -----------------------------------------------------------------------------------------------
 
     def panel(self, rows: Any, source: str = "rows") -> Panel:
         """Rows (columns, records, a frame, or a panel) on the model's own regular grid."""
@@ -114,11 +189,12 @@ class LiveForecaster:
             panel: history and, where the model uses them, future covariates.
             series, origins: of each window, int [W].
             level: central intervals in percent.
-            history: rows of each series that may be used to scale a series never seen.
+            history: rows of each series of which the newest may be used to scale a series never seen.
             features: of the panel, if they are at hand.
         """
         levels = self._check_levels(level)
-        features = self._preprocessor.features(panel, history) if features is None else features
+        if features is None:
+            features = self._preprocessor.features(panel, history, self.memory)
         outputs = self.outputs(features, series, origins).astype(np.float64)
         center, scale = features.center[series][:, None], features.scale[series][:, None]
         quantiles = self.task.quantiles
@@ -196,7 +272,7 @@ class LiveForecaster:
     ) -> Evaluation:
         """Forecast every ``step``-th origin of the last ``last`` rows of each series and score it beside the baselines.
 
-        A series that training never saw is scaled by its rows before the first origin, as it would be live.
+        A series that training never saw is scaled by its newest rows before the first origin, as it would be live.
 
         Args:
             rows: history and truth.

@@ -45,7 +45,7 @@ def calendar_features(times: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     column = 0
     for name in names:
         harmonics = _harmonics(name)
-        phase = _phase(stamps, name)
+        phase = cycle_phase(stamps, name)
         if not harmonics:
             out[:, column] = phase
             column += 1
@@ -87,7 +87,7 @@ def _harmonics(name: str) -> int:
     return HARMONICS[name]
 
 
-def _phase(stamps: np.ndarray, name: str) -> np.ndarray:
+def cycle_phase(stamps: np.ndarray, name: str) -> np.ndarray:
     """Where in its cycle each stamp lies, float64 in [0, 1); the flag itself for ``weekend``."""
     days = stamps.astype("M8[D]")
     clock = (stamps - days).astype(np.int64)

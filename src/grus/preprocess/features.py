@@ -3,7 +3,7 @@
 The same code makes the windows of training, of evaluation, and of a live forecast, so they cannot differ.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from grus.preprocess.columns import is_text, listed
 from grus.preprocess.panel import Panel
 from grus.preprocess.row_tables import forward_fill, joined, series_of, side_by_side, take_rows
 from grus.preprocess.scaling import Method, apply, fit_scaler, fit_series_scaler
-from grus.preprocess.storage import chunks, empty, mapped, on_disk
+from grus.preprocess.storage import CHUNK, chunks, empty, mapped, on_disk, take_runs
 from grus.spec import AnyStep, Calendar, Categories, CovariateScale, Forecast, Model, Port, SeriesScale
 
 Arrays = dict[str, np.ndarray]
@@ -194,15 +194,18 @@ class Preprocessor:
         center, scale = (arrays[f"preprocess.series_scale.{part}"] for part in ("center", "scale"))
         self._known = {name: (i, center[i], scale[i]) for i, name in enumerate(self._series.ids)}
 
-    def features(self, panel: Panel, history: np.ndarray | None = None) -> Features:
+    def features(
+        self, panel: Panel, history: np.ndarray | None = None, newest: int | None = None
+    ) -> Features:
         """Scale, fill, mask and encode every row.
 
         Args:
             panel: history, and future rows if any.
             history: rows of each series whose target may be used to scale a series never seen, int [N]
                 (None: all of them).
+            newest: of those only so many are used, the last ones (None: all).
         """
-        center, scale = self._scales(panel, history)
+        center, scale = self._scales(panel, history, newest)
         disk, task = on_disk(panel.target), self.task
         target = self._scaled_target(panel, center, scale)
         filled = forward_fill(target, panel.offsets)
@@ -314,16 +317,23 @@ class Preprocessor:
             found.append(f"{which} not seen in training, so scaled by their own rows: {listed(new, 3)}")
         return found
 
-    def _scales(self, panel: Panel, history: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def _scales(
+        self, panel: Panel, history: np.ndarray | None, newest: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         center, scale = np.zeros(panel.n_series), np.ones(panel.n_series)
+        strangers: list[int] = []
         for i, name in enumerate(panel.ids):
             if name in self._known:
                 _, center[i], scale[i] = self._known[name]
-                continue
-            rows = panel.rows(i)
-            values = panel.target[rows][: None if history is None else int(history[i])]
-            fitted = fit_series_scaler(values, np.array([0, len(values)]), self._series.method, (name,))
-            center[i], scale[i] = fitted[0][0], fitted[1][0]
+            else:
+                strangers.append(i)
+        end = panel.lengths if history is None else np.minimum(history, panel.lengths)
+        first = np.zeros_like(end) if newest is None else np.maximum(end - newest, 0)
+        for some in _together(np.array(strangers, np.int64), end - first):
+            rows = take_runs(panel.target, (panel.offsets[:-1] + first)[some], (end - first)[some])
+            offsets = np.concatenate(([0], np.cumsum((end - first)[some])))
+            names = tuple(panel.ids[i] for i in some)
+            center[some], scale[some] = fit_series_scaler(rows, offsets, self._series.method, names)
         return center, scale
 
     def _columns(
@@ -356,3 +366,13 @@ class Preprocessor:
                 code = encode(values[name], self._text.columns[name])
             codes[f"{group}_code_{number}"] = code
         return codes
+
+
+def _together(series: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Series in groups that are scaled in one piece, so that none is cut in two and each has its bits alone."""
+    if not len(series):
+        return
+    group = np.cumsum(lengths[series]) // (CHUNK // 2)
+    for some in np.split(series, np.flatnonzero(np.diff(group)) + 1):
+        # A group may begin with a series that reaches far over its bounds.
+        yield from ([some] if lengths[some].sum() <= CHUNK else some[:, None])

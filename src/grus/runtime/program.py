@@ -8,7 +8,7 @@ import numpy as np
 from grus.errors import DataError, UsageError
 from grus.runtime.chunk import Chunk, Implementation, Weights
 from grus.runtime.ops import IMPLEMENTATIONS
-from grus.runtime.state import Rows, State, check_like, digest_of
+from grus.runtime.state import Rows, State, check_counts, check_like, digest_of
 from grus.spec import Graph, Shape, infer, node_weights, require, require_streaming, weight_shapes
 
 Arrays = Mapping[str, np.ndarray]
@@ -111,6 +111,8 @@ class Program:
                 "got one of another"
             )
         check_like(state, self._before, "Program")
+        for name, arrays in state.nodes.items():
+            check_counts(arrays, f"Program: state of {name!r}")
 
     def _run(
         self, inputs: Arrays, state: State | None, lengths: Arrays | None

@@ -173,8 +173,7 @@ def _read(
 def check_like(state: State, wanted: State, what: str) -> None:
     """Raise UsageError unless a state has the nodes, types and sizes of another, in any number of rows.
 
-    Where ``wanted`` has an axis of size 0 after the first, any size will do (what has gathered so far). Whole numbers
-    count something: they are not negative, and far from overflow.
+    Where ``wanted`` has an axis of size 0 after the first, any size will do (what has gathered so far).
     """
     rows = state.batch
     for name in (*wanted.nodes, *state.nodes):
@@ -188,8 +187,12 @@ def check_like(state: State, wanted: State, what: str) -> None:
         )
         if not fits:
             raise UsageError(f"{what}: state must be of this graph, whose {sorted(wanted.nodes)} remember")
-        if any(a.dtype.kind == "i" and ((a < 0) | (a >= 1 << 62)).any() for a in arrays):
-            raise UsageError(f"{what}: state of {name!r} must count from zero")
+
+
+def check_counts(arrays: NodeState, what: str) -> None:
+    """Raise UsageError unless the whole numbers among some arrays are counts: not negative, and far from overflow."""
+    if any(a.dtype.kind == "i" and ((a < 0) | (a >= 1 << 62)).any() for a in arrays):
+        raise UsageError(f"{what} must count from zero")
 
 
 def digest_of(spec: Any) -> str:

@@ -17,7 +17,7 @@ from grus.models import GraphModule
 from grus.preprocess.categories import spell
 from grus.preprocess.classify import StepOptions
 from grus.preprocess.examples import Examples, Labels
-from grus.spec import ClassifyKind, Graph, Images, Model
+from grus.spec import Classify, ClassifyKind, Graph, Images, Model
 from grus.tasks.classify_baselines import fit_baselines
 from grus.tasks.classify_data import Prepared, divide, label_source, label_weights, prepare
 from grus.tasks.classify_job import ClassifyJob
@@ -37,6 +37,9 @@ _TITLES: dict[ClassifyKind, str] = {
     "images": "Classification of images",
     "events": "Classification of histories",
 }
+#: Kinds whose inputs dropout acts on. One word or code says what others say too; one pixel or channel does not: digits
+#: by rows, two of five folds of the training rows, the defaults: 85.6% with it and 93.3% without.
+_HIDDEN_INPUTS: tuple[ClassifyKind, ...] = ("text", "events")
 
 
 class Classifier(TrainedEstimator):
@@ -279,9 +282,10 @@ class Classifier(TrainedEstimator):
         options = StepOptions(self.tokenizer, self.vocabulary_size, lower=self.lower)
         return prepare(parts, reading.roles, options, self.max_length), reading
 
-    def _network(self, labels: int) -> NetworkConfig:
+    def _network(self, task: Classify) -> NetworkConfig:
         names = ("pool", "bidirectional", "hidden_size", "layers", "dropout", "embedding_size")
-        return NetworkConfig(labels, **{name: getattr(self, name) for name in names})
+        sizes = {name: getattr(self, name) for name in names}
+        return NetworkConfig(len(task.labels), **sizes, input_dropout=task.kind in _HIDDEN_INPUTS)
 
     def _job(self, module: GraphModule, prepared: Prepared) -> ClassifyJob:
         return ClassifyJob(
@@ -296,7 +300,7 @@ class Classifier(TrainedEstimator):
         )
 
     def _make_ready(self, prepared: Prepared, reading: Reading) -> "_Ready":
-        graph = build_network(self._network(len(prepared.task.labels)), prepared.port)
+        graph = build_network(self._network(prepared.task), prepared.port)
         module = self._module(graph)
         start_small(module)
         plan = [*reading.plan, *prepared.plan]

@@ -24,8 +24,9 @@ class NetworkConfig:
         labels: number of outputs.
         pool: how the steps become one vector: ``mean``, ``max``, ``attention`` or ``last`` (the final states).
         bidirectional: read the sequence in both directions; False makes a network that can run live.
-        hidden_size, layers, dropout: of the GRU; dropout also acts on its inputs and outputs.
+        hidden_size, layers, dropout: of the GRU; dropout also acts on its outputs.
         embedding_size: of a token (text only).
+        input_dropout: whether dropout acts on the inputs too.
     """
 
     labels: int
@@ -35,6 +36,7 @@ class NetworkConfig:
     layers: int = 1
     dropout: float = 0.3
     embedding_size: int = 64
+    input_dropout: bool = True
 
 
 def build_network(config: NetworkConfig, port: Port) -> Graph:
@@ -52,7 +54,7 @@ def build_network(config: NetworkConfig, port: Port) -> Graph:
 
     is_text = port.kind == "tokens"
     x = add("embedding", ops.Embedding(port.size, config.embedding_size), port.name) if is_text else port.name
-    if config.dropout:
+    if config.dropout and config.input_dropout:
         x = add("input_dropout", ops.Dropout(config.dropout), x)
     inner = config.dropout if config.layers > 1 else 0.0
     h = add("encoder", ops.GRU(config.hidden_size, config.layers, config.bidirectional, dropout=inner), x)

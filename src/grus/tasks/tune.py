@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from grus.training.search import (
     Space,
     Study,
     Trial,
+    check_study,
     import_optuna,
     read_study,
     study_path,
@@ -81,8 +83,8 @@ class Tuning(Generic[Made]):
     """A search through settings of an estimator.
 
     A trial is a training run with early stopping, given up once it is worse than the median of those before it; the
-    best is the one with the smallest validation loss. The first has the settings as they are, so that the outcome is
-    never worse than these on the rows for validation.
+    best is the one with the smallest validation loss. The first has the settings as they are, if the space has them, so
+    that the outcome is never worse than these on the rows for validation.
 
     Args:
         estimator: with plain, checked parameters.
@@ -121,7 +123,7 @@ class Tuning(Generic[Made]):
                 study = self._next_trial(study, run)
             if study.best is None:
                 raise DivergenceError(
-                    f"tune: one of {len(study.trials)} trials must come to its end, got losses that are not finite "
+                    f"tune: one of {len(study.ended)} trials must come to its end, got losses that are not finite "
                     "in each",
                     "search lower learning rates, or look for infinite and huge values in the data",
                 )
@@ -136,17 +138,21 @@ class Tuning(Generic[Made]):
     def _begin(self, run: Path) -> Study:
         """The study as it stands, once it is known to be this one's."""
         words = {name: str(values) for name, values in self.space.items()}
-        study = read_study(run, self.space) if self.options.resume else Study(words)
-        claim_run(run, self.estimator.get_params() | {"space": words}, self.data, self.options.resume)
+        resume = self.options.resume
+        if not resume:
+            # Checkpoints of an earlier search would be taken for this one's.
+            study_path(run).unlink(missing_ok=True)
+            _remove_trials(run, keep=None)
+        study = read_study(run) if resume else Study(words)
+        claim_run(run, self.estimator.get_params() | {"space": words}, self.data, resume)
+        check_study(run, study, self.space)
         return study
 
     def _next_trial(self, study: Study, run: Path) -> Study:
         """Make the next trial, or the rest of the one that was interrupted."""
         ended, interrupted = study.ended, study.running
-        parameters = self._given() if not ended else None
-        asked = Asked(
-            self.space, ended, self.estimator.seed, interrupted.parameters if interrupted else parameters
-        )
+        known = interrupted.parameters if interrupted else None if ended else self._given()
+        asked = Asked(self.space, ended, self.estimator.seed, known)
         trial = Trial(len(ended) + 1, asked.parameters)
         write_study(run, dataclasses.replace(study, trials=[*ended, trial]))
         trial = self._train(trial, run, asked)
@@ -165,11 +171,11 @@ class Tuning(Generic[Made]):
         folder = _trial_folder(run, trial)
         bar = trial_bar(self.options.progress, f"trial {trial.number}/{self.trials}")
         ready, config = self._job(trial.parameters)
-        resume = checkpoint_path(folder).is_file()
+        resume, begin = checkpoint_path(folder).is_file(), time.monotonic()
         try:
             history = train(ready.job, config, folder, bar, resume, asked.give_up)
         except DivergenceError:
-            return dataclasses.replace(trial, state="diverged")
+            return dataclasses.replace(trial, state="diverged", seconds=time.monotonic() - begin)
         except TrainingInterrupted:
             where = f"tuning stopped by Ctrl-C in trial {trial.number} of {self.trials}"
             if self.options.folder is None:

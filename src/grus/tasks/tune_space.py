@@ -13,6 +13,8 @@ from grus.training.search import Choice, Range, Space, Value
 #: None, names, or by name (low, high) for any number between, or a list of values.
 SpaceLike = Sequence[str] | Mapping[str, Sequence[Value]] | None
 
+#: ``auto`` is no value to search.
+_RATE = Rule(lambda v: v != "auto" and TRAINING_RULES["learning_rate"].holds(v), "a finite number above 0")
 _ANY = Range(1e-4, 1e-2, log=True)
 #: By the data; see `grus.tasks.forecast_tune`.
 _LOOKBACKS = Choice(())
@@ -66,7 +68,7 @@ def choose_space(
             raise UsageError(f"space: no parameter {name!r} to search; there are {', '.join(default)}")
     if not isinstance(given, Mapping):
         return {name: _with(default[name], getattr(estimator, name)) for name in default if name in given}
-    every = {**rules, "learning_rate": Rule(TRAINING_RULES["learning_rate"].holds, "a finite number above 0")}
+    every = {**rules, "learning_rate": _RATE}
     return {name: _values(name, given[name], default[name], every[name]) for name in default if name in given}
 
 

@@ -64,7 +64,8 @@ def train(
         The figures of every epoch.
 
     Raises:
-        TrainingInterrupted: Ctrl-C; the current step was finished and a checkpoint written.
+        TrainingInterrupted: Ctrl-C; the current step was finished and a checkpoint written (but for a range test,
+            which is made again).
         DivergenceError: a loss, gradient norm or score is not finite; nothing of it is saved.
         ModelFolderError: resume without a checkpoint, or with a damaged or foreign one.
         UsageError: settings that cannot be used, or that differ from those of the resumed run.
@@ -135,7 +136,7 @@ class _Loop:
             return RunState(ema=ema)
         if self._progress:
             self._progress.note(f"looking for a learning rate, {STEPS} steps at most")
-        found = rate_test(self._job, self._config, self._fabric, self._forward)
+        found = rate_test(self._job, self._config, self._fabric, self._forward, self._raise_before_the_start)
         self._use_rate(found)
         return RunState(ema=ema, rate_test=found)
 
@@ -287,6 +288,12 @@ class _Loop:
             f"{where}; its checkpoint is {checkpoint_path(self._folder)}, from which resume=True "
             "(on the command line: the same command with --resume) goes on"
         )
+
+    def _raise_before_the_start(self) -> None:
+        if self._agree(self._interrupts.requested):
+            raise TrainingInterrupted(
+                "training stopped by Ctrl-C while it looked for a learning rate; nothing is lost, start again"
+            )
 
     # -- checkpoints -----------------------------------------------------------------------------------
 

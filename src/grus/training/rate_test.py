@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,9 @@ _DIVERGED = 4.0
 _RANGE_TEST = 2  # purpose of a seed, beside those of the loop
 
 
-def rate_test(job: Job, config: TrainingConfig, fabric: Any, forward: Any) -> RateTest:
+def rate_test(
+    job: Job, config: TrainingConfig, fabric: Any, forward: Any, look_up: Callable[[], None] = lambda: None
+) -> RateTest:
     """Find a learning rate by training for at most 100 steps with a rate that rises from 1e-6 to 1.
 
     The rate of step i is 1e-6 * 10^(6 i / 99), with the optimiser, weight decay and clipping of the run to come. The
@@ -35,6 +37,7 @@ def rate_test(job: Job, config: TrainingConfig, fabric: Any, forward: Any) -> Ra
         job: What is to be trained.
         config: How; its learning rate plays no part.
         fabric, forward: Fabric, and the job's `LossModule` as ``fabric.setup`` returned it.
+        look_up: Called after every step; what it raises ends the test.
 
     Raises:
         DivergenceError: The loss is not finite before the first step.
@@ -74,6 +77,7 @@ def rate_test(job: Job, config: TrainingConfig, fabric: Any, forward: Any) -> Ra
             optimizer.step()
             clip.clear()
             carry = map_carry(torch.Tensor.detach, carry)
+            look_up()
     return RateTest(rates, losses, choose(rates, losses), time.monotonic() - begin)
 
 

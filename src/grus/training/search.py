@@ -25,7 +25,7 @@ Parameters = dict[str, Value]
 
 #: Trials drawn at random before the others teach the sampler, and finished ones before the worse half is pruned.
 STARTUP_TRIALS = 5
-#: Epochs that every trial makes before it can be pruned.
+#: After these a trial can be pruned, at the end of any epoch.
 WARMUP_EPOCHS = 2
 STUDY_NAME = "study.json"
 
@@ -129,29 +129,38 @@ def write_study(folder: Path, study: Study) -> None:
     write_file(study_path(folder), msgspec.json.format(msgspec.json.encode(study), indent=1))
 
 
-def read_study(folder: Path, space: Space) -> Study:
+def read_study(folder: Path) -> Study:
     """Read what `write_study` wrote.
 
     Raises:
-        ModelFolderError: there is none, it is damaged, or it has trials that are not of this space.
+        ModelFolderError: there is none, or it is damaged.
     """
     path = study_path(folder)
     if not path.is_file():
         raise ModelFolderError(f"{path}: no study to resume from", "start without resume")
     try:
-        study = msgspec.json.decode(path.read_bytes(), type=Study)
+        return msgspec.json.decode(path.read_bytes(), type=Study)
     except msgspec.DecodeError as error:
         raise ModelFolderError(f"{path}: damaged ({error})", "start again without resume") from None
-    for place, trial in enumerate(study.trials):
+
+
+def check_study(folder: Path, study: Study, space: Space) -> None:
+    """Whether a study that was read is one of this space.
+
+    Raises:
+        ModelFolderError: it has a trial that is not, or not in its place, or without the scores it must have.
+    """
+    for place, trial in enumerate(study.trials, 1):
         known = trial.parameters.keys() == space.keys() and all(
             trial.parameters[name] in values for name, values in space.items()
         )
-        over = trial.state == "diverged" or trial.scores
-        if trial.number != place + 1 or not known or not (over or trial is study.trials[-1]):
+        scored = trial.scores and all(map(math.isfinite, trial.scores))
+        fits = {"running": place == len(study.trials), "diverged": True}.get(trial.state, scored)
+        if trial.number != place or not known or not fits:
             raise ModelFolderError(
-                f"{path}: trial {place + 1} does not belong to this search", "start again without resume"
+                f"{study_path(folder)}: trial {place} does not belong to this search",
+                "start again without resume",
             )
-    return study
 
 
 class Asked:
@@ -187,14 +196,14 @@ class Asked:
         with _quiet(optuna):
             self._trial, self._reported = study.ask(distributions), 0
         drawn = self._trial.params
-        self.parameters = {name: _decoded(drawn[name], values) for name, values in space.items()}
+        self.parameters = parameters or {name: _decoded(drawn[name], space[name]) for name in space}
 
     def give_up(self, records: Sequence[EpochRecord]) -> bool:
         """Whether the best score so far is worse than the median of the finished trials at the same epoch."""
         for record in records[self._reported :]:
             self._trial.report(next(iter(record.validation.values())), record.epoch - 1)
         self._reported = len(records)
-        return self._trial.should_prune()
+        return bool(self._trial.should_prune())  # of NumPy
 
 
 def import_optuna() -> Any:

@@ -6,14 +6,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from grus.errors import UnsupportedError
-from grus.spec import Model
-
-Precision = Literal["float32", "int8"]
+from grus.artifact import write_file
+from grus.errors import ModelFolderError, SpecError, UnsupportedError, UsageError
+from grus.export.c99.builder import Precision
+from grus.export.c99.classifier import classifier_program
+from grus.export.c99.forecaster import forecaster_program
+from grus.export.c99.program import Program
+from grus.export.c99.proof import Proof, prove
+from grus.export.c99.text import check_name
+from grus.export.c99.trials import ClassifierTrial, ForecasterTrial
+from grus.spec import Classify, Model
 
 #: The flash of large microcontrollers.
 LIMIT_BYTES = 2 << 20
@@ -63,4 +68,69 @@ def export_c(
         ModelFolderError: the files exist and ``force`` is false, or cannot be written.
         GrusError: the compiled files give other numbers than the runtime; nothing is written.
     """
-    raise UnsupportedError("export: C99 is not written yet")
+    check_name(name)
+    files = [folder / f"{name}.{ending}" for ending in ("h", "c")]
+    for file in files:
+        if file.exists() and not force:
+            raise ModelFolderError(
+                f"{file}: already exists, and nothing is overwritten unasked",
+                hint="name another folder, or add --force to replace it",
+            )
+    program = _program(model, tensors, name, precision)
+    unit = program.unit
+    if unit.flash > limit_bytes:
+        smaller = "" if precision == "int8" else "; int8 weights take a quarter"
+        raise UnsupportedError(
+            f"export: the constants must fit into {limit_bytes:,} bytes, got {unit.flash:,} in {precision}{smaller}",
+            hint="train a smaller model (--hidden-size), or allow more if the device has more",
+        )
+    trial = (ClassifierTrial if isinstance(model.task, Classify) else ForecasterTrial)(
+        model, tensors, program
+    )
+    proof = prove(program, trial, tensors)
+    _write(folder, dict(zip(files, (program.header(), program.source()))))
+    multiplies = {f"{name}_{f.verb}": f.multiplies for f in program.functions if f.multiplies}
+    return CReport(
+        files[0],
+        files[1],
+        precision,
+        unit.flash,
+        unit.ram,
+        multiplies,
+        _sentence(proof, precision),
+        bool(proof.compiler),
+    )
+
+
+def _program(model: Model, tensors: Mapping[str, np.ndarray], name: str, precision: Precision) -> Program:
+    if precision not in ("float32", "int8"):
+        raise UsageError(f"export: precision must be float32 or int8, got {precision!r}")
+    if set(model.parts) != {"main"}:
+        raise UnsupportedError("export: a model of two parts cannot run on back end 'c'")
+    for key, value in tensors.items():
+        if not np.isfinite(value).all():
+            raise SpecError(f"model: tensor {key!r} must be finite to be exported, got NaN or infinity")
+    make = classifier_program if isinstance(model.task, Classify) else forecaster_program
+    return make(model, tensors, name, precision)
+
+
+def _sentence(proof: Proof, precision: str) -> str:
+    if not proof.compiler:
+        return "not proved: no C compiler (cc, gcc or clang) was found to compile the files and compare them"
+    said = (
+        f"compiled by {proof.compiler} and compared with the runtime on {proof.outputs:,} random outputs: greatest "
+        f"difference {proof.error:.1e}"
+    )
+    return said + (
+        f"; 8-bit weights move these by at most {proof.quantisation:.1e}" if precision == "int8" else ""
+    )
+
+
+def _write(folder: Path, texts: Mapping[Path, str]) -> None:
+    """Put the files in place, each whole; a header of another export beside a source does not compile."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            write_file(path, text.encode("ascii"))
+    except OSError as error:
+        raise ModelFolderError(f"{folder}: cannot be written: {error.strerror or error}") from error

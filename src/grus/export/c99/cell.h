@@ -1,0 +1,1 @@
+../../../../csrc/core/cell.h
