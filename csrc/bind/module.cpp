@@ -104,11 +104,15 @@ nb::object activation(const std::string& name, nb::handle xo, const std::string&
 }
 
 void translate(const std::exception_ptr& p, void*) {
+  const auto raise = [](const char* type, const std::exception& e) {
+    PyErr_SetString(nb::object(nb::module_::import_("grus.errors").attr(type)).ptr(), e.what());
+  };
   try {
     std::rethrow_exception(p);
   } catch (const UsageError& e) {
-    const nb::object type = nb::module_::import_("grus.errors").attr("UsageError");
-    PyErr_SetString(type.ptr(), e.what());
+    raise("UsageError", e);
+  } catch (const UnsupportedError& e) {
+    raise("UnsupportedError", e);
   }
 }
 

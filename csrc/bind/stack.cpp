@@ -28,8 +28,8 @@ class Stack {
   // x [B, I], state [B, layers, H] -> (y [B, H], the state after)
   nb::object step(nb::handle x, nb::handle state, nb::handle out) const {
     if (directions_ != 1)
-      throw UsageError("Recurrent.step: layers must run in one direction, got a bidirectional one, which needs the "
-                       "whole sequence: use run");
+      throw UnsupportedError("Recurrent.step: layers must run in one direction, got bidirectional ones, which need the "
+                             "whole sequence");
     return std::visit(
         [&](const auto& first) { return step_as<std::decay_t<decltype(first)>>(x, state, out); }, *layers_[0]);
   }
@@ -102,14 +102,15 @@ class Stack {
 void def_stack(nb::module_& m) {
   nb::class_<Stack>(m, "Stack")
       .def(nb::init<nb::handle, idx>(), "layers"_a, "directions"_a = 1,
-           nb::sig("def __init__(self, layers: list[PackedGRU], directions: int = 1) -> None"))
+           nb::sig("def __init__(self, layers: collections.abc.Sequence[PackedGRU], directions: int = 1) -> None"))
       .def("step", &Stack::step, "x"_a, "state"_a, "out"_a = nb::none(),
            nb::sig("def step(self, x: numpy.ndarray, state: numpy.ndarray, out: numpy.ndarray | None = None) "
                    "-> tuple[numpy.ndarray, numpy.ndarray]"),
            R"(One step of every stream: ``(y, state)`` after it.
 
-Without ``out`` both are new arrays and the given state stays as it is. With ``out`` nothing is allocated: y is written to
-it and the state is updated in place; the two arrays that were given are returned. The bits are those of ``run``.
+Without ``out`` both are new arrays and the given state stays as it is. With ``out`` nothing is allocated: y is
+written to it and the state is updated in place; the two arrays that were given are returned. The bits are those
+of ``run``.
 
 Args:
     x: ``[B, I]``, one row a stream, dtype of the weights.
@@ -117,7 +118,8 @@ Args:
     out: ``[B, H]`` to fill with the last layer's new state; may share no memory with x or state.
 
 Raises:
-    UsageError: a wrong shape, arrays that share memory, or a bidirectional layer.
+    UsageError: a wrong shape, or arrays that share memory.
+    UnsupportedError: bidirectional layers.
     TypeError: a wrong dtype, or not an array.)")
       .def_prop_ro("input_size", &Stack::input_size)
       .def_prop_ro("hidden_size", &Stack::hidden_size)

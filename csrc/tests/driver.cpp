@@ -256,6 +256,21 @@ void check_bf16(const Case& c, const grus::Isa& isa) {
   }
 }
 
+// A single step, in place: the bits of a sequence of one step.
+template <class T, class S>
+void check_step(const Case& c, const grus::Isa& isa) {
+  if (c.lengths || c.resets || c.mask || c.keep_mask || c.T == 0) return;
+  Run<T> run(c);
+  const grus::Gru<T, S> layer(isa, c.I, c.H, c.after, run.weights());
+  grus::SequenceArgs<T> a = run.args();
+  a.time = 1, a.y = nullptr;
+  layer.run(a);
+  Array<T> h(run.h0), y(run.hn.size(), T(NAN));
+  layer.step(run.x.data(), c.I, h.data(), c.H, y.data(), c.H, c.B, T(c.keep), true);
+  check_same(h, run.hn, std::string(isa.name) + " step " + c.name + ": differs from a sequence of one step");
+  check_same(y, run.hn, std::string(isa.name) + " step " + c.name + ": y is not the state");
+}
+
 template <class T>
 void check_case(const Case& c, const grus::Isa& isa) {
   const std::string where = std::string(isa.name) + (sizeof(T) == 4 ? " f32 " : " f64 ") + c.name;
@@ -364,6 +379,25 @@ void check_linear_bf16(const grus::Isa& isa) {
     whole.run(x.data(), rows, inputs, expected.data(), outputs);
     check_same(y, expected, std::string(isa.name) + " linear bf16 differs from rounded weights");
   }
+}
+
+// Steps so large and so close that threads share them, of two streams at a time.
+template <class S>
+void check_shared_steps(const grus::Isa& isa) {
+  const idx inputs = 16, hidden = 290, steps = 40;
+  const auto w_ih = numbers<float>(3 * hidden * inputs, 1), w_hh = numbers<float>(3 * hidden * hidden, 2);
+  const auto x = numbers<float>(steps * inputs, 3);
+  const grus::Gru<float, S> layer(isa, inputs, hidden, true, {w_ih.data(), w_hh.data(), nullptr, nullptr, nullptr, nullptr});
+  const auto live = [&] {
+    Array<float> h(static_cast<size_t>(hidden), 0.0f);
+    for (idx t = 0; t < steps; ++t)
+      layer.step(x.data() + t * inputs, inputs, h.data(), hidden, nullptr, 0, 1, 0.0f, t % 2 == 1);
+    return h;
+  };
+  grus::set_num_threads(1);
+  const Array<float> expected = live();
+  grus::set_num_threads(3);
+  on_threads(2, [&](int) { check_same(live(), expected, std::string(isa.name) + ": shared steps differ"); });
 }
 
 template <class T>
@@ -520,7 +554,11 @@ int main(int argc, char** argv) {
       check_case<float>(c, isa);
       check_case<double>(c, isa);
       check_bf16(c, isa);
+      check_step<float, float>(c, isa);
+      check_step<double, double>(c, isa);
+      check_step<float, grus::Bf16>(c, isa);
     }
+    check_shared_steps<float>(isa);
     check_linear<float>(isa);
     check_linear<double>(isa);
     check_linear_bf16(isa);

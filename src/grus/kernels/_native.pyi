@@ -1,5 +1,7 @@
 """Native kernels of Grus; use grus.kernels.native."""
 
+from collections.abc import Sequence
+
 import numpy
 
 class PackedGRU:
@@ -43,6 +45,38 @@ class PackedGRU:
     def dtype(self) -> str: ...
     @property
     def isa(self) -> str: ...
+
+class Stack:
+    def __init__(self, layers: Sequence[PackedGRU], directions: int = 1) -> None: ...
+    def step(
+        self, x: numpy.ndarray, state: numpy.ndarray, out: numpy.ndarray | None = None
+    ) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """
+        One step of every stream: ``(y, state)`` after it.
+
+        Without ``out`` both are new arrays and the given state stays as it is. With ``out`` nothing is allocated: y is
+        written to it and the state is updated in place; the two arrays that were given are returned. The bits are those
+        of ``run``.
+
+        Args:
+            x: ``[B, I]``, one row a stream, dtype of the weights.
+            state: ``[B, layers, H]``, contiguous along its last axis if it is updated.
+            out: ``[B, H]`` to fill with the last layer's new state; may share no memory with x or state.
+
+        Raises:
+            UsageError: a wrong shape, or arrays that share memory.
+            UnsupportedError: bidirectional layers.
+            TypeError: a wrong dtype, or not an array.
+        """
+
+    @property
+    def input_size(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def directions(self) -> int: ...
 
 class PackedLinear:
     def __init__(

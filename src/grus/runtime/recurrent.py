@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from grus.kernels.native import PackedGRU
 from grus.runtime.chunk import Chunk, Result, Weights
+from grus.runtime.layers import Recurrent, pack
 from grus.runtime.state import NodeState
 from grus.spec import Shape, ops
 
@@ -12,37 +12,24 @@ class GRUImplementation:
     """`grus.spec.ops.GRU`: layers and directions in PyTorch's order; remembers the state of every layer."""
 
     def __init__(self, op: ops.GRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
-        self._op = op
-        self._stack = [
-            pack(weights, f"l{layer}{'_reverse' * direction}", op.reset_after, op.zoneout)
-            for layer in range(op.layers)
-            for direction in range(op.directions)
-        ]
+        self._layers = Recurrent(
+            weights, reset_after=op.reset_after, zoneout=op.zoneout, weights=weights.stored
+        )
+        self._cells, self._hidden = op.layers * op.directions, op.hidden
 
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Run a chunk through the stack."""
-        op, x = self._op, chunk.x
+        x = chunk.x
         initial = chunk.inputs[1] if len(chunk.inputs) == 2 else self._zeros(len(x))
         carried, begun = state or (initial, np.zeros(len(x), np.bool_))
-        initial = np.where(begun[:, None], carried, initial)
-        parts = initial.reshape(len(x), len(self._stack), op.hidden)
-        lengths = chunk.lengths if chunk.ragged else None
-        final: list[np.ndarray] = []
-        for layer in range(op.layers):
-            outputs: list[np.ndarray] = []
-            for index in range(layer * op.directions, (layer + 1) * op.directions):
-                h_0 = np.ascontiguousarray(parts[:, index])
-                reverse = index % op.directions == 1
-                y, h = self._stack[index].run(x, h_0, lengths=lengths, reverse=reverse)
-                outputs.append(y)
-                final.append(h)
-            x = outputs[0] if op.directions == 1 else np.concatenate(outputs, axis=-1)
-        h_n = np.concatenate(final, axis=-1)
+        initial = np.where(begun[:, None], carried, initial).reshape(len(x), self._cells, self._hidden)
+        y, h = self._layers.run(x, initial, chunk.lengths if chunk.ragged else None)
+        h_n = h.reshape(len(x), self._cells * self._hidden)
         assert chunk.lengths is not None
-        return {"": x, ".h": h_n}, () if state is None else (h_n, begun | (chunk.lengths > 0))
+        return {"": y, ".h": h_n}, () if state is None else (h_n, begun | (chunk.lengths > 0))
 
     def _zeros(self, batch: int) -> np.ndarray:
-        return np.zeros((batch, len(self._stack) * self._op.hidden), np.float32)
+        return np.zeros((batch, self._cells * self._hidden), np.float32)
 
     def init_state(self, batch: int) -> NodeState:
         """The state of all layers, and whether a row has begun (until then the initial-state input counts)."""
@@ -53,7 +40,7 @@ class GRUStepImplementation:
     """`grus.spec.ops.GRUStep`: every step of the input once from the same state."""
 
     def __init__(self, op: ops.GRUStep, weights: Weights, inputs: tuple[Shape, ...]) -> None:
-        self._packed = pack(weights, "l0", op.reset_after)
+        self._packed = pack(weights, "l0", op.reset_after, weights=weights.stored)
 
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Step every input step once from its row's state."""
@@ -66,22 +53,3 @@ class GRUStepImplementation:
     def init_state(self, batch: int) -> NodeState:
         """Nothing."""
         return ()
-
-
-def pack(weights: Weights, suffix: str, reset_after: bool, zoneout: float = 0.0) -> PackedGRU:
-    """Pack one direction of one layer from tensors named as in torch.nn.GRU, with gains if it is normalised."""
-    gains = (
-        (weights[f"gain_ih_{suffix}"], weights[f"gain_hh_{suffix}"])
-        if f"gain_ih_{suffix}" in weights
-        else None
-    )
-    return PackedGRU(
-        weights[f"weight_ih_{suffix}"],
-        weights[f"weight_hh_{suffix}"],
-        weights.get(f"bias_ih_{suffix}"),
-        weights.get(f"bias_hh_{suffix}"),
-        reset_after=reset_after,
-        norm=gains,
-        zoneout=zoneout,
-        weights=weights.stored,
-    )

@@ -252,8 +252,12 @@ class _Maker:
     def _scaling(self, body: Body, name: str, row: str, into: str, columns: tuple[str, ...]) -> str:
         step: CovariateScale = self.model.step(CovariateScale)
         index = [step.columns.index(column) for column in columns]
-        center, scale = (self.tensors[f"preprocess.covariate_scale.{part}"][index] for part in ("center", "scale"))
-        return scaling(body, name, row, into, (center, scale), [int(column in step.masked) for column in columns])
+        center, scale = (
+            self.tensors[f"preprocess.covariate_scale.{part}"][index] for part in ("center", "scale")
+        )
+        return scaling(
+            body, name, row, into, (center, scale), [int(column in step.masked) for column in columns]
+        )
 
     def _listed(self, names: list[str], cycles: tuple[str, ...] | None = None) -> str:
         cells = [plain(name) for name in names]
