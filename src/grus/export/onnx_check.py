@@ -16,8 +16,9 @@ Kind = Literal["reset", "batch", "time", "state"]
 _KERAS = ("tf2onnx", "keras2onnx", "keras")
 #: Elementwise functions and others that leave every axis but the last as it is.
 _SAME_AXES = frozenset({
-    "Identity", "Cast", "Dropout", "Relu", "LeakyRelu", "Elu", "Selu", "Gelu", "Tanh", "Sigmoid", "Softplus", "Clip", "Erf",
-    "Sqrt", "Exp", "Log", "Neg", "Abs", "LayerNormalization", "MatMul", "Add", "Sub", "Mul", "Div", "Pow", "Where",
+    "Identity", "Cast", "Dropout", "Relu", "LeakyRelu", "Elu", "Selu", "Gelu", "Tanh", "Sigmoid", "Softplus", "Clip",
+    "Erf", "Sqrt", "Exp", "Log", "Abs", "LayerNormalization", "MatMul", "Add", "Sub", "Mul", "Div", "Pow",
+    "Neg", "Where",
 })  # fmt: skip
 _RECURRENT = ("GRU", "LSTM", "RNN")
 _HINTS: dict[Kind, str] = {
