@@ -12,8 +12,8 @@ class GRUImplementation:
     """`grus.spec.ops.GRU`: layers and directions in PyTorch's order; remembers the state of every layer."""
 
     def __init__(self, op: ops.GRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
-        self._op = op
-        self._stack = [
+        self.op = op
+        self.stack = [
             pack(weights, f"l{layer}{'_reverse' * direction}", op.reset_after, op.zoneout)
             for layer in range(op.layers)
             for direction in range(op.directions)
@@ -21,11 +21,11 @@ class GRUImplementation:
 
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Run a chunk through the stack."""
-        op, x = self._op, chunk.x
-        initial = chunk.inputs[1] if len(chunk.inputs) == 2 else self._zeros(len(x))
+        op, x = self.op, chunk.x
+        initial = self.initial(chunk)
         carried, begun = state or (initial, np.zeros(len(x), np.bool_))
         initial = np.where(begun[:, None], carried, initial)
-        parts = initial.reshape(len(x), len(self._stack), op.hidden)
+        parts = initial.reshape(len(x), len(self.stack), op.hidden)
         lengths = chunk.lengths if chunk.ragged else None
         final: list[np.ndarray] = []
         for layer in range(op.layers):
@@ -33,7 +33,7 @@ class GRUImplementation:
             for index in range(layer * op.directions, (layer + 1) * op.directions):
                 h_0 = np.ascontiguousarray(parts[:, index])
                 reverse = index % op.directions == 1
-                y, h = self._stack[index].run(x, h_0, lengths=lengths, reverse=reverse)
+                y, h = self.stack[index].run(x, h_0, lengths=lengths, reverse=reverse)
                 outputs.append(y)
                 final.append(h)
             x = outputs[0] if op.directions == 1 else np.concatenate(outputs, axis=-1)
@@ -41,8 +41,12 @@ class GRUImplementation:
         assert chunk.lengths is not None
         return {"": x, ".h": h_n}, () if state is None else (h_n, begun | (chunk.lengths > 0))
 
+    def initial(self, chunk: Chunk) -> np.ndarray:
+        """The state before the first step, [B, layers * directions * hidden]: the second input, or zeros."""
+        return chunk.inputs[1] if len(chunk.inputs) == 2 else self._zeros(len(chunk.x))
+
     def _zeros(self, batch: int) -> np.ndarray:
-        return np.zeros((batch, len(self._stack) * self._op.hidden), np.float32)
+        return np.zeros((batch, len(self.stack) * self.op.hidden), np.float32)
 
     def init_state(self, batch: int) -> NodeState:
         """The state of all layers, and whether a row has begun (until then the initial-state input counts)."""
