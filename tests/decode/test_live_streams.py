@@ -244,7 +244,7 @@ def test_a_state_is_left_as_it_was(live, columns):
         ({"ds": "tomorrow"}, "rows, column 'ds': expected a date such as 2024-01-31, got 'tomorrow'"),
         ({"ds": "2024-02-31"}, "rows, column 'ds': expected a date and time that exist, got '2024-02-31'"),
         ({"ds": None}, "rows, column 'ds': expected a time stamp, got an empty cell"),
-        ({"ds": 17}, "rows, column 'ds': expected dates for frequency 'h', got a whole number"),
+        ({"ds": 17}, "rows, column 'ds': expected a date, got a whole number"),
         ({"ds": [1]}, "column 'ds': expected a time stamp, got [1]"),
         ({"y": "n/a-ish"}, "rows, row 0 (counting from 0), column 'y': expected a number, got 'n/a-ish'"),
         ({"y": float("inf")}, "rows, row 0 (counting from 0), column 'y': expected a finite number, got inf"),

@@ -357,6 +357,15 @@ def test_going_on_without_a_good_study(case, tmp_path):
     assert same(tune(case, folder=tmp_path, resume=True), whole(case))
 
 
+def test_a_search_is_no_single_run(case, tmp_path):
+    interrupted(case, tmp_path, 30)
+    with pytest.raises(
+        UsageError, match=r"cannot resume, because parameter '\w+' is not what the run was started"
+    ):
+        case.make().fit(*case.data, folder=tmp_path, resume=True, progress="quiet")
+    assert same(tune(case, folder=tmp_path, resume=True), whole(case)), "nothing is lost"
+
+
 def test_a_single_run_is_no_search(case, tmp_path):
     case.make().fit(*case.data, folder=tmp_path, progress="quiet")
     with pytest.raises(ModelFolderError, match="no study to resume from"):

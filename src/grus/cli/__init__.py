@@ -1,7 +1,8 @@
 """The command line: ``grus fit | predict | evaluate``, see ``grus --help``.
 
 The answer goes to stdout, everything for people to stderr. Exit codes: 0 done, 2 bad usage or input, 1 any other
-failure, 130 Ctrl-C, 141 when whoever read stdout went away (128 + SIGPIPE, as a shell would say).
+failure (and findings of check-onnx), 130 Ctrl-C, 141 when whoever read stdout went away (128 + SIGPIPE, as a shell
+would say).
 """
 
 import sys
@@ -16,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command line (default: that of the process) and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        _run(arguments or ["--help"])
+        code = _run(arguments or ["--help"])
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -25,10 +26,10 @@ def main(argv: list[str] | None = None) -> int:
     except (GrusError, OSError, MemoryError, KeyboardInterrupt) as error:
         show(error)
         return exit_code(error)
-    return 0
+    return code
 
 
-def _run(arguments: list[str]) -> None:
+def _run(arguments: list[str]) -> int:
     try:
         from grus.cli.app import invoke
     except ModuleNotFoundError as error:
@@ -38,7 +39,7 @@ def _run(arguments: list[str]) -> None:
             f"the command line needs the package {error.name}, which is not installed",
             hint="pip install 'grus[cli]'",
         ) from None
-    invoke(arguments)
+    return invoke(arguments)
 
 
 def _silence_stdout() -> None:

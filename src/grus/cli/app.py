@@ -8,7 +8,9 @@ import typer
 from typer.core import TyperGroup
 
 from grus.cli.bench import bench
+from grus.cli.check_onnx import check_onnx
 from grus.cli.evaluate import evaluate
+from grus.cli.export import export
 from grus.cli.fit_classify import classify
 from grus.cli.fit_forecast import forecast
 from grus.cli.predict import predict
@@ -66,6 +68,8 @@ fit.command("forecast", context_settings=_SETTINGS)(forecast)
 fit.command("classify", context_settings=_SETTINGS)(classify)
 app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
+app.command("export", context_settings=_SETTINGS)(export)
+app.command("check-onnx", context_settings=_SETTINGS)(check_onnx)
 app.command("bench", context_settings=_SETTINGS)(bench)
 
 
@@ -95,6 +99,8 @@ def root(
         the same for labels of texts, series, images and event histories
     [bold]grus evaluate model demand.csv[/bold]
         errors beside those of models that cost nothing
+    [bold]grus export model --to onnx[/bold]
+        the model as a file that runs without Grus
     [bold]grus bench[/bold]
         how fast the layers are on this machine
 
@@ -102,8 +108,8 @@ def root(
     """
 
 
-def invoke(arguments: list[str]) -> None:
-    """Parse and run one command line.
+def invoke(arguments: list[str]) -> int:
+    """Parse and run one command line, and return its exit code.
 
     Raises:
         GrusError: with the sentence for the user, Typer's own complaints included.
@@ -112,10 +118,11 @@ def invoke(arguments: list[str]) -> None:
     try:
         with command.make_context("grus", list(arguments), obj=arguments) as context:
             command.invoke(context)
-    except typer.Exit:
-        return
+    except typer.Exit as end:
+        return end.exit_code
     except _typer_errors.UsageError as error:
         raise _rephrase(error, arguments) from None
+    return 0
 
 
 def _rephrase(error: Any, arguments: list[str]) -> UsageError:

@@ -48,7 +48,7 @@ def fit_task(
         require(package, "training")
     folder = given["out"] or _default_folder(data, task)
     run = folder.with_name(folder.name + ".run")
-    _check_folders(folder, run, given["resume"], given["force"])
+    _check_folders(folder, run, given["resume"], given["force"], given["tune"] is not None)
     people.say(f"model folder: {folder}" + ("" if given["out"] else " (another one: -o FOLDER)"))
     settings = {"folder": run, "resume": given["resume"], "progress": "quiet" if people.quiet else "auto"}
     with table_file(data) as path, _resumable(run, command_line):
@@ -118,7 +118,7 @@ def _default_folder(data: str, task: str) -> Path:
     return Path("models", f"{stem}-{task}")
 
 
-def _check_folders(folder: Path, run: Path, resume: bool, force: bool) -> None:
+def _check_folders(folder: Path, run: Path, resume: bool, force: bool, tune: bool) -> None:
     """Refuse before any work is done what would be refused, or lost, at its end."""
     from grus.artifact import refuse_existing
 
@@ -126,6 +126,11 @@ def _check_folders(folder: Path, run: Path, resume: bool, force: bool) -> None:
     left = _left(run)
     if resume and left is None:
         raise ModelFolderError(f"{run}: no checkpoint to resume from", hint="start without --resume")
+    if resume and left is not None and tune != (left.name == STUDY):
+        what, how = ("a single run", "without") if tune else ("a search", "with")
+        raise UsageError(
+            f"{run}: holds {what}, which goes on only {how} --tune", "give the same options as before"
+        )
     if resume or left is None:
         return
     if not force:

@@ -70,11 +70,11 @@ class WatchedClassifier(LiveClassifier):
             if self._meter is not None:
                 self._meter.close()
 
-    def run(self, sequences: Ragged, rows: np.ndarray) -> np.ndarray:
+    def batch_logits(self, sequences: Ragged, rows: np.ndarray) -> np.ndarray:
         """The outputs of the next batch: the one before it is done by now."""
         if self._meter is not None:
             self._meter.batch(len(rows))
-        return super().run(sequences, rows)
+        return super().batch_logits(sequences, rows)
 
 
 class _Meter:

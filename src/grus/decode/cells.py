@@ -1,7 +1,9 @@
 """Cells of live rows as numbers, codes and stamps, each row by itself: no row can change how another is read."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -78,7 +80,7 @@ def _number(value: Any, row: int, name: str, faults: Faults) -> float:
         found = np.nan if value is None else float(value)
     else:
         found = None
-        if isinstance(value, int | float):
+        if isinstance(value, int | float | np.integer | np.floating):
             found = np.inf if abs(value) >= 1 << 1023 else float(value)
     if found is None:
         faults.add(row, name, "a number", _shown(value))
@@ -112,11 +114,21 @@ def names(cells: Cells, name: str, faults: Faults) -> list[str]:
         return plain
     out = []
     for row, value in enumerate(plain):
+        if isinstance(value, np.integer | np.floating):
+            value = value.item()
         if not isinstance(value, str | int | float | np.datetime64 | None) or is_missing_cell(value):
             faults.add(row, name, "the name of a series", "an empty cell" if value is None else _shown(value))
             value = ""
         out.append(label(value))
     return out
+
+
+@lru_cache(1 << 15)
+def digest_name(name: str) -> int:
+    """62 bits that tell the names of streams apart, above 0."""
+    return (
+        int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()) >> 2 or 1
+    )
 
 
 class Clock:
@@ -129,6 +141,8 @@ class Clock:
 
     def __init__(self, name: str, frequency: Frequency | None) -> None:
         self.name, self.frequency = name, frequency
+        #: Whether stamps are dates; where there is no frequency to say so, the first row does.
+        self.dates: bool | None = None if frequency is None else not frequency.is_integer
         self._known: dict[Any, int] = {}
 
     def read(self, cells: Cells, faults: Faults) -> np.ndarray:
@@ -150,13 +164,18 @@ class Clock:
                 [self._one(value, parts, row, faults) for row, value in enumerate(plain)], np.int64
             )
 
+    def value(self, stamp: int) -> np.datetime64 | int:
+        """A stamp as a date, or as the whole number that it is."""
+        return np.datetime64(stamp, "ns") if self.dates else stamp
+
     def _dates(self, values: np.ndarray, faults: Faults) -> np.ndarray:
         out = as_column(values, self.name, faults.source)
         for row in np.flatnonzero(np.isnat(out)).tolist():
             faults.add(row, self.name, "a time stamp", "an empty cell")
-        if self.frequency is not None and self.frequency.is_integer:
+        if self.dates is False:
             for row in range(len(out)):
                 faults.add(row, self.name, "a whole number", "a date")
+        self.dates = True if self.dates is None else self.dates
         return np.where(np.isnat(out), np.datetime64(0, "ns"), out).astype(np.int64)
 
     def _one(self, value: Any, parts: tuple[str, ...], row: int, faults: Faults) -> int:
@@ -180,8 +199,7 @@ class Clock:
         return found
 
     def _parse(self, value: Any, parts: tuple[str, ...], source: str) -> int:
-        dates = self.frequency is None or not self.frequency.is_integer
-        if dates and isinstance(value, str) and _ISO.fullmatch(value):
+        if self.dates and isinstance(value, str) and _ISO.fullmatch(value):
             try:
                 return int(np.datetime64(value, "ns").astype(np.int64))
             except ValueError:  # a 31st of April: said below
@@ -193,9 +211,11 @@ class Clock:
             part: as_column([cell], part, source) for part, cell in zip(parts, cells, strict=True)
         }
         times, _ = as_times(time_column(one, self.name, source), self.name, source)
-        if self.frequency is not None and dates != (times.dtype.kind == "M"):
-            must, got = ("dates", "a whole number") if dates else ("whole numbers", "a date")
-            raise DataError(f"{source}: expected {must} for frequency '{self.frequency}', got {got}")
+        dates = times.dtype.kind == "M"
+        if self.dates not in (None, dates):
+            must, got = ("a date", "a whole number") if self.dates else ("a whole number", "a date")
+            raise DataError(f"{source}: expected {must}, got {got}")
+        self.dates = dates
         return int(times[0].astype(np.int64))
 
 

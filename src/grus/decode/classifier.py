@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from grus.decode.class_baselines import baseline_logits
 from grus.decode.class_scores import ClassEvaluation, choose, class_probabilities, evaluate_classes
+from grus.decode.class_stream import ClassStream
 from grus.decode.rows import to_columns
 from grus.errors import DataError, SpecError, UsageError
 from grus.preprocess.build_examples import ExampleRoles, build_examples
@@ -17,7 +19,8 @@ from grus.preprocess.examples import Examples
 from grus.preprocess.given_examples import examples_of_arrays, examples_of_images, examples_of_texts
 from grus.preprocess.labels import labels_of
 from grus.preprocess.ragged import Ragged
-from grus.runtime import Program
+from grus.runtime import Program, State
+from grus.runtime.state import Rows, digest_of
 from grus.spec import Classify, Model
 
 #: Rows run at once, and numbers in their padded input: bounds the memory, and keeps a batch in cache.
@@ -44,11 +47,13 @@ class LiveClassifier:
         self.task = model.task_as(Classify)
         self._preprocessor = ClassifyPreprocessor(self.task, model.preprocess, tensors)
         weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
-        self._program = Program(model.parts["main"], weights, precision)
+        self.program = Program(model.parts["main"], weights, precision)
+        #: Fitted arrays of the preprocessing, by the names of the model file.
+        self.fitted = {k: v for k, v in tensors.items() if k.startswith("preprocess.")}
         self._baselines = {k: v for k, v in tensors.items() if k.startswith("task.")}
-        self._temperature = float(tensors["task.temperature"][0])
-        if not self._temperature > 0:
-            raise SpecError(f"model: task.temperature must be above zero, got {self._temperature}")
+        self.temperature = float(tensors["task.temperature"][0])
+        if not self.temperature > 0:
+            raise SpecError(f"model: task.temperature must be above zero, got {self.temperature}")
         task = self.task
         self.roles = ExampleRoles(task.kind, task.inputs, task.label, task.id, task.time, task.multi)
 
@@ -69,9 +74,12 @@ class LiveClassifier:
         """
         examples = self.examples(data)
         probabilities = self.predict_proba(examples)
+        return self._columns(probabilities, examples.ids, proba)
+
+    def _columns(self, probabilities: np.ndarray, ids: np.ndarray | None, proba: bool) -> Columns:
         columns: Columns = {}
-        if examples.ids is not None:
-            columns[self.task.id or "id"] = examples.ids
+        if ids is not None:
+            columns[self.task.id or "id"] = ids
         columns[self.task.label or "label"] = self._named(self.choose(probabilities))
         if not self.task.multi:
             columns["probability"] = probabilities.max(axis=1, initial=0.0)
@@ -82,7 +90,72 @@ class LiveClassifier:
     def predict_proba(self, data: Any) -> np.ndarray:
         """Calibrated probabilities, float64 [R, C], in the order of ``task.labels``."""
         logits = self.logits(self.sequences(self.examples(data)))
-        return class_probabilities(logits, self._temperature, self.task.multi)
+        return class_probabilities(logits, self.temperature, self.task.multi)
+
+    # -- live --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells the model's spec from every other, as hexadecimal text; the weights do not count."""
+        return digest_of(self.model)
+
+    @cached_property
+    def _stream(self) -> ClassStream:
+        return ClassStream(self)
+
+    def init_state(self, n: int = 1) -> State:
+        """The state of ``n`` streams that have seen no step; raises UnsupportedError if the model cannot stream."""
+        return self._stream.begin(n)
+
+    def check_state(self, state: State) -> None:
+        """Raise UsageError unless ``state`` could be one of this model."""
+        self._stream.check(state)
+
+    def reset(self, state: State, rows: Rows) -> State:
+        """``state`` with some streams as they were before their first step."""
+        return state.assign(rows, self.init_state(1))
+
+    def step(self, x: Any, state: State, *, proba: bool = False) -> tuple[Columns, State]:
+        """Take in one raw step of every stream, and name the label of all steps so far.
+
+        Args:
+            x: raw values [N, C] (or [C] of one stream), NaN for a gap; or rows: a record of one stream, a list of
+                records, columns or a frame with a row for each, in the order of the state. Of events only rows, each
+                of them one code; another one of the same time belongs to the same visit.
+            state: before the step.
+            proba: as for `predict`.
+
+        Returns:
+            What `predict` gives for all steps that the streams have seen, to the bit, up to ``task.max_length`` of
+            them (`predict` leaves older ones out, a stream remembers them); and the state after the step.
+
+        Raises:
+            UnsupportedError: a bidirectional model, or one of texts or images, which reads whole examples.
+            DataError: a row does not fit. The state is as it was.
+        """
+        return self._answer(*self._stream.step(x, state), proba)
+
+    def run(
+        self, x: Any, state: State | None = None, lengths: Any = None, *, proba: bool = False
+    ) -> tuple[Columns, State]:
+        """Take in any number of raw steps of every stream, and name the label of all steps so far.
+
+        Args:
+            x: raw values [N, T, C], NaN for a gap; or rows, told apart by their id, those of each in order.
+            state: before the steps; None: the beginning.
+            lengths: of the streams' chunks in an array, int [N]; padding is never read.
+            proba: as for `predict`.
+
+        Returns:
+            As `step`.
+        """
+        return self._answer(*self._stream.run(x, state, lengths), proba)
+
+    def _answer(
+        self, probabilities: np.ndarray, ids: list[Any], state: State, proba: bool
+    ) -> tuple[Columns, State]:
+        named = np.array(ids) if ids and self.task.id is not None else None
+        return self._columns(probabilities, named, proba), state
 
     def evaluate(self, data: Any, y: Any = None) -> ClassEvaluation:
         """Score labelled examples, beside the baselines that the model carries.
@@ -101,7 +174,7 @@ class LiveClassifier:
         baselines = baseline_logits(step, sequences, size, self._baselines, multi)
         return evaluate_classes(
             self.task,
-            class_probabilities(self.logits(sequences), self._temperature, multi),
+            class_probabilities(self.logits(sequences), self.temperature, multi),
             examples.labels,
             {name: class_probabilities(logits, 1.0, multi) for name, logits in baselines.items()},
         )
@@ -127,17 +200,17 @@ class LiveClassifier:
         """The network's outputs, float32 [R, C]; rows of like length run together."""
         out = np.empty((len(sequences), len(self.task.labels)), np.float32)
         for rows in self._batches(sequences.lengths):
-            out[rows] = self.run(sequences, rows)
+            out[rows] = self.batch_logits(sequences, rows)
         return out
 
-    def run(self, sequences: Ragged, rows: np.ndarray) -> np.ndarray:
+    def batch_logits(self, sequences: Ragged, rows: np.ndarray) -> np.ndarray:
         """The network's outputs of some of the sequences as one batch, float32 [B, C]."""
         inputs, lengths = sequences.batch(rows)
-        return self._program(inputs, {"src": lengths})["logits"]
+        return self.program(inputs, {"src": lengths})["logits"]
 
     def _batches(self, lengths: np.ndarray) -> list[np.ndarray]:
         """Row numbers by length, so many at once that the longest of them fill no more than `_VALUES`."""
-        widest = max(shape.size for name, shape in self._program.shapes.items() if shape.kind == "seq")
+        widest = max(shape.size for name, shape in self.program.shapes.items() if shape.kind == "seq")
         order = np.argsort(lengths, kind="stable")
         batches: list[np.ndarray] = []
         while len(order):

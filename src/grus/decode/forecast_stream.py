@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from grus.decode.cells import Faults, to_cells
-from grus.decode.rings import RingKeeper, Rings, RowBatch, digest_name, rounds
+from grus.decode.rings import RingKeeper, Rings, RowBatch, rounds, slots_of
 from grus.decode.windows import Forecasts
-from grus.errors import DataError, UsageError
+from grus.errors import DataError
 from grus.preprocess.columns import Columns
 from grus.preprocess.panel import Panel, extend
 from grus.preprocess.stacked import NAME, VALUE, repeat_future
@@ -38,23 +38,8 @@ class ForecastStream(RingKeeper):
     ) -> tuple[Columns, State]:
         """Take all rows into the streams that they name, and forecast."""
         batch = self._batch(rows)
-        names = dict.fromkeys(batch.names)
-        rings = self.begin(len(names)) if state is None else self._begun(state)
-        held = rings.name.tolist()
-        known = {name: i for i, name in enumerate(held) if name}
-        free = iter([i for i, name in enumerate(held) if not name])
-        if len(known) < sum(map(bool, held)):
-            raise UsageError(
-                "run: state must hold each series once, to tell whose rows these are", "use step"
-            )
-        slots = {}
-        for name in names:
-            slots[name] = known.get(digest_name(name), -1)
-            if slots[name] < 0:
-                slots[name] = next(free, -1)
-            if slots[name] < 0:
-                raise DataError(f"rows: must be of the series of the state, got one of {name!r}")
-        return self._feed(rings, np.array([slots[name] for name in batch.names]), batch, level, future)
+        rings = self.begin(len(set(batch.names))) if state is None else self._begun(state)
+        return self._feed(rings, slots_of(batch.names, rings.name), batch, level, future)
 
     def _batch(self, rows: Any) -> RowBatch:
         batch = self.read(to_cells(rows), "rows")

@@ -49,7 +49,7 @@ class LiveForecaster:
         self.task = model.task_as(Forecast)
         self._preprocessor = Preprocessor(self.task, model.preprocess, tensors)
         weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
-        self._program = Program(model.parts["main"], weights, precision)
+        self.program = Program(model.parts["main"], weights, precision)
         self._margins = tensors.get("task.conformal")
         self._spread = tensors.get("task.spread", np.ones(self.task.season))
         self._typical = float(tensors.get("task.recent", np.ones(1))[0])
@@ -119,7 +119,7 @@ class LiveForecaster:
 
     def init_state(self, n: int = 1) -> State:
         """The state of ``n`` streams that have seen no row: room for the newest ``memory`` rows of each."""
-        return self._stream.state(self._stream.begin(n))
+        return self._stream.begin(n)
 
     def check_state(self, state: State) -> None:
         """Raise UsageError unless ``state`` could be one of this model."""
@@ -248,7 +248,7 @@ class LiveForecaster:
     def outputs(self, features: Features, series: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """The network's scaled outputs for windows, float32 [W, H, Q], quantiles in increasing order."""
         parts = [
-            self._program(self.inputs(features, series[i : i + _BATCH], origins[i : i + _BATCH]))["forecast"]
+            self.program(self.inputs(features, series[i : i + _BATCH], origins[i : i + _BATCH]))["forecast"]
             for i in range(0, len(series), _BATCH)
         ]
         outputs = np.concatenate(parts)[:, : self.task.horizon]

@@ -1,15 +1,13 @@
 """The newest rows of many streams: read cell by cell, checked against what came before, kept in rings."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.decode.cells import Cells, Clock, Faults, codes, names, numbers
-from grus.errors import UsageError
+from grus.decode.cells import Cells, Clock, Faults, codes, digest_name, names, numbers
+from grus.errors import DataError, UsageError
 from grus.preprocess.frequency import stamp
 from grus.runtime.state import NodeState, State, check_counts, check_like
 from grus.spec import Categories, SeriesScale
@@ -260,12 +258,27 @@ class RingKeeper:
         return stamps if self.live.frequency.is_integer else stamps.view("M8[ns]")
 
 
-@lru_cache(1 << 15)
-def digest_name(name: str) -> int:
-    """62 bits that tell the names of series apart, above 0."""
-    return (
-        int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()) >> 2 or 1
-    )
+def slots_of(names: Sequence[str], held: np.ndarray) -> np.ndarray:
+    """The stream of each row by its name, int64 [R]; new names take those that have not begun, in order.
+
+    Args:
+        names: of the rows.
+        held: `digest_name` of the streams, 0 for one that has not begun, int64 [N].
+
+    Raises:
+        UsageError: two streams of one name. DataError: a new name for which there is no stream.
+    """
+    begun = [name for name in held.tolist() if name]
+    known = {name: i for i, name in enumerate(held.tolist()) if name}
+    if len(known) < len(begun):
+        raise UsageError("run: state must hold each series once, to tell whose rows these are", "use step")
+    free, found = iter(np.flatnonzero(held == 0).tolist()), {}
+    for name in dict.fromkeys(names):
+        slot = known.get(digest_name(name), -1)
+        found[name] = next(free, -1) if slot < 0 else slot
+        if found[name] < 0:
+            raise DataError(f"rows: must be of the series of the state, got one of {name!r}")
+    return np.array([found[name] for name in names], np.int64)
 
 
 def rounds(slots: np.ndarray) -> Iterator[np.ndarray]:

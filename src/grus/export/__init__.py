@@ -1,0 +1,25 @@
+"""Networks to and from other formats: ONNX out and in, C99 out, weights of other libraries in.
+
+`onnx` and `export_c` write files that were proved against the runtime; `check_onnx` looks at any ONNX file;
+`from_torch`, `from_keras`, `from_onnx` and `from_concatenated` make a `Network` of trained weights. Torch modules and
+Keras layers are read without importing their library.
+"""
+
+from grus.export.c99 import CReport, export_c
+from grus.export.network import Network
+from grus.export.onnx_export import OnnxFile, onnx
+from grus.export.onnx_files import check_onnx, from_onnx
+from grus.export.weights import from_concatenated, from_keras, from_torch
+
+__all__ = [
+    "CReport",
+    "Network",
+    "OnnxFile",
+    "check_onnx",
+    "export_c",
+    "from_concatenated",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
+    "onnx",
+]

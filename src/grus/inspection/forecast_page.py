@@ -7,8 +7,7 @@ import numpy as np
 from grus.data.splits import Split
 from grus.decode import Evaluation, Score
 from grus.inspection import plots
-from grus.inspection.page import Picture, count_weights, describe_training, learning_curves
-from grus.inspection.record import (
+from grus.inspection.forecast_record import (
     Window,
     coverage_by_step,
     evaluated_panel,
@@ -16,6 +15,7 @@ from grus.inspection.record import (
     telling_windows,
     typical_series,
 )
+from grus.inspection.page import Picture, count_weights, describe_training, learning_curves
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration, figure, percent, span, verdict
 from grus.preprocess.panel import Panel

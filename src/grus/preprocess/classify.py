@@ -22,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 Tokenizer = Literal["word", "char", "bpe"]
 
 #: A scaled value is held to this size, so that no sum in the network overflows to infinity and on to NaN.
-_MOST = 1e30
+MOST = 1e30
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class ClassifyPreprocessor:
                 examples.series[:, channel], self._arrays["center"][channel], self._arrays["scale"][channel]
             )
             filled = np.nan_to_num(forward_fill(values, examples.offsets))[kept]
-            out[:, column] = np.clip(filled, -_MOST, _MOST)
+            out[:, column] = np.clip(filled, -MOST, MOST)
             column += 1
             if name in step.masked:
                 out[:, column] = ~np.isnan(values[kept])

@@ -56,9 +56,9 @@ class Recurrent(Stack):
         for name in (f"{kind}_{suffix}" for suffix in suffixes for kind in ("weight_ih", "weight_hh")):
             if name not in tensors:
                 raise UsageError(f"Recurrent: tensors must have {name!r}, got {sorted(tensors)}")
-        self._stack = [pack(tensors, suffix, reset_after, zoneout, weights) for suffix in suffixes]
-        super().__init__(self._stack, directions)
-        self.dtype = np.dtype(self._stack[0].dtype)
+        self.stack = tuple(pack(tensors, suffix, reset_after, zoneout, weights) for suffix in suffixes)
+        super().__init__(self.stack, directions)
+        self.dtype = np.dtype(self.stack[0].dtype)
 
     @classmethod
     def from_torch(cls, module: Any, *, weights: str | None = None) -> Self:
@@ -108,8 +108,8 @@ class Recurrent(Stack):
             UsageError: a wrong shape, a length outside 0 to T.
             TypeError: a wrong dtype, or not an array.
         """
-        if state is not None and np.shape(state)[1:] != (len(self._stack), self.hidden_size):
-            wanted = f"(B, {len(self._stack)}, {self.hidden_size})"
+        if state is not None and np.shape(state)[1:] != (len(self.stack), self.hidden_size):
+            wanted = f"(B, {len(self.stack)}, {self.hidden_size})"
             raise UsageError(f"Recurrent.run: state must have shape {wanted}, got {np.shape(state)}")
         if self._is_step(x, state) and lengths is None and state is not None:
             y, state = self.step(x[:, 0], state)
@@ -120,7 +120,7 @@ class Recurrent(Stack):
             for way in range(self.directions):
                 index = layer * self.directions + way
                 h_0 = None if state is None else state[:, index]
-                y, h = self._stack[index].run(x, h_0, lengths=lengths, reverse=way == 1)
+                y, h = self.stack[index].run(x, h_0, lengths=lengths, reverse=way == 1)
                 outputs.append(y)
                 final.append(h)
             x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)

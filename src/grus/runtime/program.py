@@ -1,6 +1,6 @@
 """Runs a graph without torch: whole sequences, or chunks of any sizes with the state carried."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -9,9 +9,12 @@ from grus.errors import DataError, UsageError
 from grus.runtime.chunk import Chunk, Implementation, Weights
 from grus.runtime.ops import IMPLEMENTATIONS
 from grus.runtime.state import Rows, State, check_counts, check_like, digest_of
-from grus.spec import Graph, Shape, infer, node_weights, require, require_streaming, weight_shapes
+from grus.spec import Graph, Node, Shape, infer, node_weights, require, require_streaming, weight_shapes
 
 Arrays = Mapping[str, np.ndarray]
+
+#: Called with a node, its implementation and what it is given, just before it runs.
+See = Callable[[Node, Implementation, Chunk], None]
 
 
 class Program:
@@ -86,6 +89,10 @@ class Program:
             )
         return self._run(inputs, state, lengths)
 
+    def watch(self, inputs: Arrays, lengths: Arrays | None, see: See) -> dict[str, np.ndarray]:
+        """Run whole sequences as a call does, and show ``see`` every node and what it is given; for inspection."""
+        return self._run(inputs, None, lengths, see)[0]
+
     def init_state(self, batch: int) -> State:
         """The state before the first step, for ``batch`` rows."""
         states = {
@@ -115,7 +122,7 @@ class Program:
             check_counts(arrays, f"Program: state of {name!r}")
 
     def _run(
-        self, inputs: Arrays, state: State | None, lengths: Arrays | None
+        self, inputs: Arrays, state: State | None, lengths: Arrays | None, see: See | None = None
     ) -> tuple[dict[str, np.ndarray], State]:
         values, clocks = self._bind(inputs, lengths)
         after: dict[str, tuple[np.ndarray, ...]] = {}
@@ -123,6 +130,8 @@ class Program:
             chunk = Chunk(
                 tuple(values[name] for name in node.inputs), self._lengths(node.inputs, values, clocks)
             )
+            if see is not None:
+                see(node, implementation, chunk)
             before = None if state is None else state.nodes.get(node.name, ())
             outputs, remembered = implementation(chunk, before)
             for suffix, value in outputs.items():

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from grus.kernels.native import PackedGRU
 from grus.runtime.chunk import Chunk, Result, Weights
 from grus.runtime.layers import Recurrent, pack
 from grus.runtime.state import NodeState
@@ -12,24 +13,33 @@ class GRUImplementation:
     """`grus.spec.ops.GRU`: layers and directions in PyTorch's order; remembers the state of every layer."""
 
     def __init__(self, op: ops.GRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
+        self.op = op
         self._layers = Recurrent(
             weights, reset_after=op.reset_after, zoneout=op.zoneout, weights=weights.stored
         )
-        self._cells, self._hidden = op.layers * op.directions, op.hidden
+
+    @property
+    def stack(self) -> tuple[PackedGRU, ...]:
+        """The packed weights of every layer and direction."""
+        return self._layers.stack
 
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Run a chunk through the stack."""
-        x = chunk.x
-        initial = chunk.inputs[1] if len(chunk.inputs) == 2 else self._zeros(len(x))
-        carried, begun = state or (initial, np.zeros(len(x), np.bool_))
-        initial = np.where(begun[:, None], carried, initial).reshape(len(x), self._cells, self._hidden)
-        y, h = self._layers.run(x, initial, chunk.lengths if chunk.ragged else None)
-        h_n = h.reshape(len(x), self._cells * self._hidden)
+        batch = len(chunk.x)
+        initial = self.initial(chunk)
+        carried, begun = state or (initial, np.zeros(batch, np.bool_))
+        initial = np.where(begun[:, None], carried, initial).reshape(batch, len(self.stack), self.op.hidden)
+        y, h = self._layers.run(chunk.x, initial, chunk.lengths if chunk.ragged else None)
+        h_n = h.reshape(batch, len(self.stack) * self.op.hidden)
         assert chunk.lengths is not None
         return {"": y, ".h": h_n}, () if state is None else (h_n, begun | (chunk.lengths > 0))
 
+    def initial(self, chunk: Chunk) -> np.ndarray:
+        """The state before the first step, [B, layers * directions * hidden]: the second input, or zeros."""
+        return chunk.inputs[1] if len(chunk.inputs) == 2 else self._zeros(len(chunk.x))
+
     def _zeros(self, batch: int) -> np.ndarray:
-        return np.zeros((batch, self._cells * self._hidden), np.float32)
+        return np.zeros((batch, len(self.stack) * self.op.hidden), np.float32)
 
     def init_state(self, batch: int) -> NodeState:
         """The state of all layers, and whether a row has begun (until then the initial-state input counts)."""

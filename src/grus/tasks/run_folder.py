@@ -31,7 +31,9 @@ def claim_run(run: Path, parameters: dict[str, Any], data: str, resume: bool) ->
     if resume and file.is_file():
         try:
             theirs = json.loads(file.read_text(encoding="utf-8"))
-            changed = [k for k, v in mine["parameters"].items() if theirs["parameters"].get(k) != v]
+            one, other = mine["parameters"], theirs["parameters"]
+            # A search has one parameter more than a single run.
+            changed = [name for name in {**one, **other} if one.get(name) != other.get(name)]
             same_data = theirs["data"] == mine["data"]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ModelFolderError(f"{file}: damaged", hint="start again without resume") from None

@@ -69,6 +69,8 @@ def export_c(
         GrusError: the compiled files give other numbers than the runtime; nothing is written.
     """
     check_name(name)
+    if folder.exists() and not folder.is_dir():
+        raise ModelFolderError(f"{folder}: must be a folder, got a file")
     files = [folder / f"{name}.{ending}" for ending in ("h", "c")]
     for file in files:
         if file.exists() and not force:

@@ -103,7 +103,6 @@ class _Maker:
         self.window = unit.keep("memory", self.task.lookback * self.size)
         self.begun = unit.keep("counts", 1)
         self.codes = [unit.keep("counts", self.task.lookback) for _ in self.columns.past_codes]
-        self.cycles = unit.flags("cycles", [HARMONICS[name] for name in self.columns.cycles] or [0])
 
     def begin(self) -> tuple[Function, ...]:
         """Functions that make a state new."""
@@ -155,9 +154,7 @@ class _Maker:
             body.line(line)
             names += columns.past
         if columns.cycles:
-            body.line(
-                f"grus_cycles({newest} + {wide}, row + {len(names)}, {self.cycles}, {len(columns.cycles)});"
-            )
+            body.line(self._cycles(f"{newest} + {wide}", f"row + {len(names)}"))
         inputs.append(Argument("float", "row", len(names) + len(columns.cycles), self._listed(names)))
         if columns.past_codes:
             inputs.append(Argument("int32_t", "codes", len(self.codes), self._coded(columns.past_codes)))
@@ -232,9 +229,7 @@ class _Maker:
             lines.append(f"const float *row = future + t * {width};")
         lines.append(f"y[0] = (float)t / {horizon}.0f;")
         if columns.cycles:
-            lines.append(
-                f"grus_cycles(y + 1, row + {len(columns.future)}, {self.cycles}, {len(columns.cycles)});"
-            )
+            lines.append(self._cycles("y + 1", f"row + {len(columns.future)}"))
         if columns.future:
             lines.append(
                 self._scaling(body, "future", "row", f"y + {1 + self.layout.calendar}", columns.future)
@@ -248,6 +243,10 @@ class _Maker:
             f"{{\n  int t;\n  for (t = 0; t < {horizon}; ++t) {{\n    {inner}\n  }}\n"
             f"  for (; t < {value.steps}; ++t) {rest}\n}}"
         )
+
+    def _cycles(self, into: str, phases: str) -> str:
+        harmonics = self.unit.flags("cycles", [HARMONICS[name] for name in self.columns.cycles])
+        return f"grus_cycles({into}, {phases}, {harmonics}, {len(self.columns.cycles)});"
 
     def _scaling(self, body: Body, name: str, row: str, into: str, columns: tuple[str, ...]) -> str:
         step: CovariateScale = self.model.step(CovariateScale)

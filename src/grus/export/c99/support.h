@@ -29,12 +29,19 @@ static float grus_round(int16_t *q, const float *v, int size) {
 /* The sum of w[k] q[k] in whole numbers: 512 products of 8 by 16 bits fit into 32. */
 static float grus_dot_i8(const int8_t *w, const int16_t *q, int size) {
   float total = 0.0f;
-  int begin, k;
-  for (begin = 0; begin < size; begin += 512) {
-    const int end = size - begin < 512 ? size : begin + 512;
+  while (size > 0) {
+    const int part = size < 512 ? size : 512;
     int32_t sum = 0;
-    for (k = begin; k < end; ++k) sum += (int32_t)w[k] * q[k];
+    int left = part;
+    for (; left >= 4; left -= 4, w += 4, q += 4) {
+      sum += w[0] * q[0];
+      sum += w[1] * q[1];
+      sum += w[2] * q[2];
+      sum += w[3] * q[3];
+    }
+    for (; left > 0; --left) sum += *w++ * *q++;
     total += (float)sum;
+    size -= part;
   }
   return total;
 }

@@ -9,7 +9,7 @@ from report_cases import a_case, series_panel
 from grus.data.splits import Split
 from grus.decode import Forecasts
 from grus.decode.scores import evaluate
-from grus.inspection.record import (
+from grus.inspection.forecast_record import (
     baseline_values,
     coverage_by_step,
     evaluated_panel,

@@ -1,0 +1,38 @@
+"""What the numbers that go into an exported network are called."""
+
+from grus.preprocess.features import layout
+from grus.spec import Codes, CovariateScale, Forecast, Images, Model
+
+Names = dict[str, list[str]]
+
+
+def feature_names(model: Model) -> Names:
+    """Names of the features of each input, in order; an input of codes has the name of the column it codes.
+
+    ``observed`` is 1 where the target was there, ``name?`` is 1 where the value of ``name`` was there, ``lead`` is the
+    place within the horizon, 0 to 1.
+    """
+    if isinstance(model.task, Forecast):
+        return _of_forecast(model)
+    names: Names = {}
+    for step in model.preprocess:
+        if isinstance(step, CovariateScale):
+            masks = ((name, f"{name}?") if name in step.masked else (name,) for name in step.columns)
+            names["x"] = [part for pair in masks for part in pair]
+        elif isinstance(step, Codes):
+            names["x"] = [*step.codes, "gap"]
+        elif isinstance(step, Images):
+            pixels = ((x, channel) for x in range(step.width) for channel in range(step.channels))
+            names["x"] = [f"pixel {x}, channel {channel}" for x, channel in pixels]
+        else:
+            names["tokens"] = [model.task.inputs[0]]
+    return names
+
+
+def _of_forecast(model: Model) -> Names:
+    found = layout(model)
+    names: Names = {"past": list(found.past), "future": list(found.future), "static": list(found.static)}
+    for group in ("past", "future", "static"):
+        for number, column in enumerate(getattr(found, f"{group}_tokens")):
+            names[f"{group}_code_{number}"] = [column]
+    return names
