@@ -13,7 +13,7 @@ class GRUImplementation:
     """`grus.spec.ops.GRU`: layers and directions in PyTorch's order; remembers the state of every layer."""
 
     def __init__(self, op: ops.GRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
-        self.op = op
+        self.op, self.stored = op, weights.stored
         self._layers = Recurrent(
             weights, reset_after=op.reset_after, zoneout=op.zoneout, weights=weights.stored
         )
