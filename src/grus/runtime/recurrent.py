@@ -12,7 +12,7 @@ class GRUImplementation:
     """`grus.spec.ops.GRU`: layers and directions in PyTorch's order; remembers the state of every layer."""
 
     def __init__(self, op: ops.GRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
-        self.op = op
+        self.op, self.stored = op, weights.stored
         self.stack = [
             pack(weights, f"l{layer}{'_reverse' * direction}", op.reset_after, op.zoneout)
             for layer in range(op.layers)
