@@ -87,7 +87,8 @@ class Program:
             *(a.input for a in function.inputs),
             *(a.output for a in function.outputs),
         ]
-        return f"void {self.name}_{function.verb}({', '.join(arguments)})"
+        text = f"void {self.name}_{function.verb}({', '.join(arguments)})"
+        return text if len(text) <= 112 else text.replace(", ", ",\n    ").replace("(", "(\n    ", 1)
 
     def _mark(self) -> int:
         """The same in both files of one export, so that a header of another one is noticed."""

@@ -1,6 +1,6 @@
 """Random raw rows for a model's C program, and what the live model says to the same rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -117,35 +117,7 @@ class ForecasterTrial:
             elif pick == picks[0]:
                 self.calls.append(Call(verbs.index("init"), (np.array([pick]),) if chosen else ()))
             self.calls.append(Call(verbs.index("reset"), ()))
-            self._stream(panel, verbs)
-
-    def _stream(self, panel: Panel, verbs: list[str]) -> None:
-        columns, horizon = columns_of(self._model), self._model.task_as(Forecast).horizon
-        phases = [cycle_phase(panel.all_times(), name) for name in columns.cycles]
-        rows = np.stack([panel.target, *(panel.past[name] for name in columns.past), *phases], axis=1)
-        given = [*(panel.future[name] for name in columns.future), *phases]
-        future = np.stack(given, axis=1) if given else np.empty((len(rows), 0))
-        codes = {
-            name: encode(values, self._model.step(Categories).columns[name])
-            for name, values in {**panel.past, **panel.future, **panel.static}.items()
-            if name in self._model.step(Categories).columns
-        }
-        statics = [np.array([panel.static[name][0] for name in columns.static]) if columns.static else None]
-        statics.append(
-            np.array([codes[n][0] for n in columns.static_codes]) if columns.static_codes else None
-        )
-        for t in range(self._asked[-1]):
-            row = [rows[t]] + [np.array([codes[name][t] for name in columns.past_codes])] * bool(
-                columns.past_codes
-            )
-            self.calls.append(Call(verbs.index("push"), tuple(row)))
-            if t + 1 in self._asked:
-                ahead = slice(t + 1, t + 1 + horizon)
-                parts = [future[ahead]] if given else []
-                if columns.future_codes:
-                    parts.append(np.stack([codes[name][ahead] for name in columns.future_codes], axis=1))
-                parts += [part for part in statics if part is not None]
-                self.calls.append(Call(verbs.index("forecast"), tuple(parts)))
+            self.calls += forecast_calls(model, program, panel, self._asked)
 
     def expected(self, tensors: Tensors) -> list[np.ndarray]:
         """Every forecast, [horizon, outputs], in the order of the calls."""
@@ -158,6 +130,39 @@ class ForecasterTrial:
             values = outputs * features.scale[0] + features.center[0]
             out.append(np.maximum(values, 0.0) if live.task.non_negative else values)
         return out
+
+
+def forecast_calls(model: Model, program: Program, panel: Panel, asked: Sequence[int]) -> list[Call]:
+    """Calls that push the rows of a panel's first series, and forecast from each of some numbers of rows.
+
+    The panel must have the horizon's rows after the last of them; their target is not read.
+    """
+    columns, horizon, text = columns_of(model), model.task_as(Forecast).horizon, model.step(Categories)
+    verbs = [f.verb for f in program.functions]
+    phases = [cycle_phase(panel.times(0), name) for name in columns.cycles]
+    rows = np.stack(
+        [panel.target[panel.rows(0)], *(panel.past[name] for name in columns.past), *phases], axis=1
+    )
+    ahead = [*(panel.future[name] for name in columns.future), *phases]
+    codes = {
+        name: encode(values, text.columns[name])
+        for name, values in {**panel.past, **panel.future, **panel.static}.items()
+        if name in text.columns
+    }
+    fixed = [np.array([panel.static[name][0] for name in columns.static])] if columns.static else []
+    if columns.static_codes:
+        fixed.append(np.array([codes[name][0] for name in columns.static_codes]))
+    calls: list[Call] = []
+    for t in range(max(asked)):
+        coded = [np.array([codes[name][t] for name in columns.past_codes])] if columns.past_codes else []
+        calls.append(Call(verbs.index("push"), (rows[t], *coded)))
+        if t + 1 in asked:
+            later = slice(t + 1, t + 1 + horizon)
+            parts = [np.stack(ahead, axis=1)[later]] if ahead else []
+            if columns.future_codes:
+                parts.append(np.stack([codes[name][later] for name in columns.future_codes], axis=1))
+            calls.append(Call(verbs.index("forecast"), (*parts, *fixed)))
+    return calls
 
 
 def _panel(model: Model, tensors: Tensors, pick: int, rows: int, rng: np.random.Generator) -> Panel:
