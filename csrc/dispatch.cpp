@@ -15,11 +15,15 @@ namespace grus {
   const Kernels<float>& kernels_f32();                  \
   const Kernels<double>& kernels_f64();                 \
   const StoredKernels<float, Bf16>& kernels_bf16();     \
+  const StoredKernels<float, Int8>& kernels_int8();     \
   }
 GRUS_DECLARE(portable)
 #if defined(GRUS_HAVE_X86)
 GRUS_DECLARE(avx2)
 GRUS_DECLARE(avx512)
+namespace avx512vnni {
+const StoredKernels<float, Int8>& kernels_int8();
+}
 #endif
 #if defined(GRUS_HAVE_NEON)
 GRUS_DECLARE(neon)
@@ -30,7 +34,7 @@ namespace {
 
 #if defined(GRUS_HAVE_X86)
 struct X86 {
-  bool avx2 = false, avx512 = false;
+  bool avx2 = false, avx512 = false, vnni = false;
   X86() {
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return;
@@ -43,6 +47,7 @@ struct X86 {
     avx2 = b & (1u << 5);
     const unsigned needed = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
     avx512 = avx2 && (b & needed) == needed && (lo & 0xe0) == 0xe0;
+    vnni = avx512 && (c & (1u << 11));
   }
 };
 #endif
@@ -50,10 +55,11 @@ struct X86 {
 std::vector<Isa> find() {
   std::vector<Isa> found;
 #define GRUS_ADD(NAME) \
-  found.push_back({#NAME, &NAME::kernels_f32(), &NAME::kernels_f64(), &NAME::kernels_bf16()})
+  found.push_back({#NAME, &NAME::kernels_f32(), &NAME::kernels_f64(), &NAME::kernels_bf16(), &NAME::kernels_int8()})
 #if defined(GRUS_HAVE_X86)
   const X86 cpu;
   if (cpu.avx512) GRUS_ADD(avx512);
+  if (cpu.vnni) found.back().int8 = &avx512vnni::kernels_int8();
   if (cpu.avx2) GRUS_ADD(avx2);
 #endif
 #if defined(GRUS_HAVE_NEON)

@@ -91,6 +91,7 @@ void Freed::operator()(void* data) const {
 template Aligned<float> allocate<float>(idx);
 template Aligned<double> allocate<double>(idx);
 template Aligned<Bf16> allocate<Bf16>(idx);
+template Aligned<Int8> allocate<Int8>(idx);
 template Aligned<char> allocate<char>(idx);
 
 namespace {
@@ -204,8 +205,8 @@ Gru<T, S>::Gru(const Isa& isa, idx i, idx h, bool after, const RawWeights<T>& w)
       input(i),
       hidden(h),
       reset_after(after),
-      wx(allocate<S>(kernels->gru_wx_size(i, h))),
-      wh(allocate<S>(kernels->gru_wh_size(h))),
+      wx(allocate<S>(stored->gru_wx_size(i, h))),
+      wh(allocate<S>(stored->gru_wh_size(h))),
       bias(allocate<T>(kernels->gru_bias_size(h))),
       pace(new Pace) {
   packing(3 * h * (i + h), [&](const Together& part) {
@@ -235,13 +236,13 @@ void Gru<T, S>::run(SequenceArgs<T> a) const {
   };
   if (a.batch == 1 && units == 1) {
     const idx row = 0;
-    return run(&row, 1, allocate<char>(kernels->sequence_scratch(a, 1, 1)).get(), kAlone);
+    return run(&row, 1, allocate<char>(stored->scratch(a, 1, 1)).get(), kAlone);
   }
   const int parts = units > 1 ? 1 : parts_for(a.batch, a.time * 3 * hidden * (input + hidden));
   std::vector<idx> starts;
   const std::vector<idx> rows = deal(a.batch, a.lengths, parts, starts);
   if (parts == 1) {
-    const Aligned<char> room = allocate<char>(kernels->sequence_scratch(a, a.batch, units));
+    const Aligned<char> room = allocate<char>(stored->scratch(a, a.batch, units));
     const bool done = units > 1 && together(units, [&](int part, Barrier* barrier) {
       run(rows.data(), a.batch, room.get(), Together{part, units, meet_at, barrier});
     });
@@ -251,7 +252,7 @@ void Gru<T, S>::run(SequenceArgs<T> a) const {
   // Allocated here, not by the workers: an allocation that fails must be thrown to the caller.
   const auto count = [&](int p) { return starts[p + 1] - starts[p]; };
   std::vector<Aligned<char>> room;
-  for (int p = 0; p < parts; ++p) room.push_back(allocate<char>(kernels->sequence_scratch(a, count(p), 1)));
+  for (int p = 0; p < parts; ++p) room.push_back(allocate<char>(stored->scratch(a, count(p), 1)));
   parallel(parts, [&](int p) {
     run(rows.data() + starts[p], count(p), room[p].get(), kAlone);
   });
@@ -274,20 +275,21 @@ void Gru<T, S>::step(const T* x, idx x_row, T* h, idx h_row, T* y, idx y_row, id
   a.input = input;
   a.hidden = hidden;
   a.bias = bias.get();
-  const idx work = 3 * hidden * (input + hidden), room = kernels->step_room(hidden, batch);
+  const idx work = 3 * hidden * (input + hidden);
   if (batch == 1) {
-    const Aligned<T> state = allocate<T>(room);
+    const Aligned<char> room = allocate<char>(stored->step_room(input, hidden, 1, num_threads()));
     const size_t bytes = static_cast<size_t>(hidden) * sizeof(T);
-    memcpy(state.get(), h, bytes);
-    memset(state.get() + hidden, 0, static_cast<size_t>(kernels->step_row(hidden)) * sizeof(T) - bytes);
+    memcpy(room.get(), h, bytes);
+    memset(room.get() + bytes, 0, static_cast<size_t>(stored->step_row(hidden)) * sizeof(T) - bytes);
     pace->share(work, hidden, [&](const Together& part) {
-      stored->one(a, wx.get(), wh.get(), state.get(), turn, part);
+      stored->one(a, wx.get(), wh.get(), room.get(), turn, part);
     });
     if (y) memcpy(y, h, bytes);
     return;
   }
   const int parts = parts_for(batch, work);
-  const Aligned<T> rooms = allocate<T>(parts * room);
+  const idx room = stored->step_room(input, hidden, batch, 1);
+  const Aligned<char> rooms = allocate<char>(parts * room);
   parallel(parts, [&](int p) {
     stored->many(a, wx.get(), wh.get(), rooms.get() + p * room, turn, batch * p / parts, batch * (p + 1) / parts);
   });
@@ -397,7 +399,7 @@ DenseLayer<T, S>::DenseLayer(const Isa& isa, idx i, idx o, const T* weight, cons
     : stored(&stored_kernels_of<T, S>(isa)),
       input(i),
       output(o),
-      w(allocate<S>(kernels_of<T>(isa).linear_w_size(i, o))),
+      w(allocate<S>(stored->linear_w_size(i, o))),
       bias(allocate<T>(kernels_of<T>(isa).linear_bias_size(o))) {
   stored->pack_linear(i, o, weight, b, w.get(), bias.get());
 }
@@ -406,8 +408,11 @@ template <class T, class S>
 void DenseLayer<T, S>::run(const T* x, idx rows, idx x_row, T* y, idx y_row) const {
   const LinearArgs<T, S> a{rows, input, output, w.get(), bias.get(), x, x_row, y, y_row};
   const int parts = parts_for(rows, input * output);
-  if (parts == 1) return stored->linear(a, 0, rows);
-  parallel(parts, [&](int p) { stored->linear(a, rows * p / parts, rows * (p + 1) / parts); });
+  const idx room = stored->linear_room(input);
+  const Aligned<char> rooms = room ? allocate<char>(parts * room) : nullptr;
+  parallel(parts, [&](int p) {
+    stored->linear(a, rows * p / parts, rows * (p + 1) / parts, rooms.get() + p * room);
+  });
 }
 
 void check_lengths(const int64_t* lengths, idx batch, idx time) {
@@ -427,8 +432,10 @@ template idx saved_size<double>(const Isa&, idx, bool, bool);
 template struct Gru<float>;
 template struct Gru<double>;
 template struct Gru<float, Bf16>;
+template struct Gru<float, Int8>;
 template struct DenseLayer<float>;
 template struct DenseLayer<double>;
 template struct DenseLayer<float, Bf16>;
+template struct DenseLayer<float, Int8>;
 
 }  // namespace grus

@@ -19,7 +19,7 @@ using nb::literals::operator""_a;
 class PackedLinear {
  public:
   PackedLinear(nb::handle weight, nb::handle bias, const std::string& weights, const std::string& isa)
-      : isa_(&isa_by_name(isa)), layer_(make(weight, bias, as_bf16(weights, "PackedLinear"))) {}
+      : isa_(&isa_by_name(isa)), layer_(make(weight, bias, storage(weights, "PackedLinear"))) {}
 
   // x [rows, K] -> out [rows, N]
   nb::object run(nb::handle x, nb::handle out) const {
@@ -35,13 +35,14 @@ class PackedLinear {
   const char* isa() const { return isa_->name; }
 
  private:
-  using Layer = std::variant<DenseLayer<float>, DenseLayer<double>, DenseLayer<float, Bf16>>;
+  using Layer = std::variant<DenseLayer<float>, DenseLayer<double>, DenseLayer<float, Bf16>, DenseLayer<float, Int8>>;
   const Isa* isa_;
   Layer layer_;
 
-  Layer make(nb::handle weight, nb::handle bias, bool bf16) const {
+  Layer make(nb::handle weight, nb::handle bias, Storage as) const {
     const Array w(weight, "PackedLinear: weight");
-    if (bf16) return pack<float, Bf16>(w, bias);
+    if (as == Storage::bf16) return pack<float, Bf16>(w, bias);
+    if (as == Storage::int8) return pack<float, Int8>(w, bias);
     if (w.kind() == Kind::f64) return pack<double, double>(w, bias);
     return pack<float, float>(w, bias);
   }
@@ -49,7 +50,9 @@ class PackedLinear {
   Layer pack(const Array& w, nb::handle bias) const {
     w.expect(kind_of<T>, {-1, -1}, "NK");
     const auto b = bias_of<T>(bias, "PackedLinear: bias", w.dim(0));
-    return DenseLayer<T, S>(*isa_, w.dim(1), w.dim(0), contiguous<T>(w).data(), pointer(b));
+    const auto weight = contiguous<T>(w);
+    check_finite<S>(weight, "PackedLinear: weight");
+    return DenseLayer<T, S>(*isa_, w.dim(1), w.dim(0), weight.data(), pointer(b));
   }
   template <class T, class S>
   nb::object run_as(const DenseLayer<T, S>& layer, nb::handle xo, nb::handle out) const {

@@ -59,11 +59,20 @@ const T* pointer(const std::optional<std::vector<T>>& v) {
   return v ? v->data() : nullptr;
 }
 
-// Are weights to be stored as Bf16 (else as they are)?
-inline bool as_bf16(const std::string& weights, const char* where) {
-  if (weights.empty()) return false;
-  if (weights == "bf16") return true;
-  throw UsageError(std::string(where) + ": weights must be bf16 or None, got '" + weights + "'");
+// What weights are to be stored as.
+enum class Storage { plain, bf16, int8 };
+inline Storage storage(const std::string& weights, const char* where) {
+  if (weights.empty()) return Storage::plain;
+  if (weights == "bf16") return Storage::bf16;
+  if (weights == "int8") return Storage::int8;
+  throw UsageError(std::string(where) + ": weights must be bf16, int8 or None, got '" + weights + "'");
+}
+// A scale cannot stand for what is not finite.
+template <class S, class T>
+void check_finite(const std::vector<T>& w, const char* where) {
+  if (sizeof(S) > 1) return;
+  for (const T number : w)
+    if (!(number - number == 0)) throw UsageError(std::string(where) + " must be finite to be stored as int8");
 }
 
 class PackedGru {
@@ -73,7 +82,7 @@ class PackedGru {
       : isa_(&isa_by_name(isa)),
         zoneout_(zoneout),
         layer_(std::make_shared<const Layer>(make({weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh}, reset_after,
-                                                  as_bf16(weights, "PackedGRU")))) {
+                                                  storage(weights, "PackedGRU")))) {
     if (!(zoneout >= 0 && zoneout <= 1))
       throw UsageError("PackedGRU: zoneout must be from 0 to 1, got " + std::to_string(zoneout));
   }
@@ -103,7 +112,7 @@ class PackedGru {
   const char* dtype() const { return kind_name(layer_->index() == 1 ? Kind::f64 : Kind::f32); }
   const char* isa() const { return isa_->name; }
 
-  using Layer = std::variant<Gru<float>, Gru<double>, Gru<float, Bf16>>;
+  using Layer = std::variant<Gru<float>, Gru<double>, Gru<float, Bf16>, Gru<float, Int8>>;
   const std::shared_ptr<const Layer>& layer() const { return layer_; }
   double zoneout() const { return zoneout_; }
 
@@ -116,11 +125,12 @@ class PackedGru {
     nb::handle weight_ih, weight_hh, bias_ih, bias_hh, gain_ih, gain_hh;
   };
 
-  Layer make(const Handles& o, bool after, bool bf16) const {
+  Layer make(const Handles& o, bool after, Storage as) const {
     const Array wi(o.weight_ih, "PackedGRU: weight_ih"), wh(o.weight_hh, "PackedGRU: weight_hh");
     if (o.gain_ih.is_none() != o.gain_hh.is_none())
       throw UsageError("PackedGRU: gain_ih and gain_hh must both be given or both be None, got one");
-    if (bf16) return pack<float, Bf16>(o, wi, wh, after);
+    if (as == Storage::bf16) return pack<float, Bf16>(o, wi, wh, after);
+    if (as == Storage::int8) return pack<float, Int8>(o, wi, wh, after);
     if (wi.kind() == Kind::f64) return pack<double, double>(o, wi, wh, after);
     return pack<float, float>(o, wi, wh, after);
   }
@@ -131,6 +141,8 @@ class PackedGru {
     if (hidden < 1 || wh.dim(0) != 3 * hidden) wh.refuse("have shape (3 * hidden, hidden)");
     wi.expect(kind_of<T>, {3 * hidden, -1}, "GI");
     const auto w_ih = contiguous<T>(wi), w_hh = contiguous<T>(wh);
+    check_finite<S>(w_ih, "PackedGRU: weight_ih");
+    check_finite<S>(w_hh, "PackedGRU: weight_hh");
     const auto b_ih = bias_of<T>(o.bias_ih, "PackedGRU: bias_ih", 3 * hidden);
     const auto b_hh = bias_of<T>(o.bias_hh, "PackedGRU: bias_hh", 3 * hidden);
     const auto gain_ih = bias_of<T>(o.gain_ih, "PackedGRU: gain_ih", 3 * hidden);
@@ -201,7 +213,8 @@ class PackedGru {
   void forward_as(const Gru<T, S>& layer, nb::handle problem, nb::handle hn) const {
     Problem<T> p(problem);
     if (sizeof(S) != sizeof(T) && p.a.saved)
-      throw UsageError("PackedGRU.forward: saved must be None with bf16 weights, which are for inference");
+      throw UsageError(std::string("PackedGRU.forward: saved must be None with ") + (sizeof(S) == 1 ? "int8" : "bf16") +
+                       " weights, which are for inference");
     if (p.a.input != layer.input || p.a.hidden != layer.hidden || p.a.reset_after != layer.reset_after)
       throw UsageError("PackedGRU.forward: sizes and reset_after must be those of the packed weights");
     const View<T> last(hn, "h_n", p.a.batch > 0);

@@ -31,7 +31,13 @@ static void each_tanh(const typename L::T* a, typename L::T* out, idx n) {
 
 template <class L, class S>
 constexpr StoredKernels<typename L::T, S> stored() {
-  return {Pack<L>::gru, Sequence<L, S>::run, Sequence<L, S>::one, Sequence<L, S>::many, Pack<L>::linear, Linear<L, S>::run};
+  using P = Pack<L>;
+  using Q = Sequence<L, S>;
+  return {P::template gru_wx_size<S>, P::template gru_wh_size<S>, P::template linear_w_size<S>,
+          P::template gru<S>,         Q::scratch,                 Q::run,
+          Q::step_row,                Q::step_room,               Q::one,
+          Q::many,                    P::template linear<S>,      Linear<L, S>::room_size,
+          Linear<L, S>::run};
 }
 
 template <class L>
@@ -39,13 +45,8 @@ struct Table {
   static constexpr Kernels<typename L::T> kernels = {
       stored<L, typename L::T>(),
       L::W,
-      Pack<L>::gru_wx_size,
-      Pack<L>::gru_wh_size,
       Pack<L>::gru_bias_size,
       Pack<L>::biases,
-      Sequence<L>::scratch,
-      Sequence<L>::step_row,
-      Sequence<L>::step_room,
       Pack<L>::gain_size,
       Pack<L>::gain,
       Sequence<L>::saved_size,
@@ -54,17 +55,22 @@ struct Table {
       Pack<L>::backward,
       Backward<L>::scratch,
       Backward<L>::run,
-      Pack<L>::linear_w_size,
       Pack<L>::linear_bias_size,
       each_sigmoid<L>,
       each_tanh<L>,
   };
 };
 
+#if !defined(GRUS_ONLY_INT8)
 const Kernels<float>& kernels_f32() { return Table<F32>::kernels; }
 const Kernels<double>& kernels_f64() { return Table<F64>::kernels; }
 const StoredKernels<float, Bf16>& kernels_bf16() {
   static constexpr StoredKernels<float, Bf16> kernels = stored<F32, Bf16>();
+  return kernels;
+}
+#endif
+const StoredKernels<float, Int8>& kernels_int8() {
+  static constexpr StoredKernels<float, Int8> kernels = stored<F32, Int8>();
   return kernels;
 }
 

@@ -12,6 +12,10 @@ using idx = int64_t;
 struct Bf16 {
   uint16_t bits;
 };
+// A weight as a whole number from -127 to 127, times a scale of its output.
+struct Int8 {
+  int8_t value;
+};
 
 // One GRU layer in one direction over a batch, a sequence at a time. All strides count elements; the last axis of
 // every array is contiguous. Pointers stay owned by the caller; inputs may not overlap outputs, except h0 and hn.
@@ -89,40 +93,42 @@ struct Together {
   void* barrier;
 };
 
-// What depends on how weights are stored: as T, or as Bf16, rounded to nearest even when packed. Everything else is T
-// either way, so the results are those of weights that were rounded beforehand. Bf16 is for inference: `saved` must
-// be null.
+// What depends on how weights are stored: as T, as Bf16 or as Int8. With Bf16, rounded to nearest even when packed,
+// everything else is T, so the results are those of weights that were rounded beforehand. With Int8 the inputs and states
+// that a product takes are made whole numbers too; see core/tile.h. Those two are for inference: `saved` must be null.
 template <class T, class S>
 struct StoredKernels {
+  // Elements of the packed arrays; filled by pack_*.
+  idx (*gru_wx_size)(idx input, idx hidden);
+  idx (*gru_wh_size)(idx hidden);
+  idx (*linear_w_size)(idx input, idx output);
   // b_ih and b_hh may be null. group: which part of the matrices to pack; its wait is not called.
   void (*pack_gru)(idx input, idx hidden, bool reset_after, const T* w_ih, const T* w_hh, const T* b_ih,
                    const T* b_hh, S* wx, S* wh, T* bias, const Together& group);
   // wx, wh: x weights and recurrent weights, packed by pack_gru. rows: batch indices, longest first. scratch: at least
-  // sequence_scratch bytes, aligned to 64; one block for all that work together (which layer norm cannot).
+  // scratch bytes, aligned to 64; one block for all that work together (which layer norm cannot).
+  idx (*scratch)(const SequenceArgs<T>& a, idx rows, int parts);
   void (*sequence)(const SequenceArgs<T>& a, const S* wx, const S* wh, const idx* rows, idx count, void* scratch,
                    const Together& together);
+  // Numbers of a state in `room`, of which those beyond hidden must be zero, and bytes of room itself, aligned to 64.
+  idx (*step_row)(idx hidden);
+  idx (*step_room)(idx input, idx hidden, idx rows, int parts);
   // A single step (a.time == 1, reset_after, no layer norm, nothing else but x, h0, hn, y and keep): h0 -> hn, which may be
   // h0, and y if it is not null. `one`: row 0, a part of the hidden units, h0 lying in room already; no part waits for
-  // another, so any thread may do any. `many`: rows row0 .. row1. room: step_room numbers. backwards: from the last
-  // hidden unit to the first.
-  void (*one)(const SequenceArgs<T>& a, const S* wx, const S* wh, T* room, bool backwards, const Together& part);
-  void (*many)(const SequenceArgs<T>& a, const S* wx, const S* wh, T* room, bool backwards, idx row0, idx row1);
+  // another, so any thread may do any. `many`: rows row0 .. row1. backwards: from the last hidden unit to the first.
+  void (*one)(const SequenceArgs<T>& a, const S* wx, const S* wh, void* room, bool backwards, const Together& part);
+  void (*many)(const SequenceArgs<T>& a, const S* wx, const S* wh, void* room, bool backwards, idx row0, idx row1);
   void (*pack_linear)(idx input, idx output, const T* w, const T* b, S* wp, T* bp);
-  void (*linear)(const LinearArgs<T, S>& a, idx row0, idx row1);
+  idx (*linear_room)(idx input);  // bytes
+  void (*linear)(const LinearArgs<T, S>& a, idx row0, idx row1, void* room);
 };
 
 template <class T>
 struct Kernels {
   StoredKernels<T, T> stored;
   int lanes;
-  // Elements of the packed arrays; filled by pack_*.
-  idx (*gru_wx_size)(idx input, idx hidden);
-  idx (*gru_wh_size)(idx hidden);
-  idx (*gru_bias_size)(idx hidden);
+  idx (*gru_bias_size)(idx hidden);  // elements, as all sizes here; filled by pack_*
   void (*pack_bias)(idx hidden, bool reset_after, const T* b_ih, const T* b_hh, T* bias);
-  idx (*sequence_scratch)(const SequenceArgs<T>& a, idx rows, int parts);
-  idx (*step_row)(idx hidden);  // numbers of a state in room; those beyond hidden must be zero
-  idx (*step_room)(idx hidden, idx rows);
 
   idx (*gain_size)(idx hidden);
   void (*pack_gain)(idx hidden, const T* gain, T* packed);
@@ -136,7 +142,6 @@ struct Kernels {
   void (*backward)(const BackwardArgs<T>& a, const idx* rows, idx count, void* scratch, const WeightGrads<T>& grads,
                    const Together& together);
 
-  idx (*linear_w_size)(idx input, idx output);
   idx (*linear_bias_size)(idx output);
 
   void (*sigmoid)(const T* a, T* out, idx n);

@@ -4,8 +4,8 @@
 //                      [hidden / W][hidden][2][W] then panels [hidden][<= 3][W] of n      reset before
 //   biases             [hidden / W][4][W]           r and z summed, n of x, n of h (reset before: n summed, 0)
 //   linear             panels [input][<= 3][W]
-// S is what the weights are stored as, T or Bf16. Lanes beyond the last unit are zero. Several may pack one matrix, a
-// part each; none waits for another.
+// S is what the weights are stored as: T, Bf16, or Int8, whose blocks tile.h describes. Lanes beyond the last unit are
+// zero. Several may pack one matrix, a part each; none waits for another.
 
 template <class L>
 struct Pack {
@@ -37,9 +37,34 @@ struct Pack {
     L::store(t, v);
     for (int i = 0; i < W; ++i) out[i] = rounded(t[i]);
   }
-  // One vector's column of weights: rows first .. first + live of w [*, depth] -> out[k * step + lane].
   template <class S>
-  static void columns(const T* w, idx depth, idx first, idx live, S* out, idx step) {
+  static GRUS_INLINE idx column(idx depth) {
+    return Stored<T, S>::column(depth, W);
+  }
+  // One vector's column of weights: rows first .. first + live of w [*, depth], as vector v of a block of nv. Int8: every
+  // output's largest weight becomes 127.
+  static void columns(const T* w, idx depth, idx first, idx live, Int8* block, idx v, idx nv) {
+    T* const scales = reinterpret_cast<T*>(block + round_up(depth, 2) * nv * W) + v * W;
+    for (idx lane = 0; lane < W; ++lane) {
+      const T* const row = w + (first + lane) * depth;
+      T most = 0;
+      for (idx k = 0; k < depth && lane < live; ++k) {
+        const T size = row[k] < 0 ? -row[k] : row[k];
+        most = size > most ? size : most;
+      }
+      const bool counts = most >= (T)1e-30;
+      const T inverse = counts ? 127 / most : 0, shift = 12582912;  // rounds to the nearest, see tile.h
+      scales[lane] = counts ? most / 127 : 0;
+      for (idx k = 0; k < round_up(depth, 2); ++k) {
+        const T whole = k < depth && counts ? row[k] * inverse + shift - shift : 0;
+        block[(k / 2 * nv + v) * W * 2 + lane * 2 + k % 2].value = (int8_t)whole;
+      }
+    }
+  }
+  template <class S>
+  static void columns(const T* w, idx depth, idx first, idx live, S* block, idx v, idx nv) {
+    S* const out = block + v * W;
+    const idx step = nv * W;
     for (idx k = 0; k < depth; k += W) {
       const idx width = least(W, depth - k);
       V v[W];
@@ -56,8 +81,8 @@ struct Pack {
     const Span own = share(blocks(hidden, W), 1, group);
     for (idx j = own.first; j < own.last; ++j)
       for (int g = 0; g < count; ++g)
-        columns(w + g * hidden * depth, depth, j * W, least(W, hidden - j * W), out + (j * depth * count + g) * W,
-                count * W);
+        columns(w + g * hidden * depth, depth, j * W, least(W, hidden - j * W), out + j * count * column<S>(depth), g,
+                count);
   }
   // w [outputs, depth] in panels of up to three vectors.
   template <class S>
@@ -66,12 +91,18 @@ struct Pack {
     const Span own = share(n, 3, group);
     for (idx j = own.first; j < own.last; ++j) {
       const idx panel = j / 3 * 3, width = least(3, n - panel);
-      columns(w, depth, j * W, least(W, outputs - j * W), out + (panel * depth + (j - panel)) * W, width * W);
+      columns(w, depth, j * W, least(W, outputs - j * W), out + panel * column<S>(depth), j - panel, width);
     }
   }
 
-  static idx gru_wx_size(idx input, idx hidden) { return blocks(hidden, W) * W * 3 * input; }
-  static idx gru_wh_size(idx hidden) { return blocks(hidden, W) * W * 3 * hidden; }
+  template <class S>
+  static idx gru_wx_size(idx input, idx hidden) {
+    return blocks(hidden, W) * 3 * column<S>(input);
+  }
+  template <class S>
+  static idx gru_wh_size(idx hidden) {
+    return blocks(hidden, W) * 3 * column<S>(hidden);
+  }
   static idx gru_bias_size(idx hidden) { return blocks(hidden, W) * W * 4; }
 
   template <class S>
@@ -82,7 +113,7 @@ struct Pack {
       gates(w_hh, hidden, hidden, 3, wh, group);
     } else {
       gates(w_hh, hidden, hidden, 2, wh, group);
-      panels(w_hh + 2 * hidden * hidden, hidden, hidden, wh + blocks(hidden, W) * W * 2 * hidden, group);
+      panels(w_hh + 2 * hidden * hidden, hidden, hidden, wh + blocks(hidden, W) * 2 * column<S>(hidden), group);
     }
     if (group.part == 0) biases(hidden, reset_after, b_ih, b_hh, bias);
   }
@@ -133,7 +164,10 @@ struct Pack {
     rows(w_hh + 2 * hidden * hidden, hidden, hidden, 0, whT + blocks(hidden, W) * W * 2 * hidden, group);
   }
 
-  static idx linear_w_size(idx input, idx output) { return blocks(output, W) * W * input; }
+  template <class S>
+  static idx linear_w_size(idx input, idx output) {
+    return blocks(output, W) * column<S>(input);
+  }
   static idx linear_bias_size(idx output) { return blocks(output, W) * W; }
   template <class S>
   static void linear(idx input, idx output, const T* w, const T* b, S* wp, T* bp) {

@@ -18,7 +18,8 @@ struct Sequence {
   using V = typename L::V;
   using Args = SequenceArgs<T>;
   static constexpr idx W = L::W;
-  static constexpr bool kSaves = sizeof(S) == sizeof(T);
+  using Row = typename Stored<T, S>::Row;
+  static constexpr bool kSaves = sizeof(S) == sizeof(T), kWhole = Stored<T, S>::kWhole;
   // With fewer rows than this the x product is done ahead for many steps: a tile of many steps of one row uses
   // the registers better than a tile of one row.
   static constexpr idx kAheadRows = 4;
@@ -35,6 +36,8 @@ struct Sequence {
     // next step; z, n, rh only for reset before.
     T *h, *seen, *next, *next_seen, *z, *n, *rh;
     idx state_row;
+    // With whole-number weights: what a product of this step takes, per row: x, and the state (or r * h) at hand.
+    Whole *x_whole, *h_whole;
     Span own;                 // blocks that this call computes
     bool backwards;           // from the last of them to the first
     const Together* together;
@@ -45,6 +48,38 @@ struct Sequence {
   };
 
   static GRUS_INLINE bool saves(const Step& s) { return kSaves && s.saved; }
+
+  // Elements of one packed vector of outputs.
+  static GRUS_INLINE idx column(idx depth) { return Stored<T, S>::column(depth, W); }
+  static GRUS_INLINE Row x_row(const Step& s, idx row) {
+    if constexpr (kWhole)
+      return s.x_whole[row];
+    else
+      return s.x[row];
+  }
+  static GRUS_INLINE Row h_row(const Step& s, const T* h, idx row) {
+    if constexpr (kWhole)
+      return s.h_whole[row];
+    else
+      return h + row * s.state_row;
+  }
+  // What comes into a product as whole numbers: of `rows` rows, of states or of any rows.
+  static GRUS_INLINE void take_states(const Step& s, const T* h, idx rows) {
+    for (idx i = 0; kWhole && i < rows; ++i) take(s.h_whole[i], h + i * s.state_row, s.a->hidden);
+  }
+  static GRUS_INLINE void take_inputs(const Step& s, idx rows) {
+    for (idx i = 0; kWhole && i < rows; ++i) take(s.x_whole[i], s.x[i], s.a->input);
+  }
+  static GRUS_INLINE void take(Whole& to, const T* row, idx n) {
+    if constexpr (kWhole) to.scale = whole_of(row, n, to.values);
+  }
+  static idx whole_room(idx rows, idx n) { return kWhole ? room<Whole>(rows) + rows * room<int16_t>(round_up(n, 2)) : 0; }
+  static Whole* make_whole(Arena& arena, idx rows, idx n) {
+    if (!kWhole) return nullptr;
+    Whole* const all = arena.take<Whole>(rows);
+    for (idx i = 0; i < rows; ++i) all[i].values = arena.take<int16_t>(round_up(n, 2));
+    return all;
+  }
 
   static GRUS_INLINE V blend(V z, V n, V h) { return L::fma(z, h, L::mul(L::sub(L::set(1), z), n)); }
 
@@ -80,9 +115,9 @@ struct Sequence {
             acc[b][r][v] = L::load(s.ahead + (row + r) * s.ahead_row + ((j + b) * 3 + v) * W);
       return;
     }
-    const T* in[MR];
+    Row in[MR];
     GRUS_UNROLL
-    for (int r = 0; r < MR; ++r) in[r] = s.x[row + r];
+    for (int r = 0; r < MR; ++r) in[r] = x_row(s, row + r);
     GRUS_UNROLL
     for (int b = 0; b < NB; ++b)
       GRUS_UNROLL
@@ -92,7 +127,7 @@ struct Sequence {
         GRUS_UNROLL
         for (int r = 0; r < MR; ++r) acc[b][r][v] = bias;
       }
-    accumulate<L, NB, MR, 3>(acc, in, s.wx + j * a.input * 3 * W, a.input * 3 * W, a.input);
+    accumulate<L, NB, MR, 3>(acc, in, s.wx + j * 3 * column(a.input), 3 * column(a.input), a.input);
   }
 
   template <int MR, int NB>
@@ -101,9 +136,9 @@ struct Sequence {
     V acc[NB][MR][3];
     from_input<MR, NB>(s, row, j, acc);
     alignas(64) T nx[NB][MR][W];
-    const T* in[MR];
+    Row in[MR];
     GRUS_UNROLL
-    for (int r = 0; r < MR; ++r) in[r] = s.seen + (row + r) * s.state_row;
+    for (int r = 0; r < MR; ++r) in[r] = h_row(s, s.seen, row + r);
     GRUS_UNROLL
     for (int b = 0; b < NB; ++b) {
       const V bias = L::load(a.bias + ((j + b) * 4 + 3) * W);
@@ -113,7 +148,7 @@ struct Sequence {
         acc[b][r][2] = bias;
       }
     }
-    accumulate<L, NB, MR, 3>(acc, in, s.wh + j * a.hidden * 3 * W, a.hidden * 3 * W, a.hidden);
+    accumulate<L, NB, MR, 3>(acc, in, s.wh + j * 3 * column(a.hidden), 3 * column(a.hidden), a.hidden);
     GRUS_UNROLL
     for (int b = 0; b < NB; ++b)
       GRUS_UNROLL
@@ -137,9 +172,9 @@ struct Sequence {
     const Args& a = *s.a;
     V acc[NB][MR][3], rz[NB][MR][2];
     from_input<MR, NB>(s, row, j, acc);
-    const T* in[MR];
+    Row in[MR];
     GRUS_UNROLL
-    for (int r = 0; r < MR; ++r) in[r] = s.seen + (row + r) * s.state_row;
+    for (int r = 0; r < MR; ++r) in[r] = h_row(s, s.seen, row + r);
     GRUS_UNROLL
     for (int b = 0; b < NB; ++b)
       GRUS_UNROLL
@@ -148,7 +183,7 @@ struct Sequence {
         rz[b][r][0] = acc[b][r][0];
         rz[b][r][1] = acc[b][r][1];
       }
-    accumulate<L, NB, MR, 2>(rz, in, s.wh + j * a.hidden * 2 * W, a.hidden * 2 * W, a.hidden);
+    accumulate<L, NB, MR, 2>(rz, in, s.wh + j * 2 * column(a.hidden), 2 * column(a.hidden), a.hidden);
     GRUS_UNROLL
     for (int b = 0; b < NB; ++b)
       GRUS_UNROLL
@@ -166,14 +201,14 @@ struct Sequence {
   static void reset_before_state(const Step& s, idx row, idx j) {
     const Args& a = *s.a;
     V acc[1][MR][NV];
-    const T* in[MR];
+    Row in[MR];
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r) {
-      in[r] = s.rh + (row + r) * s.state_row;
+      in[r] = h_row(s, s.rh, row + r);
       GRUS_UNROLL
       for (int v = 0; v < NV; ++v) acc[0][r][v] = L::load(s.n + (row + r) * s.state_row + (j + v) * W);
     }
-    const S* w = s.wh + blocks(a.hidden, W) * W * 2 * a.hidden + j * W * a.hidden;
+    const S* w = s.wh + (blocks(a.hidden, W) * 2 + j) * column(a.hidden);
     accumulate<L, 1, MR, NV>(acc, in, w, 0, a.hidden);
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r)
@@ -208,14 +243,14 @@ struct Sequence {
   static void recurrent_only(const Step& s, idx row, idx j) {
     const idx hidden = s.a->hidden;
     V acc[1][MR][NV];
-    const T* in[MR];
+    Row in[MR];
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r) {
-      in[r] = s.seen + (row + r) * s.state_row;
+      in[r] = h_row(s, s.seen, row + r);
       GRUS_UNROLL
       for (int v = 0; v < NV; ++v) acc[0][r][v] = L::set(0);
     }
-    accumulate<L, 1, MR, NV>(acc, in, s.wh + j * hidden * NV * W, 0, hidden);
+    accumulate<L, 1, MR, NV>(acc, in, s.wh + j * NV * column(hidden), 0, hidden);
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r)
       GRUS_UNROLL
@@ -226,14 +261,14 @@ struct Sequence {
   static void candidate_only(const Step& s, idx row, idx j) {
     const Args& a = *s.a;
     V acc[1][MR][NV];
-    const T* in[MR];
+    Row in[MR];
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r) {
-      in[r] = s.rh + (row + r) * s.state_row;
+      in[r] = h_row(s, s.rh, row + r);
       GRUS_UNROLL
       for (int v = 0; v < NV; ++v) acc[0][r][v] = L::set(0);
     }
-    accumulate<L, 1, MR, NV>(acc, in, s.wh + blocks(a.hidden, W) * W * 2 * a.hidden + j * W * a.hidden, 0, a.hidden);
+    accumulate<L, 1, MR, NV>(acc, in, s.wh + (blocks(a.hidden, W) * 2 + j) * column(a.hidden), 0, a.hidden);
     GRUS_UNROLL
     for (int r = 0; r < MR; ++r)
       GRUS_UNROLL
@@ -413,10 +448,12 @@ struct Sequence {
   }
   static void step(const Step& s, idx rows) {
     const Args& a = *s.a;
+    take_states(s, s.seen, rows);
     if (a.gain_x) {
       sweep(s, rows, a.reset_after ? kRecurrent3 : kRecurrent2, nullptr);
       for (idx i = 0; i < rows; ++i) norm_gates(s, i);
       if (a.reset_after) return;
+      take_states(s, s.rh, rows);
       sweep_panels(s, rows, kCandidate);
       for (idx i = 0; i < rows; ++i) norm_state(s, i);
     } else if (a.reset_after) {
@@ -424,6 +461,7 @@ struct Sequence {
     } else {
       sweep(s, rows, kGates, kGatesWide);
       meet(*s.together);
+      take_states(s, s.rh, rows);
       sweep_panels(s, rows, kState);
     }
   }
@@ -445,7 +483,9 @@ struct Sequence {
     return bytes;
   }
   static idx own_bytes(const Args& a, idx count) {
-    return room<T*>(count) * 5 + (uses_ahead(a, count) ? room<T*>(count * ahead_steps(a, count)) : 0);
+    const idx pairs = uses_ahead(a, count) ? count * ahead_steps(a, count) : 0;
+    return room<T*>(count) * 5 + room<T*>(pairs) + whole_room(pairs > count ? pairs : count, a.input) +
+           whole_room(count, a.hidden);
   }
   static idx scratch(const Args& a, idx count, int parts) {
     return shared_bytes(a, count) + parts * own_bytes(a, count);
@@ -470,6 +510,8 @@ struct Sequence {
     s.wx = whole.wx;
     s.own = whole.own;
     s.x = in;
+    s.x_whole = whole.x_whole;
+    take_inputs(s, pairs);
     s.next = out;
     s.state_row = ahead_row(a);
     sweep(s, pairs, kInput, nullptr);
@@ -517,6 +559,8 @@ struct Sequence {
       ahead_in = arena.take<const T*>(count * steps);
       s.ahead_row = ahead_row(a);
     }
+    s.x_whole = make_whole(arena, steps ? count * steps : count, a.input);
+    s.h_whole = make_whole(arena, count, a.hidden);
     if (!a.y) s.y = nullptr;
     if (!a.saved) s.saved = nullptr;
     if (!a.mask) s.mask = nullptr;
@@ -539,6 +583,7 @@ struct Sequence {
         s.ahead = ahead + t % steps * ahead_rows * s.ahead_row;
       }
       for (idx i = 0; i < active; ++i) aim(a, s, i, rows[i], when(a, rows[i], t));
+      if (!steps) take_inputs(s, active);
       s.backwards = t % 2;
       step(s, active);
       if (a.resets)
@@ -552,30 +597,42 @@ struct Sequence {
   // A single step. Many rows are taken some at a time, so that a row's states stay in the first cache between the units.
   static constexpr idx kStepRows = 64;
   static idx step_row(idx hidden) { return spread_row<T>(round_up(hidden, W)); }
-  static idx step_room(idx hidden, idx rows) { return 2 * least(rows, kStepRows) * step_row(hidden); }
-  static Step single(const Args& a, const S* wx, const S* wh, T* room, idx rows, bool backwards) {
+  static idx step_room(idx input, idx hidden, idx rows, int parts) {
+    const idx some = least(rows, kStepRows);
+    return 2 * some * room<T>(step_row(hidden)) + parts * (whole_room(some, input) + whole_room(some, hidden));
+  }
+  static Step single(const Args& a, const S* wx, const S* wh, Arena& arena, idx rows, bool backwards) {
     Step s{};
     s.a = &a;
     s.wx = wx;
     s.wh = wh;
     s.state_row = step_row(a.hidden);
-    s.h = s.seen = room;
-    s.next = s.next_seen = room + rows * s.state_row;
+    s.h = s.seen = arena.take<T>(rows * s.state_row);
+    s.next = s.next_seen = arena.take<T>(rows * s.state_row);
     s.backwards = backwards;
     return s;
   }
-  static void one(const Args& a, const S* wx, const S* wh, T* room, bool backwards, const Together& part) {
-    Step s = single(a, wx, wh, room, 1, backwards);
+  static void one(const Args& a, const S* wx, const S* wh, void* block, bool backwards, const Together& part) {
+    Arena arena{static_cast<char*>(block)};
+    Step s = single(a, wx, wh, arena, 1, backwards);
+    arena.next += part.part * (whole_room(1, a.input) + whole_room(1, a.hidden));
+    s.x_whole = make_whole(arena, 1, a.input);
+    s.h_whole = make_whole(arena, 1, a.hidden);
     const T* x = a.x;
     T* y = a.hn;
     s.x = &x;
     s.y = &y;
     s.own = share(blocks(a.hidden, W), wide(1), part);
+    take_inputs(s, 1);
+    take_states(s, s.seen, 1);
     sweep(s, 1, kAfter, kAfterWide);
   }
-  static void many(const Args& a, const S* wx, const S* wh, T* room, bool backwards, idx row0, idx row1) {
+  static void many(const Args& a, const S* wx, const S* wh, void* block, bool backwards, idx row0, idx row1) {
     const idx most = least(row1 - row0, kStepRows);
-    Step s = single(a, wx, wh, room, most, backwards);
+    Arena arena{static_cast<char*>(block)};
+    Step s = single(a, wx, wh, arena, most, backwards);
+    s.x_whole = make_whole(arena, most, a.input);
+    s.h_whole = make_whole(arena, most, a.hidden);
     const T* x[kStepRows];
     T* y[kStepRows];
     s.x = x;
@@ -583,14 +640,16 @@ struct Sequence {
     s.own = {0, blocks(a.hidden, W)};
     const size_t bytes = (size_t)a.hidden * sizeof(T);
     for (idx i = 0; i < most; ++i)
-      memset(room + i * s.state_row + a.hidden, 0, (size_t)s.state_row * sizeof(T) - bytes);
+      memset(s.h + i * s.state_row + a.hidden, 0, (size_t)s.state_row * sizeof(T) - bytes);
     for (idx row = row0; row < row1; row += kStepRows) {
       const idx rows = least(row1 - row, kStepRows);
       for (idx i = 0; i < rows; ++i) {
         x[i] = a.x + (row + i) * a.x_row;
         y[i] = a.hn + (row + i) * a.hn_row;
-        memcpy(room + i * s.state_row, a.h0 + (row + i) * a.h0_row, bytes);
+        memcpy(s.h + i * s.state_row, a.h0 + (row + i) * a.h0_row, bytes);
       }
+      take_inputs(s, rows);
+      take_states(s, s.seen, rows);
       sweep(s, rows, kAfter, kAfterWide);
       for (idx i = 0; a.y && i < rows; ++i) memcpy(a.y + (row + i) * a.y_row, y[i], bytes);
     }

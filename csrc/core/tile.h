@@ -14,6 +14,60 @@ static constexpr int kTileRows = GRUS_TILE_ROWS;
 #endif
 #define GRUS_INLINE inline __attribute__((always_inline))
 
+static GRUS_INLINE idx round_up(idx n, idx step) { return (n + step - 1) / step * step; }
+static GRUS_INLINE idx blocks(idx n, idx width) { return (n + width - 1) / width; }
+static GRUS_INLINE idx least(idx a, idx b) { return a < b ? a : b; }
+
+// Products with Int8 weights are exact sums of whole numbers, so their order does not matter and every instruction set has
+// the same bits. What comes in is one scale a row times numbers of 16 bits: a row's largest is 32767, so the error is at
+// most 1/65534 of it. A row below 1e-30 counts as zero; one that is not finite gives NaN. Two numbers lie side by side, an
+// odd one with a zero, and so do the weights of an output:
+//   [depth / 2][NV][W][2] numbers, then their scales [NV][W]
+// A sum of 512 products is below 2^31; what comes from each run of so many is scaled and added to acc, in order.
+struct Whole {
+  int16_t* values;
+  float scale;
+};
+static constexpr idx kWholePairs = 256;
+
+// Makes whole numbers of a row and returns their scale.
+static GRUS_INLINE float whole_of(const float* a, idx n, int16_t* out) {
+  uint32_t top = 0;
+  for (idx i = 0; i < n; ++i) {
+    uint32_t bits;
+    memcpy(&bits, a + i, sizeof bits);
+    bits &= 0x7fffffffu;
+    top = bits > top ? bits : top;  // as whole numbers, a NaN is above infinity and that above the rest
+  }
+  float most;
+  memcpy(&most, &top, sizeof most);
+  const bool finite = top < 0x7f800000u, counts = finite && most >= 1e-30f;
+  const float inverse = counts ? 32767.0f / most : 0.0f;
+  for (idx i = 0; i < n && counts; ++i) {
+    const float shifted = a[i] * inverse + 12582912.0f;  // 1.5 * 2^23: the low bits are the nearest whole number
+    uint32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    out[i] = (int16_t)(uint16_t)bits;
+  }
+  for (idx i = counts ? n : 0; i < round_up(n, 2); ++i) out[i] = 0;
+  if (!finite) return __builtin_nanf("");
+  return counts ? most / 32767.0f : 0.0f;
+}
+
+// How the tiles take a row, and elements of one packed vector of outputs whose weights are stored as S.
+template <class T, class S>
+struct Stored {
+  using Row = const T*;
+  static constexpr bool kWhole = false;
+  static GRUS_INLINE idx column(idx depth, idx width) { return depth * width; }
+};
+template <class T>
+struct Stored<T, Int8> {
+  using Row = Whole;
+  static constexpr bool kWhole = true;
+  static GRUS_INLINE idx column(idx depth, idx width) { return (round_up(depth, 2) + (idx)sizeof(T)) * width; }
+};
+
 // acc[b][r][v] += a[r][k] * w[b][k][v] for k in 0..depth; w has blocks of [depth][NV] vectors, w_block apart, of T or
 // of what L::load widens to T in the register.
 template <class L, int NB, int MR, int NV, class S>
@@ -40,9 +94,49 @@ static GRUS_INLINE void accumulate(typename L::V (&acc)[NB][MR][NV], const typen
   }
 }
 
-static GRUS_INLINE idx round_up(idx n, idx step) { return (n + step - 1) / step * step; }
-static GRUS_INLINE idx blocks(idx n, idx width) { return (n + width - 1) / width; }
-static GRUS_INLINE idx least(idx a, idx b) { return a < b ? a : b; }
+
+template <class L, int NB, int MR, int NV>
+static GRUS_INLINE void accumulate(typename L::V (&acc)[NB][MR][NV], const Whole (&a)[MR], const Int8* w, idx w_block,
+                                   idx depth) {
+  using V = typename L::V;
+  const idx pairs = blocks(depth, 2);
+  for (idx from = 0; from < pairs; from += kWholePairs) {
+    const idx to = least(from + kWholePairs, pairs);
+    typename L::Sums sum[NB][MR][NV];
+    GRUS_UNROLL
+    for (int b = 0; b < NB; ++b)
+      GRUS_UNROLL
+      for (int r = 0; r < MR; ++r)
+        GRUS_UNROLL
+        for (int v = 0; v < NV; ++v) sum[b][r][v] = L::no_sums();
+    for (idx p = from; p < to; ++p) {
+      const Int8* wp = w + p * (NV * L::W * 2);
+      GRUS_UNROLL
+      for (int b = 0; b < NB; ++b) {
+        typename L::Pairs wv[NV];
+        GRUS_UNROLL
+        for (int v = 0; v < NV; ++v) wv[v] = L::pairs(wp + b * w_block + v * L::W * 2);
+        GRUS_UNROLL
+        for (int r = 0; r < MR; ++r) {
+          const typename L::Pairs ar = L::pair(a[r].values + 2 * p);
+          GRUS_UNROLL
+          for (int v = 0; v < NV; ++v) sum[b][r][v] = L::dot(wv[v], ar, sum[b][r][v]);
+        }
+      }
+    }
+    GRUS_UNROLL
+    for (int b = 0; b < NB; ++b) {
+      const float* const scales = reinterpret_cast<const float*>(w + b * w_block + pairs * (NV * L::W * 2));
+      GRUS_UNROLL
+      for (int v = 0; v < NV; ++v) {
+        const V scale = L::load(scales + v * L::W);
+        GRUS_UNROLL
+        for (int r = 0; r < MR; ++r)
+          acc[b][r][v] = L::add(acc[b][r][v], L::mul(L::mul(L::number(sum[b][r][v]), scale), L::set(a[r].scale)));
+      }
+    }
+  }
+}
 
 // A row length in elements that is an odd number of cache lines, so that rows do not share a set.
 template <class T>

@@ -27,6 +27,17 @@ struct Lanes32 {
     const __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(b, 16));
   }
+  using Pairs = __m256i;  // of 16 bits
+  using Sums = __m256i;   // of 32 bits
+  static inline Sums no_sums() { return _mm256_setzero_si256(); }
+  static inline Pairs pairs(const Int8* p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)p)); }
+  static inline Pairs pair(const int16_t* p) {
+    int32_t both;
+    memcpy(&both, p, sizeof both);
+    return _mm256_set1_epi32(both);
+  }
+  static inline Sums dot(Pairs w, Pairs a, Sums sum) { return _mm256_add_epi32(sum, _mm256_madd_epi16(w, a)); }
+  static inline V number(Sums a) { return _mm256_cvtepi32_ps(a); }
   static inline void store(T* p, V v) { _mm256_storeu_ps(p, v); }
   static inline V load(M m, const T* p) { return _mm256_maskload_ps(p, m); }
   static inline void store(M m, T* p, V v) { _mm256_maskstore_ps(p, m, v); }

@@ -8,11 +8,13 @@
 
 #include "core/kernels.h"
 
+#if !defined(GRUS_ISA)
 #define GRUS_ISA avx512
+#endif
 #define GRUS_TILE_ROWS 8
 
 namespace grus {
-namespace avx512 {
+namespace GRUS_ISA {
 
 struct Lanes32 {
   using T = float;
@@ -25,6 +27,23 @@ struct Lanes32 {
     const __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(b, 16));
   }
+  using Pairs = __m512i;  // of 16 bits
+  using Sums = __m512i;   // of 32 bits
+  static inline Sums no_sums() { return _mm512_setzero_si512(); }
+  static inline Pairs pairs(const Int8* p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)p)); }
+  static inline Pairs pair(const int16_t* p) {
+    int32_t both;
+    memcpy(&both, p, sizeof both);
+    return _mm512_set1_epi32(both);
+  }
+  static inline Sums dot(Pairs w, Pairs a, Sums sum) {
+#if defined(__AVX512VNNI__)
+    return _mm512_dpwssd_epi32(sum, w, a);
+#else
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(w, a));
+#endif
+  }
+  static inline V number(Sums a) { return _mm512_cvtepi32_ps(a); }
   static inline void store(T* p, V v) { _mm512_storeu_ps(p, v); }
   static inline V load(M m, const T* p) { return _mm512_maskz_loadu_ps(m, p); }
   static inline void store(M m, T* p, V v) { _mm512_mask_storeu_ps(p, m, v); }
@@ -96,7 +115,7 @@ struct Lanes64 {
 using F32 = WithMath<Lanes32>;
 using F64 = WithMath<Lanes64>;
 
-}  // namespace avx512
+}  // namespace GRUS_ISA
 }  // namespace grus
 
 #include "core/body.h"

@@ -24,6 +24,20 @@ struct Lanes32 {
   static inline V load(const Bf16* p) {
     return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vld1_u16(&p->bits)), 16));
   }
+  using Pairs = int16x8_t;
+  using Sums = int32x4_t;
+  static inline Sums no_sums() { return vdupq_n_s32(0); }
+  static inline Pairs pairs(const Int8* p) { return vmovl_s8(vld1_s8(&p->value)); }
+  static inline Pairs pair(const int16_t* p) {
+    int32_t both;
+    memcpy(&both, p, sizeof both);
+    return vreinterpretq_s16_s32(vdupq_n_s32(both));
+  }
+  static inline Sums dot(Pairs w, Pairs a, Sums sum) {
+    const int32x4_t low = vmull_s16(vget_low_s16(w), vget_low_s16(a)), high = vmull_high_s16(w, a);
+    return vaddq_s32(sum, vpaddq_s32(low, high));
+  }
+  static inline V number(Sums a) { return vcvtq_f32_s32(a); }
   static inline void store(T* p, V v) { vst1q_f32(p, v); }
   static inline V load(M m, const T* p) {
     T t[W] = {0, 0, 0, 0};

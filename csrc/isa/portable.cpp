@@ -73,6 +73,26 @@ struct F32 : Lane<float, 4> {
     memcpy(&v, &whole, sizeof v);
     return v;
   }
+  typedef int16_t Pairs __attribute__((vector_size(4 * W)));
+  typedef int32_t Sums __attribute__((vector_size(4 * W)));
+  static inline Sums no_sums() { return Sums{}; }
+  static inline Pairs pairs(const Int8* p) {
+    typedef int8_t Bytes __attribute__((vector_size(2 * W)));
+    Bytes bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    return __builtin_convertvector(bytes, Pairs);
+  }
+  static inline Pairs pair(const int16_t* p) {
+    Pairs v;
+    for (int i = 0; i < 2 * W; ++i) v[i] = p[i % 2];
+    return v;
+  }
+  static inline Sums dot(Pairs w, Pairs a, Sums sum) {
+    for (int i = 0; i < W; ++i)
+      sum[i] += (int32_t)w[2 * i] * a[2 * i] + (int32_t)w[2 * i + 1] * a[2 * i + 1];
+    return sum;
+  }
+  static inline V number(Sums a) { return __builtin_convertvector(a, V); }
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f32); }
   static inline V tanh(V a) { return each(a, grus_tanh_f32); }
   static inline T root(T a) { return sqrtf(a); }
