@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from grus.cli.bench import bench
 from grus.cli.check_onnx import check_onnx
 from grus.cli.evaluate import evaluate
+from grus.cli.explain import explain
 from grus.cli.export import export
 from grus.cli.fit_classify import classify
 from grus.cli.fit_forecast import forecast
@@ -70,6 +71,7 @@ app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("export", context_settings=_SETTINGS)(export)
 app.command("check-onnx", context_settings=_SETTINGS)(check_onnx)
+app.command("explain", context_settings=_SETTINGS)(explain)
 app.command("bench", context_settings=_SETTINGS)(bench)
 
 
@@ -101,6 +103,8 @@ def root(
         errors beside those of models that cost nothing
     [bold]grus export model --to onnx[/bold]
         the model as a file that runs without Grus
+    [bold]grus explain[/bold]
+        one step of one cell on paper, with the numbers in the equations
     [bold]grus bench[/bold]
         how fast the layers are on this machine
 
