@@ -15,6 +15,7 @@ from grus.cli.export import export
 from grus.cli.fit_classify import classify
 from grus.cli.fit_forecast import forecast
 from grus.cli.predict import predict
+from grus.cli.stream import stream
 from grus.errors import UsageError
 
 # Typer's exceptions, wherever this version of it keeps them (older ones took click's).
@@ -72,6 +73,7 @@ app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("export", context_settings=_SETTINGS)(export)
 app.command("check-onnx", context_settings=_SETTINGS)(check_onnx)
 app.command("explain", context_settings=_SETTINGS)(explain)
+app.command("stream", context_settings=_SETTINGS)(stream)
 app.command("bench", context_settings=_SETTINGS)(bench)
 
 
@@ -105,6 +107,8 @@ def root(
         the model as a file that runs without Grus
     [bold]grus explain[/bold]
         one step of one cell on paper, with the numbers in the equations
+    [bold]grus stream model --state streams.grus < rows.csv[/bold]
+        rows in, answers out, for as long as rows come
     [bold]grus bench[/bold]
         how fast the layers are on this machine
 
