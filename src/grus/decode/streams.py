@@ -198,7 +198,9 @@ class Streams:
             for node, arrays in self._state.nodes.items():
                 for array, blank in zip(arrays, self._blank.nodes[node], strict=True):
                     array[slot] = blank[0]
-        self._used[slot], self._seen[slot] = number, now
+        self._used[slot] = number
+        if self.eviction.seconds is not None:  # otherwise the clock leaves no trace in the state
+            self._seen[slot] = now
         return slot
 
     def _is_old(self, slot: int, number: int, now: float) -> bool:
