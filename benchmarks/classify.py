@@ -96,7 +96,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # Five folds: 64 units 96.7%, 128 units 97.8%, 64 units and a rate of 3e-3 97.4%.
     "japanese_vowels": {"val_size": 0, "epochs": 15, "hidden_size": 128},
     "basic_motions": {"val_size": 0, "epochs": 10},  # five folds: 97.5%
-    "digits": {"val_size": 0, "epochs": 15, "hidden_size": 128},  # as japanese_vowels, not tuned
+    # Two of five folds: the defaults 93.3%, a rate of 3e-3 95.5%, with 40 epochs 97.2%, these 97.9%, 128 units 97.6%.
+    "digits": {"val_size": 0, "epochs": 40, "learning_rate": 3e-3, "dropout": 0.3},
     "plaid": {"epochs": 8},  # not tuned
 }  # fmt: skip
 

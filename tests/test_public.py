@@ -20,6 +20,7 @@ PUBLIC = [
     "__version__",
     "accelerate",
     "decelerate",
+    "explain",
     "load",
 ]
 #: what may not come along with ``import grus``: torch and its friends, frames, pictures, the command line

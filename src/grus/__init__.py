@@ -10,6 +10,7 @@ from grus.errors import GrusError
 
 if TYPE_CHECKING:
     from grus.decode import ClassEvaluation, Evaluation, LiveClassifier, LiveForecaster, load
+    from grus.decode.explain import explain
     from grus.nn import accelerate, decelerate
     from grus.tasks.classify import Classifier
     from grus.tasks.forecast import Forecaster
@@ -25,6 +26,7 @@ _HOMES = {
     "LiveForecaster": "grus.decode",
     "accelerate": "grus.nn",
     "decelerate": "grus.nn",
+    "explain": "grus.decode.explain",
     "load": "grus.decode",
 }
 
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "accelerate",
     "decelerate",
+    "explain",
     "load",
 ]
 

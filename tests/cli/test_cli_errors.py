@@ -3,8 +3,10 @@
 import shutil
 
 import pytest
+import typer
 from cli_runs import HORIZON, hourly, run, spawn, write
 
+from grus.cli.app import app
 from grus.cli.failure import exit_code
 from grus.errors import (
     DataError,
@@ -24,9 +26,11 @@ def refused(capsys, *arguments, error: str, hint: str = ""):
     assert (ran.err, ran.out, ran.code) == (expected, "", 2)
 
 
+COMMANDS = ", ".join(typer.main.get_command(app).list_commands(None))
+assert COMMANDS.startswith("fit, predict, evaluate, ")
 USAGE = [
-    (["foo"], "grus: no such command 'foo'; the commands are fit, predict, evaluate, bench", "'grus --help' says what they do"),
-    (["predct", "m"], "grus: no such command 'predct'; the commands are fit, predict, evaluate, bench", "did you mean 'predict'?"),
+    (["foo"], f"grus: no such command 'foo'; the commands are {COMMANDS}", "'grus --help' says what they do"),
+    (["predct", "m"], f"grus: no such command 'predct'; the commands are {COMMANDS}", "did you mean 'predict'?"),
     (["fit"], "grus fit: task is missing; the tasks are forecast, classify", "'grus fit --help' says what they do"),
     (["fit", "sorting", "x.csv"], "grus fit: no such task 'sorting'; the tasks are forecast, classify", "'grus fit --help' says what they do"),
     (["predict"], "grus predict: MODEL is missing", "'grus predict --help' shows how it is used"),

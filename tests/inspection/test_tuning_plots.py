@@ -57,9 +57,9 @@ def test_a_dot_for_each_trial():
     )
     found = dots(ax)
     assert found["finished"][0] == [[1e-3, 64], [2e-3, 64], [1e-4, 1024]]
-    assert found["finished"][1] == pytest.approx([0.56, 1.0, 0.34])
+    assert found["finished"][1] == pytest.approx([0.61, 1.0, 0.415])
     assert found["pruned"][0] == [[5e-3, 16]]
-    assert found["pruned"][1] == pytest.approx([0.12])
+    assert found["pruned"][1] == pytest.approx([0.22])
     assert found["diverged"][0] == [[1e-2, 64]]
     assert names(ax) == ["finished", "pruned", "diverged"]
     assert [t.get_text() for t in ax.texts] == ["best: 0.6000"]
@@ -83,11 +83,11 @@ def test_every_colour_is_of_the_palette():
 
 def test_losses_more_than_twice_the_best_are_all_the_palest():
     ax = surface([1e-3, 2e-3, 3e-3], [64, 64, 64], [1.0, 2.5, 1e9])
-    assert dots(ax)["finished"][1] == pytest.approx([1, 0.12, 0.12])
+    assert dots(ax)["finished"][1] == pytest.approx([1, 0.22, 0.22])
     assert strip(ax)[-1] == "≥ 2.00"
 
 
-@pytest.mark.parametrize(("loss", "depths"), [([0, 1, 2], [1, 0.56, 0.12]), ([-4, -1, -2], [1, 0.12, 0.413])])
+@pytest.mark.parametrize(("loss", "depths"), [([0, 1, 2], [1, 0.61, 0.22]), ([-4, -1, -2], [1, 0.22, 0.48])])
 def test_losses_that_are_zero_or_negative(loss, depths):
     ax = surface([1e-3, 2e-3, 3e-3], [64, 64, 64], loss)
     assert dots(ax)["finished"][1] == pytest.approx(depths, abs=1e-3)

@@ -1,6 +1,7 @@
 """The range test: the rate that its rule says, the same every time, and a model that does not notice it."""
 
 import contextlib
+import io
 import math
 import signal
 from dataclasses import replace
@@ -11,7 +12,7 @@ import torch
 from training_jobs import CarryJob, LineJob, same_weights
 
 from grus.errors import DivergenceError, TrainingInterrupted
-from grus.training import History, TrainingConfig, train
+from grus.training import History, TrainingConfig, make_progress, train
 from grus.training.checkpoint import checkpoint_path
 from grus.training.device import make_fabric, make_optimizer
 from grus.training.job import LossModule
@@ -195,6 +196,33 @@ def test_the_comparison_can_fail(monkeypatch):
     assert history.rate_test is not None
     train(given, replace(AUTO, learning_rate=history.rate_test.rate), None)
     assert not same_weights(found.model, given.model)
+
+
+# -- what people are told ------------------------------------------------------------------------------
+
+
+def test_plain_lines(capsys):
+    history = train(LineJob(), AUTO, None, make_progress("plain"))
+    assert history.rate_test is not None
+    lines, steps = capsys.readouterr().err.splitlines(), len(history.rate_test.rates)
+    assert lines[0] == "looking for a learning rate, 100 steps at most"
+    assert lines[1].startswith(f"learning rate {history.rate_test.rate:.3g}, found in {steps} steps and ")
+    assert [line.split("  ")[0] for line in lines[2:]] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_a_bar_of_its_own(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("grus.training.progress._REFRESH_SECONDS", 0.0)
+    stream = io.StringIO()
+    train(LineJob(), AUTO, None, make_progress("bar", stream))
+    test, training = stream.getvalue().split("found in ")
+    assert "looking for a learning rate" in test
+    assert "epoch" not in test
+    assert " 50%" in test
+    assert " left" in test
+    assert "epoch 2/2" in training
+    for part in (test, training):
+        assert part.index("\x1b[?25l") < part.rindex("\x1b[?25h"), "the cursor is given back"
 
 
 # -- broken off ----------------------------------------------------------------------------------------

@@ -58,8 +58,17 @@ def answers_of(ctx: typer.Context, model: "Model", folder: Path) -> Answers:
     Raises:
         UsageError: an option was given that only models of another task have.
     """
-    task = str(type(model.task).__struct_config__.tag)
-    module, what, own = _TASKS[task]
+    check_options(ctx, model, folder)
+    return import_module(_TASKS[_tag(model)][0])  # type: ignore[return-value]
+
+
+def _tag(model: "Model") -> str:
+    return str(type(model.task).__struct_config__.tag)
+
+
+def check_options(ctx: typer.Context, model: "Model", folder: Path) -> None:
+    """Raise UsageError if an option was given that only models of another task have."""
+    _, what, own = _TASKS[_tag(model)]
     given = [p for p in ctx.command.params if p.name in named(ctx)]
     for _, other, theirs in _TASKS.values():
         for param in given:
@@ -67,4 +76,3 @@ def answers_of(ctx: typer.Context, model: "Model", folder: Path) -> Answers:
                 raise UsageError(
                     f"{ctx.command_path}: {param.opts[0]} is for {other}, but {folder} is {what}"
                 )
-    return import_module(module)  # type: ignore[return-value]

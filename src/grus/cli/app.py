@@ -10,10 +10,12 @@ from typer.core import TyperGroup
 from grus.cli.bench import bench
 from grus.cli.check_onnx import check_onnx
 from grus.cli.evaluate import evaluate
+from grus.cli.explain import explain
 from grus.cli.export import export
 from grus.cli.fit_classify import classify
 from grus.cli.fit_forecast import forecast
 from grus.cli.predict import predict
+from grus.cli.stream import stream
 from grus.errors import UsageError
 
 # Typer's exceptions, wherever this version of it keeps them (older ones took click's).
@@ -70,6 +72,8 @@ app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("export", context_settings=_SETTINGS)(export)
 app.command("check-onnx", context_settings=_SETTINGS)(check_onnx)
+app.command("explain", context_settings=_SETTINGS)(explain)
+app.command("stream", context_settings=_SETTINGS)(stream)
 app.command("bench", context_settings=_SETTINGS)(bench)
 
 
@@ -101,6 +105,10 @@ def root(
         errors beside those of models that cost nothing
     [bold]grus export model --to onnx[/bold]
         the model as a file that runs without Grus
+    [bold]grus explain[/bold]
+        one step of one cell on paper, with the numbers in the equations
+    [bold]grus stream model --state streams.grus < rows.csv[/bold]
+        rows in, answers out, for as long as rows come
     [bold]grus bench[/bold]
         how fast the layers are on this machine
 

@@ -15,6 +15,7 @@ from grus.preprocess.categories import spell
 from grus.preprocess.columns import (
     Columns,
     as_column,
+    as_source,
     cell_error,
     is_missing_cell,
     missing_column,
@@ -190,7 +191,7 @@ class Clock:
         except DataError as error:
             # The sentence speaks of a table of one row; what counts is what it expected of which cell.
             what = str(error).rpartition(": expected ")[2]
-            where = faults.source + f", column {self.name!r}"
+            where = f"{faults.source}, {as_source(faults.source).row(row)}, column {self.name!r}"
             faults.setdefault(row, DataError(f"{where}: expected {what}", error.hint))
             return 0
         if len(self._known) >= _REMEMBERED:

@@ -14,11 +14,13 @@ from grus.preprocess.build_examples import DAY
 from grus.preprocess.classify import MOST
 from grus.preprocess.frequency import stamp
 from grus.preprocess.scaling import apply
+from grus.preprocess.times import time_parts
 from grus.runtime.state import NodeState, State, check_counts, check_like
 from grus.spec import Codes, CovariateScale, require_streaming
 
 if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
+    from grus.decode.streams import Wanted
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,11 @@ class ClassStream:
 
     # -- rows in -----------------------------------------------------------------------------------------------
 
+    def needs(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
+        """The columns that a row must have, of which it has ``fields``."""
+        parts = () if self.clock is None else time_parts(self.clock.name, fields)  # type: ignore[arg-type]
+        return tuple(dict.fromkeys((*parts, *self.live.task.inputs, *((self.key,) if self.key else ()))))
+
     def read(self, cells: Cells, source: str) -> StepBatch:
         """Read rows, each by itself.
 
@@ -177,6 +184,26 @@ class ClassStream:
             ids = given.tolist() if isinstance(given, np.ndarray) and given.dtype.kind != "M" else list(given)
         stamps = np.zeros(rows, np.int64) if self.clock is None else self.clock.read(cells, faults)
         return StepBatch(own, ids, stamps, values, faults)
+
+    def answers(self, wanted: "Wanted") -> tuple[str, ...]:
+        """The columns of an answer."""
+        return tuple(self.live.answer(np.zeros((0, len(self.live.task.labels))), None, wanted.proba))
+
+    def feed(
+        self, state: State, slots: np.ndarray, batch: StepBatch, rows: np.ndarray, wanted: "Wanted"
+    ) -> dict[int, dict[str, Any]]:
+        """Take rows in, in place, and answer those that are to be answered, by row number."""
+        found: dict[int, dict[str, Any]] = {}
+        for some in rounds(slots[rows]):
+            now = rows[some]
+            fine, probabilities = self.advance(state, slots[now], batch, now)
+            now = now[fine]
+            due = state.nodes["input"][1][slots[now]] % wanted.every == 0
+            columns = self.live.answer(probabilities[due], None, wanted.proba)
+            plain = {name: values.tolist() for name, values in columns.items()}
+            for i, row in enumerate(now[due].tolist()):
+                found[row] = {name: values[i] for name, values in plain.items()}
+        return found
 
     def advance(
         self, state: State, slots: np.ndarray, batch: StepBatch, rows: np.ndarray, strict: bool = False

@@ -74,9 +74,10 @@ class LiveClassifier:
         """
         examples = self.examples(data)
         probabilities = self.predict_proba(examples)
-        return self._columns(probabilities, examples.ids, proba)
+        return self.answer(probabilities, examples.ids, proba)
 
-    def _columns(self, probabilities: np.ndarray, ids: np.ndarray | None, proba: bool) -> Columns:
+    def answer(self, probabilities: np.ndarray, ids: np.ndarray | None, proba: bool) -> Columns:
+        """Probabilities [R, labels] as the columns of `predict`."""
         columns: Columns = {}
         if ids is not None:
             columns[self.task.id or "id"] = ids
@@ -155,7 +156,7 @@ class LiveClassifier:
         self, probabilities: np.ndarray, ids: list[Any], state: State, proba: bool
     ) -> tuple[Columns, State]:
         named = np.array(ids) if ids and self.task.id is not None else None
-        return self._columns(probabilities, named, proba), state
+        return self.answer(probabilities, named, proba), state
 
     def evaluate(self, data: Any, y: Any = None) -> ClassEvaluation:
         """Score labelled examples, beside the baselines that the model carries.

@@ -6,7 +6,7 @@ So both see the same rows through the same code, and their answers have the same
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,13 @@ from grus.decode.rings import RingKeeper, Rings, RowBatch, rounds, slots_of
 from grus.decode.windows import Forecasts
 from grus.errors import DataError
 from grus.preprocess.columns import Columns
+from grus.preprocess.frequency import DAY, Frequency
 from grus.preprocess.panel import Panel, extend
 from grus.preprocess.stacked import NAME, VALUE, repeat_future
 from grus.runtime.state import State
+
+if TYPE_CHECKING:
+    from grus.decode.streams import Wanted
 
 
 class ForecastStream(RingKeeper):
@@ -38,7 +42,7 @@ class ForecastStream(RingKeeper):
     ) -> tuple[Columns, State]:
         """Take all rows into the streams that they name, and forecast."""
         batch = self._batch(rows)
-        rings = self.begin(len(set(batch.names))) if state is None else self._begun(state)
+        rings = self.rings(self.begin(len(set(batch.names)))) if state is None else self._begun(state)
         return self._feed(rings, slots_of(batch.names, rings.name), batch, level, future)
 
     def _batch(self, rows: Any) -> RowBatch:
@@ -75,6 +79,76 @@ class ForecastStream(RingKeeper):
     def _raise(faults: Faults) -> None:
         if faults:
             raise faults[min(faults)]
+
+    def feed(
+        self, state: State, slots: np.ndarray, batch: RowBatch, rows: np.ndarray, wanted: "Wanted"
+    ) -> dict[int, dict[str, Any]]:
+        """Take rows in, in place, and answer those that are to be answered, by row number.
+
+        A row is answered from a copy of its stream as it is after it, so that all rows are answered at once.
+        """
+        rings, parts = self.rings(state), []
+        answered: list[int] = []
+        for some in rounds(slots[rows]):
+            now = rows[some]
+            now = now[self.append(rings, slots[now], batch, now)]
+            now = now[rings.count[slots[now]] % wanted.every == 0]
+            parts.append(rings.take(slots[now]))
+            answered += now.tolist()
+        if not answered:
+            return {}
+        held = Rings(
+            *(np.concatenate(arrays) for arrays in zip(*(part.arrays() for part in parts), strict=True))
+        )
+        own, faults = [batch.names[row] for row in answered], Faults(batch.faults.source)
+        fine = np.flatnonzero(self.faultless(held, own, faults))
+        batch.faults.update({answered[i]: error for i, error in faults.items()})
+        # Future covariates are looked up by the name of the series, which stands only once in a call then.
+        size = 1 if self.live.task.future else len(fine)
+        found: dict[int, dict[str, Any]] = {}
+        for first in range(0, len(fine), max(size, 1)):
+            which = fine[first : first + size]
+            names = [own[i] for i in which.tolist()]
+            try:
+                records = self._records(held.take(which), names, wanted)
+            except DataError as error:  # only what is known in advance can be at fault now
+                batch.faults.update({answered[i]: error for i in which.tolist()})
+            else:
+                found |= {answered[i]: record for i, record in zip(which.tolist(), records, strict=True)}
+        return found
+
+    def answers(self, wanted: "Wanted") -> tuple[str, ...]:
+        """The columns of an answer."""
+        task = self.live.task
+        ends = [
+            f"{task.alias}-{end}-{level}"
+            for level in self.live.check_levels(wanted.level)
+            for end in ("lo", "hi")
+        ]
+        return (*((NAME,) if task.targets else ()), self._stamp_name, task.alias, *ends)
+
+    @property
+    def _stamp_name(self) -> str:
+        time = self.live.task.time
+        return time if time and "+" not in time else "ds"
+
+    def _records(self, rings: Rings, own: list[str], wanted: "Wanted") -> list[dict[str, Any]]:
+        """Forecasts by the names of `LiveForecaster.columns`, each a list of the horizon (of all targets)."""
+        task, n, several = self.live.task, len(own), len(self.targets)
+        _, forecasts = self.forecast(rings, own, own, wanted.level, wanted.future)
+        values = {task.alias: forecasts.point}
+        for level in forecasts.lower:
+            values[f"{task.alias}-lo-{level}"] = forecasts.lower[level]
+            values[f"{task.alias}-hi-{level}"] = forecasts.upper[level]
+        columns: dict[str, list[Any]] = {}
+        if task.targets:
+            columns[NAME] = [[name for name in task.targets for _ in range(task.horizon)]] * n
+        times = self.live.frequency.at(self.times(rings.last)[:, None], np.arange(1, task.horizon + 1))
+        texts = _stamps(times, self.live.frequency)
+        columns[self._stamp_name] = [row * several for row in texts]
+        for name, array in values.items():
+            columns[name] = array.reshape(several, n, -1).swapaxes(0, 1).reshape(n, -1).tolist()
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     # -- answers out -------------------------------------------------------------------------------------------
 
@@ -174,6 +248,20 @@ class ForecastStream(RingKeeper):
             static={name: static[name] for name in live.task.static},
             roles=roles,
         )
+
+
+def _stamps(times: np.ndarray, frequency: Frequency) -> list[list[Any]]:
+    """Stamps [N, H] as text: dates, with the time of day where the frequency or the stamp has one; or whole numbers."""
+    if frequency.is_integer:
+        return times.tolist()
+    # Of many streams most rows bear the same stamps.
+    found, places = np.unique(times, return_inverse=True)
+    unit = {"ms": "ms", "us": "us"}.get(frequency.unit, "s")
+    texts = np.datetime_as_string(found, unit=unit)  # type: ignore[call-overload]
+    if frequency.nanoseconds is None or frequency.nanoseconds % DAY == 0:
+        texts = np.where(found == found.astype("M8[D]"), texts.astype("U10"), texts)
+    words = np.array([text.replace("T", " ") for text in texts.tolist()], object)
+    return words[places].reshape(times.shape).tolist()
 
 
 def _typed(ids: Sequence[Any]) -> np.ndarray:

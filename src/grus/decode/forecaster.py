@@ -192,7 +192,7 @@ class LiveForecaster:
             history: rows of each series of which the newest may be used to scale a series never seen.
             features: of the panel, if they are at hand.
         """
-        levels = self._check_levels(level)
+        levels = self.check_levels(level)
         if features is None:
             features = self._preprocessor.features(panel, history, self.memory)
         outputs = self.outputs(features, series, origins).astype(np.float64)
@@ -344,7 +344,8 @@ class LiveForecaster:
             columns[f"{task.alias}-hi-{wanted}"] = forecasts.upper[wanted].ravel()
         return columns
 
-    def _check_levels(self, level: Sequence[float]) -> list[float]:
+    def check_levels(self, level: Sequence[float]) -> list[float]:
+        """Levels as they are named in answers; raises UnsupportedError if the model has no calibrated intervals."""
         levels = check_levels(level)
         if levels and self._margins is None:
             raise UnsupportedError(

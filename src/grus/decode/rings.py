@@ -1,6 +1,6 @@
 """The newest rows of many streams: read cell by cell, checked against what came before, kept in rings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from grus.decode.cells import Cells, Clock, Faults, codes, digest_name, names, numbers
 from grus.errors import DataError, UsageError
 from grus.preprocess.frequency import stamp
+from grus.preprocess.times import time_parts
 from grus.runtime.state import NodeState, State, check_counts, check_like
 from grus.spec import Categories, SeriesScale
 
@@ -109,10 +110,10 @@ class RingKeeper:
 
     # -- the state ---------------------------------------------------------------------------------------------
 
-    def begin(self, n: int) -> Rings:
-        """N streams that have seen nothing."""
+    def begin(self, n: int) -> State:
+        """The state of ``n`` streams that have seen nothing."""
         rows, several = self.live.memory, len(self.targets)
-        return Rings(
+        rings = Rings(
             np.full((n, rows, several + len(self._numeric)), np.nan),
             np.zeros((n, rows, len(self._coded)), np.int64),
             np.full((n, len(self._fixed)), np.nan),
@@ -120,6 +121,7 @@ class RingKeeper:
             *np.zeros((4, n), np.int64),
             valued=np.zeros((n, several), np.bool_),
         )
+        return self.state(rings)
 
     def state(self, rings: Rings) -> State:
         """The streams as a state."""
@@ -131,7 +133,7 @@ class RingKeeper:
 
     def check(self, state: State) -> None:
         """Raise UsageError unless the state could be this model's."""
-        check_like(state, self.state(self.begin(0)), "model")
+        check_like(state, self.begin(0), "model")
         rings = self.rings(state)
         check_counts((rings.length, rings.count, rings.name, rings.codes, rings.fixed_codes), "model: state")
         tops = [len(self._tables[name]) for name in self._coded]
@@ -148,6 +150,13 @@ class RingKeeper:
             raise UsageError("model: state must hold finite numbers")
 
     # -- rows in -----------------------------------------------------------------------------------------------
+
+    def needs(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
+        """The columns that a row must have, of which it has ``fields``."""
+        task = self.live.task
+        parts = () if self.clock is None else time_parts(self.clock.name, fields)  # type: ignore[arg-type]
+        key = (self.key,) if self.key is not None else ()
+        return tuple(dict.fromkeys((*key, *parts, *self.targets, *task.past, *task.future, *task.static)))
 
     def read(self, cells: Cells, source: str) -> RowBatch:
         """Read rows, each by itself.

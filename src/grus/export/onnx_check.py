@@ -8,7 +8,17 @@ import numpy as np
 from onnx import ModelProto, NodeProto
 
 from grus.errors import DataError
-from grus.export.onnx_read import Scope, array_of, attribute, input_of, is_gru, node_name, read_onnx, scopes
+from grus.export.onnx_read import (
+    Scope,
+    array_of,
+    attribute,
+    input_of,
+    is_gru,
+    node_name,
+    read_onnx,
+    scopes,
+    text,
+)
 
 Kind = Literal["reset", "batch", "time", "state"]
 
@@ -65,12 +75,12 @@ def check(source: Any) -> OnnxCheck:
         for node in filter(is_gru, scope.nodes):
             nodes += 1
             findings += _look(model, scope, node)
-    producer = f"{model.producer_name} {model.producer_version}".strip()
+    producer = f"{text(model.producer_name)} {text(model.producer_version)}".strip()
     return OnnxCheck(producer, nodes, tuple(findings))
 
 
 def _look(model: ModelProto, scope: Scope, node: NodeProto) -> Iterator[Finding]:
-    name, batch_first = node_name(node), attribute(node, "layout", 0) == 1
+    name, batch_first = node_name(node), attribute(node, "layout", "i", 0) == 1
     wrong = _reset(model, scope, node)
     if wrong:
         yield Finding(name, "reset", wrong, _HINTS["reset"])
@@ -81,7 +91,7 @@ def _look(model: ModelProto, scope: Scope, node: NodeProto) -> Iterator[Finding]
     frozen = _frozen(scope, input_of(node, 0), time)
     if frozen:
         yield Finding(name, "time", f"the time axis is frozen: {frozen}", _HINTS["time"])
-    forward = attribute(node, "direction", b"forward") in (b"forward", b"")
+    forward = attribute(node, "direction", "s", b"forward") in (b"forward", b"")
     if forward and not _is_given(scope, input_of(node, 5)):
         yield Finding(
             name, "state", "the initial state is no input, so no sequence can be continued", _HINTS["state"]
@@ -90,8 +100,8 @@ def _look(model: ModelProto, scope: Scope, node: NodeProto) -> Iterator[Finding]
 
 def _reset(model: ModelProto, scope: Scope, node: NodeProto) -> str:
     """Why linear_before_reset=0 is probably wrong, or nothing."""
-    producer = model.producer_name.lower()
-    if attribute(node, "linear_before_reset", 0) or producer == "grus":
+    producer = text(model.producer_name).lower()
+    if attribute(node, "linear_before_reset", "i", 0) or producer == "grus":
         return ""
     if producer.startswith("pytorch"):
         return (
@@ -159,16 +169,16 @@ def _step_back(scope: Scope, node: NodeProto, name: str, axis: int) -> tuple[str
         others = [other for other in node.input if other not in scope.constants]
         return (others[0] if others else ""), axis
     if node.op_type == "Transpose":
-        order = list(attribute(node, "perm", ()))
+        order = list(attribute(node, "perm", "ints", ()))
         return (first, order[axis]) if 0 <= axis < len(order) else ("", 0)
-    if node.op_type == "Gather" and first in scope.constants and not attribute(node, "axis", 0):
+    if node.op_type == "Gather" and first in scope.constants and not attribute(node, "axis", "i", 0):
         return input_of(node, 1), axis
     if node.op_type in ("Squeeze", "Unsqueeze"):
         return _past_axes(scope, node, axis)
     if (
         node.op_type in _RECURRENT
         and name == next(iter(node.output), "")
-        and attribute(node, "layout", 0) == 0
+        and attribute(node, "layout", "i", 0) == 0
     ):
         return (first, {0: 0, 2: 1}[axis]) if axis in (0, 2) else ("", 0)
     return "", 0
@@ -177,7 +187,7 @@ def _step_back(scope: Scope, node: NodeProto, name: str, axis: int) -> tuple[str
 def _past_axes(scope: Scope, node: NodeProto, axis: int) -> tuple[str, int]:
     """Through Squeeze and Unsqueeze, whose axes are an input, or in old files an attribute."""
     axes = _whole_numbers(scope, input_of(node, 1))
-    axes = list(attribute(node, "axes", ())) if axes is None else axes
+    axes = list(attribute(node, "axes", "ints", ())) if axes is None else axes
     if not axes or min(axes) < 0 or len(axes) > 8:
         return "", 0
     if node.op_type == "Unsqueeze":

@@ -9,7 +9,17 @@ from onnx import NodeProto
 
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.export.network import Network, gru_network
-from grus.export.onnx_read import Scope, array_of, attribute, input_of, is_gru, node_name, read_onnx, scopes
+from grus.export.onnx_read import (
+    Scope,
+    array_of,
+    attribute,
+    input_of,
+    is_gru,
+    node_name,
+    read_onnx,
+    scopes,
+    text,
+)
 from grus.export.weights import named_weights
 from grus.kernels.layout import GRUWeights, from_onnx_layout
 from grus.spec import ops
@@ -84,16 +94,16 @@ def _stands_on(upper: tuple[Scope, NodeProto], lower: tuple[Scope, NodeProto]) -
 
 def _layer(scope: Scope, node: NodeProto) -> _Layer:
     where = f"GRU node {node_name(node)!r}"
-    direction = attribute(node, "direction", b"forward")
+    direction = attribute(node, "direction", "s", b"forward")
     if direction not in (b"forward", b"bidirectional"):
-        raise UnsupportedError(f"{where}: direction must be forward or bidirectional, got {_text(direction)}")
-    activations = [name.lower() for name in attribute(node, "activations", ())]
+        raise UnsupportedError(f"{where}: direction must be forward or bidirectional, got {text(direction)}")
+    activations = [name.lower() for name in attribute(node, "activations", "strings", ())]
     if activations not in ([], _USUAL, _USUAL * 2):
         raise UnsupportedError(
-            f"{where}: activations must be Sigmoid and Tanh, got {', '.join(map(_text, activations))}"
+            f"{where}: activations must be Sigmoid and Tanh, got {', '.join(map(text, activations))}"
         )
-    if attribute(node, "clip", None) is not None:
-        raise UnsupportedError(f"{where}: clip must not be set, got {attribute(node, 'clip')}")
+    if attribute(node, "clip", "f") is not None:
+        raise UnsupportedError(f"{where}: clip must not be set, got {attribute(node, 'clip', 'f')}")
     w, r = (_constant(scope, input_of(node, number), where) for number in (1, 2))
     b = _constant(scope, input_of(node, 3), where) if input_of(node, 3) else None
     count = 2 if direction == b"bidirectional" else 1
@@ -111,7 +121,7 @@ def _layer(scope: Scope, node: NodeProto) -> _Layer:
         parts = tuple(from_onnx_layout(w[i], r[i], None if b is None else b[i]) for i in range(count))
     except UsageError as error:
         raise DataError(f"{where}: its weights must fit together: {error}") from error
-    return _Layer(parts, bool(attribute(node, "linear_before_reset", 0)), b is not None)
+    return _Layer(parts, bool(attribute(node, "linear_before_reset", "i", 0)), b is not None)
 
 
 def _constant(scope: Scope, name: str, where: str) -> np.ndarray:
@@ -123,7 +133,3 @@ def _constant(scope: Scope, name: str, where: str) -> np.ndarray:
     if array.dtype.kind != "f":
         raise DataError(f"{where}: its weights must be floats, got {array.dtype}")
     return array.astype(np.float32)
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

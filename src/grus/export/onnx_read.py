@@ -1,7 +1,8 @@
 """ONNX files as hostile input: read, walked and looked up without trusting a name, a size or a shape in them."""
 
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from grus.errors import DataError
 MAX_BYTES = (1 << 31) - 1
 #: In older files every constant is listed among the inputs too; since then, one that is may be overridden.
 _IR_WITH_DEFAULTS = 4
+_MAX_AXES = 8
 _DTYPES: dict[int, np.dtype] = {
     TensorProto.FLOAT: np.dtype("<f4"),
     TensorProto.DOUBLE: np.dtype("<f8"),
@@ -84,17 +86,22 @@ def array_of(tensor: TensorProto) -> np.ndarray:
     else:
         field_values = getattr(tensor, _FIELDS[tensor.data_type])
         count, odd, values = len(field_values), 0, np.array(field_values, dtype)
-    if odd or min(shape, default=0) < 0 or _product(shape) != count:
-        raise DataError(f"{where}: shape {list(shape)} must be that of its data, got {count} numbers")
+    if odd or not _fits(shape, count):
+        raise DataError(
+            f"{where}: shape {list(shape[:_MAX_AXES])} must be that of its data, got {count} numbers"
+        )
     return values.reshape(shape)
 
 
-def _product(shape: Iterable[int]) -> int:
-    """Exact, whatever the sizes."""
-    product = 1
-    for size in shape:
-        product *= size
-    return product
+def _fits(shape: tuple[int, ...], count: int) -> bool:
+    """Whether so many numbers have that shape, and no axis beside an empty one is beyond all bounds."""
+    room = math.prod(max(size, 1) for size in shape)
+    return (
+        len(shape) <= _MAX_AXES
+        and min(shape, default=0) >= 0
+        and room <= MAX_BYTES
+        and math.prod(shape) == count
+    )
 
 
 @dataclass
@@ -147,21 +154,23 @@ def _scope(graph: Any, whole: bool, ir_version: int) -> Scope:
     for node in graph.node:
         for number, name in enumerate(node.output):
             scope.producers[name] = node, number
-        tensor = attribute(node, "value")
-        if node.op_type == "Constant" and isinstance(tensor, TensorProto):
+        tensor = attribute(node, "value", "t")
+        if node.op_type == "Constant" and tensor is not None:
             scope.constants.update((name, tensor) for name in node.output[:1])
     return scope
 
 
-def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
-    """The value of an attribute."""
-    kinds = {
-        AttributeProto.INT: "i", AttributeProto.FLOAT: "f", AttributeProto.STRING: "s", AttributeProto.TENSOR: "t",
-        AttributeProto.INTS: "ints", AttributeProto.FLOATS: "floats", AttributeProto.STRINGS: "strings",
-    }  # fmt: skip
+_KINDS = {
+    "i": AttributeProto.INT, "f": AttributeProto.FLOAT, "s": AttributeProto.STRING, "t": AttributeProto.TENSOR,
+    "ints": AttributeProto.INTS, "strings": AttributeProto.STRINGS,
+}  # fmt: skip
+
+
+def attribute(node: NodeProto, name: str, kind: str, default: Any = None) -> Any:
+    """The value of an attribute; one of another kind than ``kind``, the name of its field, is none."""
     for found in node.attribute:
-        if found.name == name and found.type in kinds:
-            return getattr(found, kinds[found.type])
+        if found.name == name and found.type == _KINDS[kind]:
+            return getattr(found, kind)
     return default
 
 
@@ -172,7 +181,13 @@ def input_of(node: NodeProto, number: int) -> str:
 
 def node_name(node: NodeProto) -> str:
     """What a node is called; one without a name is called by its first output."""
-    return node.name or next((name for name in node.output if name), "") or node.op_type
+    return text(node.name or next((name for name in node.output if name), "") or node.op_type)
+
+
+def text(value: Any) -> str:
+    """A name to show on one line; what is no UTF-8 comes out of protobuf as bytes."""
+    decoded = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in decoded)
 
 
 def is_gru(node: NodeProto) -> bool:

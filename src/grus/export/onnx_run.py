@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,12 @@ _DTYPES = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
+#: What ONNX Runtime raises; these have no base of their own.
+_REFUSALS = tuple(
+    kind
+    for kind in vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state")).values()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+)
 #: Errors are raised; what ONNX Runtime would also print about them is for its own developers.
 _FATAL_ONLY = 4
 
@@ -37,7 +44,7 @@ class Session:
             self._session = onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        except RuntimeError as error:
+        except _REFUSALS as error:
             raise GrusError(
                 f"export: ONNX Runtime must load the model, but says: {_first_line(error)}"
             ) from error
@@ -59,7 +66,7 @@ class Session:
         names = [port.name for port in self._session.get_outputs()]
         try:
             found: Any = self._session.run(None, known)
-        except RuntimeError as error:
+        except _REFUSALS as error:
             raise GrusError(
                 f"export: ONNX Runtime must run the model, but says: {_first_line(error)}"
             ) from error

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Opacity of the model's colour at the best loss and at the palest; the page's own colours shine through in between.
-_DEEP, _PALE = 1.0, 0.12
+_DEEP, _PALE = 1.0, 0.22
 
 
 def plot_surface(

@@ -136,7 +136,12 @@ class _Loop:
             return RunState(ema=ema)
         if self._progress:
             self._progress.note(f"looking for a learning rate, {STEPS} steps at most")
-        found = rate_test(self._job, self._config, self._fabric, self._forward, self._raise_before_the_start)
+            self._progress.start(0, STEPS, 0)
+        try:
+            found = rate_test(self._job, self._config, self._fabric, self._forward, self._looked_on)
+        finally:
+            if self._progress:
+                self._progress.close()
         self._use_rate(found)
         return RunState(ema=ema, rate_test=found)
 
@@ -289,7 +294,10 @@ class _Loop:
             "(on the command line: the same command with --resume) goes on"
         )
 
-    def _raise_before_the_start(self) -> None:
+    def _looked_on(self, made: int) -> None:
+        """The range test has made so many steps."""
+        if self._progress:
+            self._progress.step(0, made, None)
         if self._agree(self._interrupts.requested):
             raise TrainingInterrupted(
                 "training stopped by Ctrl-C while it looked for a learning rate; nothing is lost, start again"

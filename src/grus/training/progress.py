@@ -24,7 +24,7 @@ class Progress(Protocol):
         ...
 
     def start(self, done: int, total: int, epochs: int) -> None:
-        """Training begins with ``done`` of ``total`` optimiser steps already made."""
+        """Training begins with ``done`` of ``total`` optimiser steps already made; with 0 epochs, a range test."""
         ...
 
     def step(self, epoch: int, done: int, loss: float | None) -> None:
@@ -154,7 +154,7 @@ class BarProgress:
             console=Console(file=self._stream, force_terminal=True),
             auto_refresh=False,
             redirect_stdout=False,
-            transient=bool(self._title),
+            transient=bool(self._title) or not epochs,
         )
         self._task = self._bar.add_task(
             f"{self._title}  starting".strip(), total=total, completed=done, clock=""
@@ -187,7 +187,8 @@ class BarProgress:
             return
         epoch, done, loss = self._now_at
         mean = "" if loss is None else f"  loss {loss:.5g}"
-        label = f"epoch {epoch}/{self._epochs}{mean}{self._score}" if epoch else "starting"
+        before = "starting" if self._epochs else "looking for a learning rate"
+        label = f"epoch {epoch}/{self._epochs}{mean}{self._score}" if epoch else before
         label = f"{self._title}  {label}".strip()
         clock = format_seconds(now - self._begin) + left
         self._bar.update(self._task, description=label, completed=done, clock=clock)

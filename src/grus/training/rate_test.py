@@ -22,7 +22,11 @@ _RANGE_TEST = 2  # purpose of a seed, beside those of the loop
 
 
 def rate_test(
-    job: Job, config: TrainingConfig, fabric: Any, forward: Any, look_up: Callable[[], None] = lambda: None
+    job: Job,
+    config: TrainingConfig,
+    fabric: Any,
+    forward: Any,
+    tell: Callable[[int], None] = lambda made: None,
 ) -> RateTest:
     """Find a learning rate by training for at most 100 steps with a rate that rises from 1e-6 to 1.
 
@@ -37,7 +41,7 @@ def rate_test(
         job: What is to be trained.
         config: How; its learning rate plays no part.
         fabric, forward: Fabric, and the job's `LossModule` as ``fabric.setup`` returned it.
-        look_up: Called after every step; what it raises ends the test.
+        tell: Called after every step with how many were made; what it raises ends the test.
 
     Raises:
         DivergenceError: The loss is not finite before the first step.
@@ -77,7 +81,7 @@ def rate_test(
             optimizer.step()
             clip.clear()
             carry = map_carry(torch.Tensor.detach, carry)
-            look_up()
+            tell(number + 1)
     return RateTest(rates, losses, choose(rates, losses), time.monotonic() - begin)
 
 

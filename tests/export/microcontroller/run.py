@@ -1,6 +1,7 @@
 """Generated models on a Cortex-M4F under QEMU, and on 64-bit ARM: compared with the runtime, sizes and steps measured.
 
-Run by scripts/test-microcontroller; prints one JSON line a model and machine. Instructions are counted by a timer of the
+Run by scripts/test-microcontroller; arguments are further flags of the compiler, e.g. -funroll-loops -ffp-contract=fast.
+Prints one JSON line a model and machine. Instructions are counted by a timer of the
 emulated board, which QEMU's -icount lets run by instructions (2^6 ns each).
 """
 
@@ -36,7 +37,7 @@ QEMU = [
 #: Two instructions a turn and one before, in the loop that calibrates the ticks.
 LOOP = 2_000_001
 TOLERANCE = 0.02
-#: What is driven: driver.c and the start-up code need not be free of extensions.
+#: The driver and the start-up code need not be free of extensions.
 OWN = ["-std=gnu99", "-O2", "-Wall", "-Wextra", "-Werror"]
 
 
@@ -100,7 +101,10 @@ def compile_for(
     text = driver([program]) if transport is None else driver([program], transport)
     (folder / "driver.c").write_text(text)
     gcc = f"{prefix}gcc"
-    shell([gcc, *flags, "-std=c99", "-O2", *STRICT, "-c", f"{program.name}.c", "-o", "object.o"], folder)
+    shell(
+        [gcc, *flags, "-std=c99", "-O2", *sys.argv[1:], *STRICT, "-c", f"{program.name}.c", "-o", "object.o"],
+        folder,
+    )
     if transport is None:
         link = ["-static"]
     else:

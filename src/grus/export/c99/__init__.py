@@ -78,14 +78,13 @@ def export_c(
                 f"{file}: already exists, and nothing is overwritten unasked",
                 hint="name another folder, or add --force to replace it",
             )
+    weights = sum(value.size for key, value in tensors.items() if key.startswith("main."))
+    _refuse_large(
+        weights * (1 if precision == "int8" else 4), limit_bytes, precision
+    )  # before it is all spelled
     program = _program(model, tensors, name, precision)
     unit = program.unit
-    if unit.flash > limit_bytes:
-        smaller = "" if precision == "int8" else "; int8 weights take a quarter"
-        raise UnsupportedError(
-            f"export: the constants must fit into {limit_bytes:,} bytes, got {unit.flash:,} in {precision}{smaller}",
-            hint="train a smaller model (--hidden-size), or allow more if the device has more",
-        )
+    _refuse_large(unit.flash, limit_bytes, precision)
     trial = (ClassifierTrial if isinstance(model.task, Classify) else ForecasterTrial)(
         model, tensors, program
     )
@@ -116,15 +115,24 @@ def _program(model: Model, tensors: Mapping[str, np.ndarray], name: str, precisi
     return make(model, tensors, name, precision)
 
 
+def _refuse_large(size: int, limit: int, precision: str) -> None:
+    if size > limit:
+        smaller = "" if precision == "int8" else "; int8 weights take a quarter"
+        raise UnsupportedError(
+            f"export: the constants must fit into {limit:,} bytes, got {size:,} in {precision}{smaller}",
+            hint="train a smaller model (--hidden-size), or allow more if the device has more",
+        )
+
+
 def _sentence(proof: Proof, precision: str) -> str:
     if not proof.compiler:
         return "not proved: no C compiler (cc, gcc or clang) was found to compile the files and compare them"
     said = (
-        f"compiled by {proof.compiler} and compared with the runtime on {proof.outputs:,} random outputs: greatest "
-        f"difference {proof.error:.1e}"
+        f"compiled by {proof.compiler} and compared with the runtime on {proof.outputs:,} random outputs of up to "
+        f"{proof.size:.3g}: greatest difference {proof.error:.1e}"
     )
     return said + (
-        f"; 8-bit weights move these by at most {proof.quantisation:.1e}" if precision == "int8" else ""
+        f"; 8-bit weights move them by at most {proof.quantisation:.1e}" if precision == "int8" else ""
     )
 
 

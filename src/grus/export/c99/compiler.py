@@ -68,13 +68,14 @@ def run(
     Raises:
         GrusError: it ends with an error.
     """
-    done = subprocess.run(
-        [*emulator, str(target)],
-        input=encode(calls, programs),
-        capture_output=True,
-        check=False,
-        timeout=_SECONDS,
-    )
+    done = _finished([*emulator, str(target)], encode(calls, programs))
     if done.returncode:
         raise GrusError(f"export: the compiled C files must run, but end with status {done.returncode}")
     return decode(done.stdout, calls, programs)
+
+
+def _finished(command: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(command, input=given, capture_output=True, check=False, timeout=_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise GrusError(f"export: {command[0]} must end within {_SECONDS} seconds") from error

@@ -35,12 +35,21 @@ class Trial(Protocol):
 
 @dataclass(frozen=True)
 class Proof:
-    """What the comparison found; ``compiler`` is empty where there is none."""
+    """What the comparison found; ``compiler`` is empty where there is none.
 
-    compiler: str
-    error: float
-    quantisation: float
-    outputs: int
+    Attributes:
+        compiler: its name.
+        error: greatest difference to the runtime with the weights as they are stored.
+        quantisation: greatest difference of that runtime to the one with float32 weights.
+        outputs: how many were compared.
+        size: the greatest of them.
+    """
+
+    compiler: str = ""
+    error: float = 0.0
+    quantisation: float = 0.0
+    outputs: int = 0
+    size: float = 0.0
 
 
 def prove(program: Program, trial: Trial, tensors: Tensors) -> Proof:
@@ -51,7 +60,7 @@ def prove(program: Program, trial: Trial, tensors: Tensors) -> Proof:
     """
     compiler = find_compiler()
     if compiler is None:
-        return Proof("", 0.0, 0.0, 0)
+        return Proof()
     with tempfile.TemporaryDirectory(prefix="grus-c99-") as folder:
         target = build([program], Path(folder), compiler)
         answers = run(target, [program], trial.calls)
@@ -86,7 +95,8 @@ def compare(program: Program, trial: Trial, tensors: Tensors, answers: list, by:
             f"{bound:.1e}), but give {got[worst]:.6g}; nothing was written",
             hint="this is a fault of Grus or of the compiler: please report it",
         )
-    return Proof(by, float(error.max(initial=0.0)), float(np.abs(exact - wanted).max(initial=0.0)), len(got))
+    moved = float(np.abs(exact - wanted).max(initial=0.0))
+    return Proof(by, float(error.max(initial=0.0)), moved, len(got), size)
 
 
 def as_stored(tensors: Tensors, program: Program) -> dict[str, np.ndarray]:

@@ -26,24 +26,30 @@ static float grus_round(int16_t *q, const float *v, int size) {
   return most / 32767.0f;
 }
 
-/* The sum of w[k] q[k] in whole numbers: 512 products of 8 by 16 bits fit into 32. */
-static float grus_dot_i8(const int8_t *w, const int16_t *q, int size) {
-  float total = 0.0f;
-  while (size > 0) {
-    const int part = size < 512 ? size : 512;
-    int32_t sum = 0;
-    int left = part;
-    for (; left >= 4; left -= 4, w += 4, q += 4) {
-      sum += w[0] * q[0];
-      sum += w[1] * q[1];
-      sum += w[2] * q[2];
-      sum += w[3] * q[3];
+/* w q of two rows at w and v, in whole numbers: 512 products of 8 by 16 bits fit into 32. Two rows share the reading of q;
+   on a Cortex-M4 that takes a tenth off the product. */
+static void grus_dots_i8(float *y, const int8_t *w, const int8_t *v, const int16_t *q, int size) {
+  y[0] = y[1] = 0.0f;
+  for (; size > 0; size -= 512) {
+    const int16_t *const end = q + (size < 512 ? size : 512);
+    int32_t a = 0, b = 0;
+    for (; end - q >= 4; w += 4, v += 4, q += 4) {
+      a += w[0] * q[0];
+      b += v[0] * q[0];
+      a += w[1] * q[1];
+      b += v[1] * q[1];
+      a += w[2] * q[2];
+      b += v[2] * q[2];
+      a += w[3] * q[3];
+      b += v[3] * q[3];
     }
-    for (; left > 0; --left) sum += *w++ * *q++;
-    total += (float)sum;
-    size -= part;
+    for (; q < end; ++q) {
+      a += *w++ * *q;
+      b += *v++ * *q;
+    }
+    y[0] += (float)a;
+    y[1] += (float)b;
   }
-  return total;
 }
 
 /* Rows first to last (not included) of W v. With 8-bit weights v is rounded to 16 bits; q holds m->size numbers. */
@@ -54,8 +60,13 @@ static void grus_multiply(float *y, const grus_matrix *m, int first, int last, c
     for (row = first; row < last; ++row) *y++ = grus_dot_f32(0.0f, m->wide + (long)row * size, v, size);
   } else {
     const float unit = grus_round(q, v, size);
-    for (row = first; row < last; ++row)
-      *y++ = grus_dot_i8(m->narrow + (long)row * size, q, size) * (m->scale[row] * unit);
+    for (row = first; row < last; row += 2) {
+      const int other = row + 1 < last ? row + 1 : row;
+      float two[2];
+      grus_dots_i8(two, m->narrow + (long)row * size, m->narrow + (long)other * size, q, size);
+      *y++ = two[0] * (m->scale[row] * unit);
+      if (other > row) *y++ = two[1] * (m->scale[other] * unit);
+    }
   }
 }
 
