@@ -1,6 +1,6 @@
-"""bfloat16 as torch rounds it: the oracle of weights that the kernels store in 16 bits."""
+"""bfloat16 as torch rounds it, and whole numbers with a scale: the oracles of weights stored in 16 and 8 bits."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -13,7 +13,35 @@ def to_bf16(a: np.ndarray) -> np.ndarray:
     return torch.from_numpy(np.ascontiguousarray(a, np.float32)).bfloat16().float().numpy()
 
 
-def round_matrices(graph: Graph, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def whole(a: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each row of a float32 array as whole numbers up to ``largest``, and its scale; zeros for a row below 1e-30."""
+    a = np.asarray(a, np.float32)
+    top = np.abs(a).max(axis=-1, keepdims=True, initial=0)
+    counts = top >= np.float32(1e-30)
+    inverse = np.where(counts, np.float32(largest) / np.where(counts, top, 1), 0).astype(np.float32)
+    scale = np.where(counts, top / np.float32(largest), 0).astype(np.float32)
+    return np.rint(a * inverse).astype(np.int64), scale
+
+
+def to_int8(a: np.ndarray) -> np.ndarray:
+    """The float32 matrix [outputs, inputs] with every weight as it is stored in 8 bits."""
+    numbers, scale = whole(np.atleast_2d(a), 127)
+    return (numbers.astype(np.float32) * scale).reshape(a.shape)
+
+
+def int8_product(x: np.ndarray, w: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """``start + x w^T`` as kernels with 8-bit weights compute it, to the bit: x [B, K], w [N, K], float32."""
+    (x_whole, x_scale), (w_whole, w_scale) = whole(x, 32767), whole(w, 127)
+    total = np.broadcast_to(start, (len(x), len(w))).astype(np.float32)
+    for k in range(0, x.shape[1], 512):
+        exact = x_whole[:, k : k + 512] @ w_whole[:, k : k + 512].T
+        total = total + (exact.astype(np.float32) * w_scale[:, 0]) * x_scale
+    return total
+
+
+def round_matrices(
+    graph: Graph, tensors: Mapping[str, np.ndarray], to: Callable[[np.ndarray], np.ndarray] = to_bf16
+) -> dict[str, np.ndarray]:
     """The tensors of a graph, with the matrices that its recurrent, dense and attention layers multiply by rounded."""
     layers = {
         node.weights or node.name
@@ -25,4 +53,4 @@ def round_matrices(graph: Graph, tensors: Mapping[str, np.ndarray]) -> dict[str,
         layer, weight = name.rsplit(".", 1)
         return layer in layers and weight.startswith(("weight", "vector"))
 
-    return {name: to_bf16(a) if rounds(name) else a for name, a in tensors.items()}
+    return {name: to(a) if rounds(name) else a for name, a in tensors.items()}

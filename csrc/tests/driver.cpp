@@ -256,6 +256,28 @@ void check_bf16(const Case& c, const grus::Isa& isa) {
   }
 }
 
+// Weights stored as Int8: bits that do not depend on the number of threads, near the portable instruction set's.
+void check_int8(const Case& c, const grus::Isa& isa) {
+  const std::string where = std::string(isa.name) + " int8 " + c.name;
+  Run<float> first(c), portable(c);
+  grus::set_num_threads(1);
+  grus::Gru<float, grus::Int8>(isa, c.I, c.H, c.after, first.weights()).run(first.args());
+  const grus::Isa& last = grus::available_isas().back();
+  grus::Gru<float, grus::Int8>(last, c.I, c.H, c.after, portable.weights()).run(portable.args());
+  for (size_t i = 0; i < first.y.size(); ++i)
+    if (!(std::fabs(first.y[i] - portable.y[i]) < 3e-3f)) {
+      fail(where + ": output is not near that of " + last.name);
+      break;
+    }
+  for (const int threads : {2, 3}) {
+    grus::set_num_threads(threads);
+    Run<float> other(c);
+    grus::Gru<float, grus::Int8>(isa, c.I, c.H, c.after, other.weights()).run(other.args());
+    check_same(other.y, first.y, where + ": output depends on the number of threads");
+    check_same(other.hn, first.hn, where + ": h_n depends on the number of threads");
+  }
+}
+
 // A single step, in place: the bits of a sequence of one step.
 template <class T, class S>
 void check_step(const Case& c, const grus::Isa& isa) {
@@ -379,6 +401,40 @@ void check_linear_bf16(const grus::Isa& isa) {
     whole.run(x.data(), rows, inputs, expected.data(), outputs);
     check_same(y, expected, std::string(isa.name) + " linear bf16 differs from rounded weights");
   }
+}
+
+// A row as whole numbers up to `most`; returns the scale.
+float whole(const float* row, idx n, float most, std::vector<int64_t>& out) {
+  float top = 0;
+  for (idx k = 0; k < n; ++k) top = std::max(top, std::fabs(row[k]));
+  const float inverse = most / top;
+  out.resize(static_cast<size_t>(n));
+  for (idx k = 0; k < n; ++k) out[k] = static_cast<int64_t>(std::nearbyint(row[k] * inverse));
+  return top / most;
+}
+
+// Exact sums of whole numbers, in runs of 512: to the bit.
+void check_linear_int8(const grus::Isa& isa) {
+  const idx rows = 70, inputs = 1031, outputs = 23;
+  const auto x = numbers<float>(rows * inputs, 1), w = numbers<float>(outputs * inputs, 2);
+  const auto b = numbers<float>(outputs, 3);
+  Array<float> y(static_cast<size_t>(rows * outputs), NAN), expected(y);
+  std::vector<int64_t> u, v;
+  for (idx i = 0; i < rows; ++i)
+    for (idx j = 0; j < outputs; ++j) {
+      const float xs = whole(x.data() + i * inputs, inputs, 32767, u), ws = whole(w.data() + j * inputs, inputs, 127, v);
+      float total = b[j];
+      for (idx from = 0; from < inputs; from += 512) {
+        int64_t sum = 0;
+        for (idx k = from; k < std::min<idx>(from + 512, inputs); ++k) sum += u[k] * v[k];
+        total += (static_cast<float>(sum) * ws) * xs;
+      }
+      expected[i * outputs + j] = total;
+    }
+  grus::set_num_threads(2);
+  grus::DenseLayer<float, grus::Int8>(isa, inputs, outputs, w.data(), b.data())
+      .run(x.data(), rows, inputs, y.data(), outputs);
+  check_same(y, expected, std::string(isa.name) + " linear int8 differs from exact sums");
 }
 
 // Steps so large and so close that threads share them, of two streams at a time.
@@ -557,11 +613,15 @@ int main(int argc, char** argv) {
       check_step<float, float>(c, isa);
       check_step<double, double>(c, isa);
       check_step<float, grus::Bf16>(c, isa);
+      check_int8(c, isa);
+      check_step<float, grus::Int8>(c, isa);
     }
     check_shared_steps<float>(isa);
+    check_shared_steps<grus::Int8>(isa);
     check_linear<float>(isa);
     check_linear<double>(isa);
     check_linear_bf16(isa);
+    check_linear_int8(isa);
     check_activations<float>(isa);
     check_activations<double>(isa);
     check_concurrency<float>(cases, isa);

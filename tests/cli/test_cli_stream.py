@@ -107,9 +107,7 @@ def test_every_row_is_answered_in_its_order(whole, folder, columns, rows):
 def test_csv_in_says_the_same(feed, whole, folder, rows):
     assert feed(as_csv(rows), folder, "--level", "80").out == whole
     assert feed(as_csv(rows).replace(",", ";"), folder, "--level", "80").out == whole
-    assert (
-        feed("\ufeff" + as_csv(rows).replace("\n", "\r\n\r\n")[:-4], folder, "--level", "80").out == whole
-    )
+    assert feed("\ufeff" + as_csv(rows).replace("\n", "\r\n\r\n")[:-4], folder, "--level", "80").out == whole
 
 
 def test_csv_out_has_a_line_a_step(feed, whole, folder, rows):

@@ -45,5 +45,5 @@ def test_bf16_answers_are_those_of_matrices_rounded_beforehand(example, tmp_path
 def test_another_precision_is_refused(example, tmp_path):
     spec, tensors, _ = example()
     save_model(tmp_path / "model", spec, tensors)
-    with pytest.raises(UsageError, match=r"^precision: must be float32 or bf16, got 'int8'$"):
-        grus.load(tmp_path / "model", precision="int8")
+    with pytest.raises(UsageError, match=r"^precision: must be float32, bf16 or int8, got 'int4'$"):
+        grus.load(tmp_path / "model", precision="int4")

@@ -174,8 +174,8 @@ W_IH, W_HH = np.ones((12, 3), np.float32), np.ones((12, 4), np.float32)
 @pytest.mark.parametrize("layer", [PackedGRU, PackedLinear])
 def test_other_storage_is_refused(layer: type) -> None:
     arrays = (W_IH, W_HH)[: 2 if layer is PackedGRU else 1]
-    for wrong in ("int8", "float32", "BF16"):
-        message = f"^{layer.__name__}: weights must be bf16 or None, got '{wrong}'$"
+    for wrong in ("int4", "float32", "BF16"):
+        message = f"^{layer.__name__}: weights must be bf16, int8 or None, got '{wrong}'$"
         with pytest.raises(UsageError, match=message):
             layer(*arrays, weights=wrong)
     with pytest.raises(TypeError, match="must be float32, got float64"):

@@ -127,7 +127,7 @@ def test_steps_are_the_whole_to_the_bit(data):
         zoneout=data.draw(st.sampled_from(["", "expectation"])),
     )
     dtype = data.draw(st.sampled_from([np.float32, np.float64]))
-    weights = data.draw(st.sampled_from([None, "bf16"])) if dtype is np.float32 else None
+    weights = data.draw(st.sampled_from([None, "bf16", "int8"])) if dtype is np.float32 else None
     layers, x, state = from_case(make_case(shape, seed=integer(0, 5)), dtype, weights=weights)
     whole, last = layers.run(x, state)
     kept, out = state.copy(), np.full((shape.B, shape.H), np.nan, dtype)

@@ -1,4 +1,4 @@
-"""A program whose matrices are kept as bf16: bit for bit the float32 program on matrices rounded beforehand."""
+"""A program whose matrices are kept as bf16 is that of matrices rounded beforehand, bit for bit; as int8 it is close to it."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from example_graphs import GRAPHS, random_inputs, random_tensors
 from grus.errors import UsageError
 from grus.runtime import Program
 from numerics import assert_bitwise_equal
-from rounding import round_matrices
+from rounding import round_matrices, to_int8
 
 TIMES = {"src": 24, "tgt": 8}
 
@@ -28,9 +28,30 @@ def test_bf16_equals_matrices_rounded_beforehand(name):
     assert any(not np.array_equal(plain[key], found[key]) for key in plain) == multiplies
 
 
-def test_a_stream_in_bf16_gives_the_bits_of_the_whole():
+@pytest.mark.parametrize("name", GRAPHS)
+def test_int8_is_close_to_matrices_rounded_beforehand(name):
+    graph, tensors = GRAPHS[name], random_tensors(GRAPHS[name])
+    inputs = random_inputs(graph, 5, TIMES)
+    lengths = {port.clock: np.array([8, 4, 8, 8, 4]) for port in graph.inputs if port.clock}
+    rounded = round_matrices(graph, tensors, to_int8)
+    stored, expected = Program(graph, tensors, precision="int8"), Program(graph, rounded)
+    plain, multiplies = Program(graph, tensors), any((rounded[key] != tensors[key]).any() for key in tensors)
+    for of_rows in (None, lengths):
+        found, wanted, before = (p(inputs, of_rows) for p in (stored, expected, plain))
+        for key, values in wanted.items():
+            if not multiplies:
+                assert_bitwise_equal(found[key], values, key)
+                continue
+            # What is left is the rounding of inputs and states to 16 bits: 1/65534 of the largest.
+            gap = np.abs(found[key] - values).max()
+            assert gap <= 1e-3 * max(1.0, np.abs(values).max())
+            assert gap < np.abs(before[key] - values).max()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_stream_gives_the_bits_of_the_whole(precision):
     graph = GRAPHS["GRU-2-layers"]
-    stored = Program(graph, random_tensors(graph), precision="bf16")
+    stored = Program(graph, random_tensors(graph), precision=precision)
     x = random_inputs(graph, 3, TIMES)["x"]
     whole, state = stored({"x": x}), stored.init_state(3)
     for start, stop in ((0, 1), (1, 9), (9, 24)):
@@ -40,5 +61,5 @@ def test_a_stream_in_bf16_gives_the_bits_of_the_whole():
 
 @pytest.mark.parametrize("precision", ["float64", "fp16", "", None])
 def test_another_precision_is_refused(precision):
-    with pytest.raises(UsageError, match=f"^precision: must be float32 or bf16, got {precision!r}$"):
+    with pytest.raises(UsageError, match=f"^precision: must be float32, bf16 or int8, got {precision!r}$"):
         Program(GRAPHS["Linear"], random_tensors(GRAPHS["Linear"]), precision=precision)

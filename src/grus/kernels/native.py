@@ -42,12 +42,12 @@ class PackedLinear(_native.PackedLinear):
     Args:
         weight: W ``[N, K]``, float32 or float64.
         bias: b ``[N]`` of the same dtype, or None.
-        weights: ``"bf16"`` stores W in 16 bits, see ``PackedGRU``; None as it is.
+        weights: ``"bf16"`` stores W in 16 bits, ``"int8"`` in 8, see ``PackedGRU``; None as it is.
         isa: an instruction set by name; default: ``GRUS_ISA``, else the best of this machine.
 
     Raises:
-        UsageError: a wrong shape, or an unknown ``weights`` or ``isa``.
-        TypeError: a wrong dtype (with ``weights="bf16"`` also float64), or not an array.
+        UsageError: a wrong shape, an unknown ``weights`` or ``isa``, or int8 weights that are not finite.
+        TypeError: a wrong dtype (with ``weights`` also float64), or not an array.
     """
 
     def __init__(
@@ -87,14 +87,18 @@ class PackedGRU(_native.PackedGRU):
             being the shifts; or None.
         zoneout: share of the old state that every step keeps (the expectation taken in evaluation), 0 to 1.
         weights: ``"bf16"`` stores weight_ih and weight_hh in 16 bits, rounded once to bfloat16 (to nearest, ties to
-            even: at most 2^-8, or 0.4 %, of each weight); None as they are. Biases, gains, state and arithmetic stay
-            float32: the results are bit for bit those of weights that were rounded beforehand. It takes half the
-            memory, and less time where weights come from beyond the first cache.
+            even: at most 2^-8, or 0.4 %, of each weight). Biases, gains, state and arithmetic stay float32: the results
+            are bit for bit those of weights that were rounded beforehand. It takes half the memory, and less time
+            where weights come from beyond the first cache. ``"int8"`` stores each row of a matrix as whole numbers from
+            -127 to 127 and a scale (an error of at most 1/254 of the row's largest weight); a product takes x and h
+            as whole numbers of 16 bits (1/65534 of the largest in the row of x or h), sums exactly and then scales;
+            biases, gains, gates and state stay float32. It takes a quarter of the memory, and from H=128 on a step
+            takes half the time or less. A row of x or h that is not finite gives NaN. None: as they are.
         isa: an instruction set by name; default: ``GRUS_ISA``, else the best of this machine.
 
     Raises:
-        UsageError: a wrong shape, or an unknown ``weights`` or ``isa``.
-        TypeError: a wrong dtype (with ``weights="bf16"`` also float64), or not an array.
+        UsageError: a wrong shape, an unknown ``weights`` or ``isa``, or int8 weights that are not finite.
+        TypeError: a wrong dtype (with ``weights`` also float64), or not an array.
     """
 
     def __init__(

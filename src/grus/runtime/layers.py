@@ -27,7 +27,8 @@ class Recurrent(Stack):
             [3H] if the layers are normalised as those of grus.nn.GRU. float32 or float64.
         reset_after: where the reset gate acts; False is the form of Cho et al. 2014.
         zoneout: share of the old state that every step keeps, 0 to 1.
-        weights: ``"bf16"`` stores the matrices in 16 bits, see ``grus.kernels.native.PackedGRU``; None as they are.
+        weights: ``"bf16"`` or ``"int8"`` stores the matrices in 16 or 8 bits, see ``grus.kernels.native.PackedGRU``;
+            None as they are.
 
     Raises:
         UsageError: a tensor is missing or has another shape.

@@ -26,16 +26,19 @@ class Program:
         precision: what the matrices of GRU, GRUStep, Linear and AttentionPool are kept as. ``"bf16"`` rounds them once
             to 16 bits, at most 2^-8 (0.4 %) of each weight; all else stays float32, so that the outputs are bit for
             bit those of matrices rounded beforehand. They take half the memory, and less time to read where they do
-            not fit the first cache.
+            not fit the first cache. ``"int8"`` makes each output's weights whole numbers from -127 to 127 times a
+            scale: a quarter of the memory and, where a layer is large, of the time; see
+            `grus.kernels.native.PackedGRU` for the errors.
 
     Raises:
         UnsupportedError: if an op has no runtime implementation.
-        UsageError: if a tensor is missing or has another shape, or for another precision.
+        UsageError: if a tensor is missing or has another shape, for another precision, or if int8 matrices are
+            not finite.
     """
 
     def __init__(self, graph: Graph, tensors: Arrays, precision: str = "float32") -> None:
-        if precision not in ("float32", "bf16"):
-            raise UsageError(f"precision: must be float32 or bf16, got {precision!r}")
+        if precision not in ("float32", "bf16", "int8"):
+            raise UsageError(f"precision: must be float32, bf16 or int8, got {precision!r}")
         require(graph, "runtime")
         self.graph = graph
         self.shapes: dict[str, Shape] = infer(graph)
