@@ -162,9 +162,9 @@ std::vector<idx> deal(idx batch, const int64_t* lengths, int parts, std::vector<
 
 namespace {
 
-// One row's step is shared with other threads only where each has so many multiply-adds, and only while steps come so
+// One row's step is shared with other threads only where each has so many bytes of weights, and only while steps come so
 // close that those threads are still looking for work: waking one takes longer than the step.
-constexpr idx kStepWork = 80000;
+constexpr idx kStepBytes = 320000;
 constexpr int64_t kClose = 50000;
 
 int64_t nanoseconds() {
@@ -177,22 +177,24 @@ int64_t nanoseconds() {
 // of one alone is a debt, and a sixteenth of every step alone pays it back before the next is shared. Several threads
 // may step one layer: what they overwrite of each other is a matter of speed only.
 struct Pace {
-  std::atomic<int64_t> last{0}, alone{0}, debt{0};
+  std::atomic<int64_t> last{0}, alone{0}, debt{0}, turn{0};
 
   template <class F>
-  void share(idx work, idx hidden, F&& one) {
+  void share(idx bytes, idx hidden, F&& one) {
     constexpr auto relaxed = std::memory_order_relaxed;
-    const idx parts = std::min<idx>({num_threads(), work / kStepWork, hidden / 48});
+    const idx parts = std::min<idx>({num_threads(), bytes / kStepBytes, hidden / 48});
     if (parts < 2) return one(kAlone);
     const int64_t start = nanoseconds(), usual = alone.load(relaxed), owed = debt.load(relaxed);
-    const bool close = start - last.load(relaxed) < kClose, shared = close && usual > 0 && owed <= 0;
+    const bool close = start - last.load(relaxed) < kClose, measures = turn.fetch_add(1, relaxed) % 64 < 2;
+    const bool shared = close && owed <= 0 && !measures;
     if (shared)
       parallel(static_cast<int>(parts), [&](int p) { one(Together{p, static_cast<int>(parts), nullptr, nullptr}); });
     else
       one(kAlone);
     const int64_t end = nanoseconds(), took = end - start;
     debt.store(std::max<int64_t>(0, shared ? took - usual : owed - took / 16), relaxed);
-    if (!shared && close) alone.store(took, relaxed);
+    // Down at once, up slowly: a step alone may lose its processor too.
+    if (!shared && close) alone.store(usual > 0 ? std::min(took, usual + usual / 16) : took, relaxed);
     last.store(end, relaxed);
   }
 };
@@ -281,7 +283,7 @@ void Gru<T, S>::step(const T* x, idx x_row, T* h, idx h_row, T* y, idx y_row, id
     const size_t bytes = static_cast<size_t>(hidden) * sizeof(T);
     memcpy(room.get(), h, bytes);
     memset(room.get() + bytes, 0, static_cast<size_t>(stored->step_row(hidden)) * sizeof(T) - bytes);
-    pace->share(work, hidden, [&](const Together& part) {
+    pace->share(work * static_cast<idx>(sizeof(S)), hidden, [&](const Together& part) {
       stored->one(a, wx.get(), wh.get(), room.get(), turn, part);
     });
     if (y) memcpy(y, h, bytes);
