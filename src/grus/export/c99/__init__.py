@@ -53,7 +53,7 @@ class CReport:
 def export_c(
     model: Model,
     tensors: Mapping[str, np.ndarray],
-    folder: Path,
+    folder: str | Path,
     *,
     name: str = "model",
     precision: Precision = "float32",
@@ -69,6 +69,7 @@ def export_c(
         GrusError: the compiled files give other numbers than the runtime; nothing is written.
     """
     check_name(name)
+    folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ModelFolderError(f"{folder}: must be a folder, got a file")
     files = [folder / f"{name}.{ending}" for ending in ("h", "c")]
