@@ -4,8 +4,8 @@
     scripts/bench load_cost                                 with a small forecaster made for it
 
 The process cannot import torch, or any library of tables. Time is from the first line after ``import numpy`` until the
-model is loaded; *cpu* is what of it the process itself worked, which a loaded machine stretches less; memory is VmRSS, after less before. Starts of the command line
-are from exec to exit.
+model is loaded; *cpu* is what of it the process itself worked, which a loaded machine stretches less; memory is VmRSS,
+after less before. Starts of the command line are from exec to exit.
 """
 
 import argparse
