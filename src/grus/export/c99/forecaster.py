@@ -280,7 +280,7 @@ class _Maker:
             "A forecaster written by Grus: C99, no allocation, no library but libm; floats are IEEE 754.",
             f"Use: declare one {name}_state a series, {name}_init it once, {name}_push every row as it comes, and call "
             f"{name}_forecast whenever a forecast of the next {task.horizon} steps is wanted. A step is "
-            f"{task.frequency}; the last {task.lookback} rows count.",
+            f"{plain(task.frequency)}; the last {task.lookback} rows count.",
             f"The target is {plain(task.target)}. Intervals are not part of the files; grus.load has them.",
         )
 
