@@ -41,6 +41,7 @@ def test_every_block_runs(names):
     assert len(BLOCKS) >= 12
     assert PAGE.count("assert ") == sum(code.count("assert ") for code in BLOCKS) >= 35
     assert names["after"].state.shape == (2,)
+    assert max(len(line) for code in BLOCKS for line in code.splitlines()) <= 80  # or the page would scroll
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,11 @@ def _units(ctx: typer.Context, param: typer.CallbackParam, value: list[str] | No
 def explain(
     ctx: typer.Context,
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", help="A model folder; without one, a cell by itself.")
+        Path | None, typer.Argument(metavar="MODEL", help="A model folder; without one, a cell by itself.")
     ] = None,
     data: Annotated[
         str | None,
-        typer.Argument(metavar="[DATA]", help="What [bold]grus predict[/bold] takes; - for CSV on stdin."),
+        typer.Argument(metavar="DATA", help="What [bold]grus predict[/bold] takes; - for CSV on stdin."),
     ] = None,
     cell: Annotated[
         str | None,

@@ -104,7 +104,7 @@ def vector(values: Any, what: str) -> np.ndarray:
         values = values.replace(",", " ").split()
     try:
         array = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"{what}: must be numbers such as 0.5,-1, got {_short(values)}") from None
     return array
 

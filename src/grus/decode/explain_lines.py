@@ -166,7 +166,7 @@ class Explanation:
         return self.step.after
 
     def mistakes(self) -> dict[str, np.ndarray]:
-        """The state [H], before zoneout, that the usual mistakes of a port would give; only those that change it."""
+        """The state [H] that the usual mistakes of a port would give; only those that change it."""
         return dict(mistakes(self.step))
 
     def __str__(self) -> str:
