@@ -13,6 +13,10 @@ from grus.spec import Graph, Port, infer, ops
 
 Function = Callable[..., Tensor]
 
+#: Gauss and Legendre's points and weights on [0, 1].
+_PLACES, _WEIGHTS = (
+    0.5 * (1 + x) if i == 0 else 0.5 * x for i, x in enumerate(np.polynomial.legendre.leggauss(4))
+)
 #: Steps that are run forward and back at once: bounds the memory.
 _STEPS = 40_000
 
@@ -37,52 +41,88 @@ def integrated_gradients(
     inputs: Sequence[Tensor],
     baselines: Sequence[Tensor] | None = None,
     *,
-    nodes: int = 32,
+    tolerance: float = 0.01,
+    most: int = 2048,
 ) -> Attribution:
     """Divide an answer among its inputs.
 
         a_i = (x_i - b_i) * integral over s from 0 to 1 of df/dx_i at b + s (x - b)
 
-    The a_i of all inputs add up to f(x) - f(b) (completeness) but for the error of the integral, which is taken at
-    ``nodes`` points by Gauss and Legendre's rule.
+    The a_i of all inputs add up to f(x) - f(b) (completeness) but for the error of the integral. That is taken by Gauss
+    and Legendre's rule over intervals, which are halved where the parts do not add up to what the function gains.
 
     Args:
         function: from the inputs, each with any number of rows first, to a number for each row [S].
         inputs: one row of each, without the axis of rows.
         baselines: of the same shapes; zeros if None.
-        nodes: points along the way.
+        tolerance: what all parts together may miss, as a share of |f(x) - f(b)|.
+        most: points at which a gradient is taken at most; then what is missed is larger.
 
     Raises:
-        UsageError: no node, or baselines that do not fit.
+        UsageError: baselines that do not fit, or too few points.
 
     Reference: Sundararajan et al. 2017, arXiv:1703.01365, equation 1.
     """
     starts = [torch.zeros_like(x) for x in inputs] if baselines is None else list(baselines)
-    if nodes < 1 or [b.shape for b in starts] != [x.shape for x in inputs]:
+    if most < len(_PLACES) or [b.shape for b in starts] != [x.shape for x in inputs]:
         raise UsageError(
-            f"integrated_gradients: nodes must be at least 1 and baselines like inputs, got {nodes} nodes"
+            f"integrated_gradients: baselines must be like inputs and most at least {len(_PLACES)}, got most={most}"
         )
-    places, weights = np.polynomial.legendre.leggauss(nodes)
-    places, weights = (places + 1) / 2, weights / 2
-    sums = [torch.zeros(x.shape, dtype=torch.float64) for x in inputs]
-    at_once = max(1, _STEPS // max(1, max(len(x) for x in inputs)))
-    for first in range(0, nodes, at_once):
-        share = torch.tensor(places[first : first + at_once])
-        points = [_between(b, x, share).requires_grad_() for b, x in zip(starts, inputs)]
-        found = torch.autograd.grad(function(*points).sum(), points, allow_unused=True)
-        weight = torch.tensor(weights[first : first + at_once])
-        for total, gradient in zip(sums, found):
-            if gradient is not None:
-                total += torch.tensordot(weight, gradient.double().cpu(), dims=1)
-    values = [(s * (x - b).double().cpu()).numpy() for s, x, b in zip(sums, inputs, starts)]
-    with torch.no_grad():
-        answer, start = (float(function(*(x[None] for x in point))[0]) for point in (inputs, starts))
-    return Attribution(values, answer, start, float(sum(v.sum() for v in values)) - (answer - start))
+    path = _Path(function, list(inputs), starts)
+    start, answer = (float(v) for v in path.values(np.array([0.0, 1.0])))
+    sums = [np.zeros(x.shape) for x in inputs]
+    edges = np.linspace(0.0, 1.0, max(1, min(8, most // len(_PLACES))) + 1)
+    low, high, spent = edges[:-1], edges[1:], 0
+    while len(low):
+        spent += len(low) * len(_PLACES)
+        parts = path.parts(low, high)
+        gains = path.values(high) - path.values(low)
+        missed = np.abs(sum(p.reshape(len(low), -1).sum(axis=1) for p in parts) - gains)
+        split = missed > tolerance * max(abs(answer - start), 1e-9) * np.maximum(high - low, 0.02)
+        if spent + 2 * split.sum() * len(_PLACES) > most:
+            split[:] = False
+        for total, part in zip(sums, parts):
+            total += part[~split].sum(axis=0)
+        middle = (low + high)[split] / 2
+        low, high = np.concatenate([low[split], middle]), np.concatenate([middle, high[split]])
+    gap = float(sum(total.sum() for total in sums)) - (answer - start)
+    return Attribution(sums, answer, start, gap)
 
 
-def _between(b: Tensor, x: Tensor, share: Tensor) -> Tensor:
-    """b + s (x - b) for every s [S, ...]."""
-    return b + share.to(x).reshape(-1, *[1] * x.dim()) * (x - b)
+class _Path:
+    """The straight way from the baselines to the inputs, s from 0 to 1."""
+
+    def __init__(self, function: Function, inputs: list[Tensor], starts: list[Tensor]) -> None:
+        self._function, self._inputs, self._starts = function, inputs, starts
+        self._at_once = max(1, _STEPS // max(1, max(len(x) for x in inputs)))
+
+    def _points(self, s: np.ndarray) -> list[Tensor]:
+        return [
+            b + torch.tensor(s).to(x).reshape(-1, *[1] * x.dim()) * (x - b)
+            for b, x in zip(self._starts, self._inputs)
+        ]
+
+    def values(self, s: np.ndarray) -> np.ndarray:
+        """The function at some points, float64 [S]."""
+        with torch.no_grad():
+            pieces = [self._points(s[i : i + self._at_once]) for i in range(0, len(s), self._at_once)]
+            return np.concatenate([self._function(*points).double().cpu().numpy() for points in pieces])
+
+    def parts(self, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
+        """What each input adds between some pairs of points, float64 [S, ...]."""
+        width = high - low
+        s = (low[:, None] + width[:, None] * _PLACES).ravel()
+        weights = (width[:, None] * _WEIGHTS).ravel()
+        sums = [np.zeros((len(low), *x.shape)) for x in self._inputs]
+        for first in range(0, len(s), self._at_once):
+            points = [x.requires_grad_() for x in self._points(s[first : first + self._at_once])]
+            found = torch.autograd.grad(self._function(*points).sum(), points, allow_unused=True)
+            owner = np.arange(first, first + len(points[0])) // len(_PLACES)
+            for total, gradient, x, b in zip(sums, found, self._inputs, self._starts):
+                if gradient is not None:
+                    weight = weights[first : first + len(owner)].reshape(-1, *[1] * x.dim())
+                    np.add.at(total, owner, weight * (gradient * (x - b)).double().cpu().numpy())
+        return sums
 
 
 def gradient_by_lag(
@@ -170,6 +210,6 @@ def open_inputs(
     found = {name: torch.from_numpy(np.array(array)) for name, array in inputs.items()}
     for node in graph.nodes:
         if isinstance(node.op, ops.Embedding) and found[node.inputs[0]].dim() == 2:
-            table = torch.from_numpy(np.ascontiguousarray(tensors[f"{node.weights or node.name}.weight"]))
+            table = torch.from_numpy(np.array(tensors[f"{node.weights or node.name}.weight"]))
             found[node.name] = table[found.pop(node.inputs[0]).long()]
     return found

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 COLUMNS = 600
 #: A line has at most so many points, and bars are drawn one by one up to so many; then they are summed in groups.
 _POINTS, _BARS = 2000, 240
+#: What is smaller than this share is below the picture: nothing.
+_FLOOR = 1e-8
 #: From the page's white over the model's blue to near black: lightness falls all the way, so it holds up in grey.
 _SHADES = (palette.PAPER, "#a9d0e8", palette.MODEL, "#06263d")
 
@@ -165,14 +167,15 @@ def plot_lags(
     """What is left by distance in time, on a logarithmic scale: the first curve in the model's colour, others grey.
 
     Args:
-        curves: name -> values by lag [K], from lag ``first`` on; zeros are left out.
+        curves: name -> values by lag [K], from lag ``first`` on; zeros are left out, very many drawn in groups (rms).
         unit: of the values; axis: of the lags.
     """
     ax = ax or new_axes(6.4, 2.8)[0]
     lowest = 1.0
     for number, (name, values) in enumerate(curves.items()):
-        lags = np.arange(first, first + len(values))
-        shown = np.where(values > 0, values, np.nan)
+        squares, size = binned(values**2, COLUMNS)
+        lags = first + np.arange(len(squares)) * size
+        shown = np.where(squares > 0, np.sqrt(squares), np.nan)
         style = {"color": palette.MODEL, "linewidth": 2.2} if not number else {
             "color": palette.BASELINE, "linewidth": 1.6, "linestyle": palette.DASHES[(number - 1) % len(palette.DASHES)]
         }  # fmt: skip
@@ -187,7 +190,7 @@ def plot_lags(
         if np.isfinite(shown).any():
             lowest = min(lowest, float(np.nanmin(shown)))
     ax.set_yscale("log")
-    ax.set_ylim(bottom=max(lowest / 2, 1e-12))
+    ax.set_ylim(bottom=max(lowest / 2, _FLOOR))
     ax.set(xlabel=axis, ylabel=unit)
     ax.margins(x=0.01)
     whole_numbers(ax, 8)
@@ -226,40 +229,44 @@ def plot_attribution(
     return quiet(ax)
 
 
-def plot_written(
-    shares: Mapping[str, np.ndarray],
+def plot_course(
+    lines: Mapping[str, np.ndarray],
     *,
+    unit: str,
     times: np.ndarray | None = None,
     axis: str = "step",
     marks: Sequence[int] = (),
-    ticks: Sequence[str] = (),
+    blocks: bool = False,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """How much of the memory each step overwrites, in percent, a line for each layer and direction.
+    """One number a step, such as the share of the memory that is overwritten: the first line in the model's colour.
 
     Args:
-        shares: name -> mean of 1 - z over units [T], from 0 to 1.
-        times, axis, ticks: as in `plot_gate`.
-        marks: numbers of the steps to point out, the first of all as 1.
+        lines: name -> values [T].
+        unit: of the values.
+        times, axis: as in `plot_gate`.
+        marks: steps to point out, the first of all as 1.
+        blocks: draw a step as long as it lasts, not as a point on a line.
     """
     ax = ax or new_axes(height=1.8)[0]
     styles: list[Any] = ["solid", *palette.DASHES]
-    where = np.arange(1, 1 + len(next(iter(shares.values())))) if times is None else times
-    for number, (name, share) in enumerate(shares.items()):
-        shown, size = binned(100 * share, _POINTS)
+    top = next(iter(lines.values()))
+    where = np.arange(1, 1 + len(top)) if times is None else times
+    for number, (name, values) in enumerate(lines.items()):
+        shown, size = binned(values, _POINTS)
         places = where[np.minimum(np.arange(len(shown)) * size + size // 2, len(where) - 1)]
         ax.plot(places, shown, color=palette.BASELINE if number else palette.MODEL, linewidth=1.5,
                 linestyle=styles[number % len(styles)], marker="o" if len(shown) == 1 else None,
-                label=plain_name(name), zorder=3 - bool(number))  # fmt: skip
-    top = next(iter(shares.values()))
+                drawstyle="steps-mid" if blocks else "default", label=plain_name(name),
+                zorder=3 - bool(number))  # fmt: skip
     for number, mark in enumerate(marks, start=1):
-        ax.annotate(str(number), (where[mark], 100 * top[mark]), xytext=(0, 4), textcoords="offset points",
+        ax.annotate(str(number), (where[mark], top[mark]), xytext=(0, 4), textcoords="offset points",
                     ha="center", color=palette.INK, fontsize=9)  # fmt: skip
     ax.set_xlim(*_edges(ax, where))
-    ax.margins(y=0.25)
-    _along(ax, where, axis, ticks)
-    ax.set_ylabel("overwritten (%)")
-    if len(shares) > 1:
+    ax.margins(y=0.3 if marks else 0.1)
+    _along(ax, where, axis)
+    ax.set_ylabel(plain_name(unit))
+    if len(lines) > 1:
         legend_above(ax)
     return quiet(ax)
 

@@ -27,23 +27,28 @@ def steps_word(found: "Findings", n: float = 2) -> str:
     return f"{axis}{plural}" if size == 1 else f"step{plural} of {size} {axis}s"
 
 
+def short(value: float) -> str:
+    """Four digits at most, none of them idle: ``3``, ``0.25``, ``1,812``."""
+    return f"{float(f'{value:.4g}'):,g}"
+
+
 def span_words(values: np.ndarray) -> str:
     """One value, or the least and the largest of several; ``-`` where none is known."""
     known = values[np.isfinite(values)]
     if not len(known):
         return "-"
-    low, high = figure(float(known.min())), figure(float(known.max()))
+    low, high = short(float(known.min())), short(float(known.max()))
     return low if low == high else f"{low} to {high}"
 
 
 def moment_sentence(found: "Findings") -> str:
-    """How much is overwritten at an ordinary step, and at the numbered ones."""
+    """How much is overwritten and moved at an ordinary step, and how far the numbered ones stand out."""
     share = found.written[found.main].mean(axis=(0, 1))
-    first = found.moments()
-    top = percent(float(share[first[0]]))
+    moved = found.moved[found.main].mean(axis=(0, 1))
     return (
         f"At an ordinary step {percent(float(np.median(share)))} of the memory is overwritten (the mean of 1 - z over "
-        f"units); the most is {top}."
+        f"units; at most {percent(float(share.max()))}), and the state of a unit, which lives between -1 and 1, "
+        f"moves by {figure(float(np.median(moved)), 2)} (at most {figure(float(moved.max()), 2)})."
     )
 
 
@@ -109,5 +114,5 @@ def describe_gradient(found: "Findings") -> str:
 
 
 def _tenths(share: float) -> str:
-    """A share in percent, small ones as a power of ten."""
-    return percent(share) if share >= 1e-3 else f"{share:.0e}"
+    """A share in percent, a very small one as such."""
+    return percent(share) if share >= 1e-3 else "less than 0.1%"

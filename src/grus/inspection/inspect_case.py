@@ -106,7 +106,7 @@ def classify_case(live: LiveClassifier, examples: Examples, row: int | None = No
     own, task = examples.take([chosen]), live.task
     p = live.predict_proba(own)[0]
     label = int(p.argmax())
-    name = f" ({own.ids[0]})" if own.ids is not None else ""
+    name = f", {own.ids[0]!s}" if own.ids is not None else ""
     said = f"The model says {task.labels[label]!r} with {percent(float(p[label]))}."
     return Case(
         title=f"row {chosen + 1:,} of {len(examples):,}{name}",

@@ -148,7 +148,7 @@ def words_sentence(found: Findings) -> str:
     """Which words opened the gates, and which left them shut."""
     case, share = found.case, found.written[found.main].mean(axis=(0, 1))
     order = np.argsort(-share, kind="stable")
-    name = [f"“{case.names[i]}” ({percent(float(share[i]), 0)})" for i in order]
+    name = [f"“{case.names[i]}” ({percent(float(share[i]))})" for i in order]
     few = min(_WORDS, len(name) // 2)
     if not few:
         return f"{name[0]} is all there is to read."

@@ -19,26 +19,24 @@ def course(found: Findings) -> Picture | None:
     if len(ticks) > 60:
         ticks = ()
     marks = [] if ticks else found.moments().tolist()
-    heights = [1.9] * (case.series is not None) + [1.7, 1.7 + 0.7 * bool(ticks)]
-    axes = gate_plots.stacked_axes(heights)
-    times = _times(found)
+    axes = gate_plots.stacked_axes([1.9] * (case.series is not None) + [1.5, 1.5, 1.6 + 0.7 * bool(ticks)])
+    times, size = _times(found), found.size(name)
     if case.series is not None:
-        shown = found.last_rows()[marks].tolist() if marks else []
+        shown = (found.last_rows()[marks] - (size - 1) // 2).tolist() if marks else []
         gate_plots.plot_series(
-            case.series,
-            case.channels,
-            times=case.times,
-            axis=case.axis,
-            unit=case.scale,
-            marks=shown,
-            ax=axes[0],
-        )
-    share = found.written[name]
-    several = share.shape[0] * share.shape[1] > 1
-    lines = {"all layers": share.mean(axis=(0, 1))} if several else {"GRU": share[0, 0]}
-    if several:
-        lines |= {place_name(share.shape, layer, d): share[layer, d] for layer, d in found.places()[:3]}
-    gate_plots.plot_written(lines, times=times, axis=case.axis, marks=marks, ax=axes[-2])
+            case.series, case.channels, times=case.times, axis=case.axis, unit=case.scale, marks=shown, ax=axes[0]
+        )  # fmt: skip
+    share = 100 * found.written[name]
+    lines = {"all": share.mean(axis=(0, 1))}
+    if len(found.places()) > 1:
+        lines |= {place_name(share.shape, layer, d): share[layer, d] for layer, d in found.places()[:_MAPS]}
+    gate_plots.plot_course(
+        lines, unit="overwritten (%)", times=times, axis=case.axis, blocks=size > 1, ax=axes[-3]
+    )
+    gate_plots.plot_course(
+        {"all": found.moved[name].mean(axis=(0, 1))}, unit="state moved", times=times, axis=case.axis, marks=marks,
+        blocks=size > 1, ax=axes[-2],
+    )  # fmt: skip
     gate_plots.plot_attribution(
         found.attribution, times=case.times, axis=case.axis, unit=case.unit, ticks=ticks, ax=axes[-1]
     )
@@ -134,10 +132,9 @@ def gradient_pictures(found: Findings) -> list[Picture]:
 
 
 def _times(found: Findings) -> np.ndarray | None:
-    """The stamp of each step of a GRU: that of the last row it reads."""
-    size = found.size(found.main)
-    steps = found.written[found.main].shape[-1]
-    times = found.case.times
+    """Where each step of the main GRU stands: in the middle of the rows it reads; None for 1, 2, 3, ..."""
+    size, times = found.size(found.main), found.case.times
+    middle = found.last_rows() - (size - 1) // 2
     if times is None:
-        return None if size == 1 else np.arange(1, steps + 1) * size
-    return times[size - 1 :: size][:steps] if len(times) >= steps * size else None
+        return None if size == 1 else middle + 1
+    return times[middle]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 #: How many moments are pointed out, and how many steps the untrained layers are compared over.
 MOMENTS, COMPARED = 6, 400
-#: Points of the integral; fewer for a long row, which costs more.
-_NODES, _FEW_NODES, _LONG = 32, 12, 2500
+#: Steps, over all points of the integral, that attribution may take: 10,000 steps leave 40 points.
+_STEPS, _POINTS = 400_000, 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,7 @@ class Findings:
         records: of every GRU by name, the row in question first.
         units, horizons: of the same.
         written: share of the memory that each step of the row overwrites, by GRU [L, D, T].
+        moved: how far it moved the state, see `memory.moved`, by GRU [L, D, T].
         attribution: what each step of the input adds to the answer [T], in the case's unit.
         base: the answer without any step's part; gap: by how much all parts together miss the answer.
         gradients: norm of the loss's gradient by steps back, as a share of the largest [K].
@@ -42,6 +43,7 @@ class Findings:
     units: dict[str, memory.Units]
     horizons: dict[str, memory.Horizon]
     written: dict[str, np.ndarray]
+    moved: dict[str, np.ndarray]
     attribution: np.ndarray
     base: float
     gap: float
@@ -68,13 +70,13 @@ class Findings:
         return np.minimum((np.arange(steps) + 1) * self.size(self.main) - 1, self.case.steps - 1)
 
     def moments(self) -> np.ndarray:
-        """Steps of the GRU at which it overwrote most of its memory, the most first; neighbours count once."""
-        share = self.written[self.main].mean(axis=(0, 1))
-        apart = max(1, len(share) // 40)
+        """Steps of the GRU at which its state moved most, the most first; of neighbours only one counts."""
+        moved = self.moved[self.main].mean(axis=(0, 1))
+        apart = len(moved) // 40
         found: list[int] = []
-        for step in np.argsort(-share, kind="stable"):
-            if all(abs(int(step) - other) > apart for other in found):
-                found.append(int(step))
+        for step in np.argsort(-moved, kind="stable").tolist():
+            if all(abs(step - other) > apart for other in found):
+                found.append(step)
             if len(found) == MOMENTS:
                 break
         return np.array(found, np.int64)
@@ -106,6 +108,9 @@ def inspect_case(
         written={
             name: memory.written(found)[:, :, 0, : int(found.lengths[0])] for name, found in records.items()
         },
+        moved={
+            name: memory.moved(found)[:, :, 0, : int(found.lengths[0])] for name, found in records.items()
+        },
         attribution=parts,
         base=base,
         gap=gap,
@@ -133,7 +138,7 @@ def _attribution(
         return case.score(network({**dict(zip(source, inputs)), **others}))
 
     starts = [x.mean(dim=0, keepdim=True).expand_as(x) if case.mean_baseline else x * 0 for x in rows]
-    found = integrated_gradients(answer, rows, starts, nodes=_FEW_NODES if steps > _LONG else _NODES)
+    found = integrated_gradients(answer, rows, starts, most=max(16, min(_POINTS, _STEPS // steps)))
     parts = sum(values.reshape(steps, -1).sum(axis=1) for values in found.values)
     return np.asarray(parts), found.start, found.gap
 
@@ -219,5 +224,6 @@ def _cell_dict(found: Findings, name: str) -> dict[str, Any]:
         "name": name,
         "step_size": found.size(name),
         "written": found.written[name].tolist(),
+        "moved": found.moved[name].tolist(),
         "units": rows,
     }

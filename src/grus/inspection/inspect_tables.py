@@ -26,10 +26,10 @@ def moments_table(found: Findings) -> Table | None:
     case = found.case
     if case.names and case.axis != "visit":
         return None
-    share = found.written[found.main].mean(axis=(0, 1))
+    share, moved = (values[found.main].mean(axis=(0, 1)) for values in (found.written, found.moved))
     size = found.size(found.main)
     last = found.last_rows()
-    names = ["", case.axis, "overwritten", f"adds ({case.unit})"]
+    names = ["", case.axis, "state moved", "overwritten", f"adds ({case.unit})"]
     names += list(case.channels[:4]) if case.series is not None else ["what it held"] if case.names else []
     rows = []
     for number, step in enumerate(found.moments(), start=1):
@@ -44,7 +44,13 @@ def moments_table(found: Findings) -> Table | None:
                 else f"{stamp(case.times[begin])} to {stamp(case.times[end])}"
             )
         part = float(found.attribution[begin : end + 1].sum())
-        row = [str(number), where, percent(float(share[step])), figure(part, 3)]
+        row = [
+            str(number),
+            where,
+            figure(float(moved[step]), 2),
+            percent(float(share[step])),
+            figure(part, 3),
+        ]
         if case.series is not None:
             row += [span_words(case.series[begin : end + 1, c]) for c in range(min(4, len(case.channels)))]
         elif case.names:
@@ -61,10 +67,10 @@ def layer_table(found: Findings) -> Table:
         "half-life",
         "longest",
         "measured",
-        "update gate > 0.9",
-        "< 0.1",
-        "reset gate > 0.9",
-        "< 0.1",
+        "z > 0.9",
+        "z < 0.1",
+        "r > 0.9",
+        "r < 0.1",
         "dead",
     ]
     rows = []
