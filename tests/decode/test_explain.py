@@ -287,7 +287,7 @@ def test_no_recurrent_layer_is_said(tmp_path):
     [
         ({}, {"unit": 2}, "cell: unit must be from 0 to 1, got 2"),
         ({}, {"unit": -1}, "cell: unit must be from 0 to 1, got -1"),
-        ({}, {"h": [0.5]}, "cell: h must have 2 numbers, one per unit, got 1 numbers"),
+        ({}, {"h": [0.5]}, "cell: h must have 2 numbers, one per unit, got 1 number"),
         ({}, {"x": [[0.5, 1, 2]]}, r"cell: x must have 3 numbers, one per input, got shape \[1, 3\]"),
         ({}, {"x": "1,2,inf"}, "cell: x must be finite numbers"),
         ({}, {"x": "1,2,a"}, "x: must be numbers such as 0.5,-1, got '1 2 a'"),
@@ -302,6 +302,7 @@ def test_no_recurrent_layer_is_said(tmp_path):
         ({"weight_hh": np.zeros((6, 3))}, {}, r"cell: GRUWeights: weight_hh must have shape \(3\*H, H\), got \(6, 3\)"),
         ({"weight_ih": [[1, 2], [3]]}, {}, r"cell: weight_ih: must be numbers such as 0.5,-1, got '\[\[1, 2\], \[3\]\]'"),
         ({"x": [1e200] * 3, "weight_ih": [[1e200] * 3] * 6}, {}, "cell: the numbers are too large for float64"),
+        ({"weight_ih": np.zeros((6, 0))}, {}, "cell: must have at least one input and one unit, got 0 and 2"),
         ({"x": [10**400] * 3}, {}, "x: must be numbers such as"),
         ({"bias_ih": [float("nan")] * 6}, {}, "cell: bias_ih must be finite numbers, got nan"),
     ],
@@ -331,7 +332,7 @@ def test_other_things_that_are_refused(tmp_path):
         ({"data": SERIES, "step": 5}, "step must be from -5 to 4 in this row, got 5"),
         ({"data": SERIES, "step": -6}, "step must be from -5 to 4 in this row, got -6"),
         ({"data": SERIES, "h": np.ones(3)}, "explain: expected data, or x and h by hand, got both"),
-        ({"x": [1.0]}, "x must have 4 numbers, one per input, got 1 numbers"),
+        ({"x": [1.0]}, "x must have 4 numbers, one per input, got 1 number"),
         ({"reset_after": True}, "a model says itself where its reset gate acts"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -80,7 +80,7 @@ def explain(
     hidden_size: Annotated[int, typer.Option(metavar="N", min=1, help="Units of a random cell.")] = 2,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the random cell.")] = 0,
     digits: Annotated[
-        int, typer.Option(metavar="N", min=1, max=17, help="Significant digits; the computation is float64.")
+        int, typer.Option(metavar="N", help="Significant digits; the computation is float64.")
     ] = 4,
     mistakes: Annotated[
         bool,

@@ -13,7 +13,7 @@ from grus.kernels.reference import Options, affine, gate_rows, gru_direction, in
 Notation = Literal["pytorch", "chung"]
 """``pytorch``: z keeps, h' = (1 - z) n + z h (also Cho et al. 2014); ``chung``: z replaces, h' = (1 - z) h + z n."""
 
-GATES = ("r", "z", "n")
+GATES: tuple[str, ...] = ("r", "z", "n")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +90,10 @@ def take_step(cell: Cell, x: np.ndarray, h: np.ndarray, notation: Notation | Non
         ("h", h, cell.weights.hidden_size, "unit"),
     ):
         if array.shape != (size,):
-            got = f"{array.size} numbers" if array.ndim == 1 else f"shape {list(array.shape)}"
-            raise UsageError(f"{cell.name}: {what} must have {size} numbers, one per {noun}, got {got}")
+            got = counted(array.size, "number") if array.ndim == 1 else f"shape {list(array.shape)}"
+            raise UsageError(
+                f"{cell.name}: {what} must have {counted(size, 'number')}, one per {noun}, got {got}"
+            )
         if not np.isfinite(array).all():
             raise UsageError(f"{cell.name}: {what} must be finite numbers, got {array.tolist()}")
     notation = notation or cell.notation
@@ -107,6 +109,11 @@ def take_step(cell: Cell, x: np.ndarray, h: np.ndarray, notation: Notation | Non
         raise UsageError(f"{cell.name}: the numbers are too large for float64")
     inputs, recurrent = (dict(zip(GATES, np.split(a, 3))) for a in (a_i, a_h))
     return Step(cell, notation, shown, x, h, inputs, recurrent, r, z, n, v, new, after)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 unit``, ``1,024 units``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _recurrent(weights: GRUWeights, h: np.ndarray, v: np.ndarray) -> np.ndarray:
