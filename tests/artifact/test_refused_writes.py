@@ -63,7 +63,7 @@ def test_a_full_disk(saved, monkeypatch, name):
         (folder / name).symlink_to("/dev/full")
         return str(folder)
 
-    monkeypatch.setattr("grus.artifact.atomic.tempfile.mkdtemp", with_a_file_on_a_full_disk)
+    monkeypatch.setattr("tempfile.mkdtemp", with_a_file_on_a_full_disk)
     refused(saved, small_model(fill=1.0), "No space left on device", before)
 
 

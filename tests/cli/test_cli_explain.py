@@ -127,8 +127,8 @@ def test_options_that_do_not_go_together(capsys, arguments, error):
         ("{", "expected a cell in JSON, got what cannot be read: Expecting property name enclosed in double quotes"),
         ("[" * 100_000, "expected a cell in JSON, got what cannot be read: "),
         ("{}", "expected weight_ih and weight_hh (or Keras' kernel and recurrent_kernel, or ONNX' W and R), got nothing"),
-        (CELL.replace("[0.5]", "[0.5, 1]"), "x must have 1 numbers, one per input, got 2 numbers"),
-        (CELL.replace("[0.5]", "null"), "expected the input x, 1 numbers, got none"),
+        (CELL.replace("[0.5]", "[0.5, 1]"), "x must have 1 number, one per input, got 2 numbers"),
+        (CELL.replace("[0.5]", "null"), "expected the input x, 1 number, got none"),
     ],
 )  # fmt: skip
 def test_cells_that_cannot_be(capsys, tmp_path, text, error):
@@ -163,5 +163,6 @@ def test_what_is_not_there(capsys, tmp_path, reviews):
     refused(
         capsys, "explain", folder, file, "--layer", 1, error=f"{folder}: layer must be from 0 to 0, got 1"
     )
+    refused(capsys, "explain", "--digits", 18, error="digits: must be from 1 to 17, got 18")
     nothing = spawn("explain", "--cell", "-", input="")
     assert (nothing.code, nothing.err) == (2, "error: stdin: expected a cell in JSON, got nothing\n")

@@ -25,13 +25,23 @@ def moods(tmp_path_factory):
     return write(tmp_path_factory.mktemp("data") / "moods.csv", "\n".join(lines) + "\n")
 
 
-@pytest.fixture(params=["forecast", "classify"])
-def case(request, table, moods):
+@pytest.fixture
+def classify(moods):
     """The command line of a task without its options, and the class of its jobs."""
-    if request.param == "forecast":
-        options = ["--target", "y", "--horizon", HORIZON, "--windows-per-epoch", 128]
-        return ["fit", "forecast", table, *options, *SMALL], ForecastJob
     return ["fit", "classify", moods, "--text", "text", "--label", "mood", *SMALL], ClassifyJob
+
+
+@pytest.fixture
+def forecast(table):
+    """The same of the other task."""
+    options = ["--target", "y", "--horizon", HORIZON, "--windows-per-epoch", 128]
+    return ["fit", "forecast", table, *options, *SMALL], ForecastJob
+
+
+@pytest.fixture(params=["forecast", "classify"])
+def case(request):
+    """Each of them."""
+    return request.getfixturevalue(request.param)
 
 
 def interrupt(capsys, case, *more, call: int) -> Ran:
@@ -91,15 +101,15 @@ def test_tune_as_json(capsys, tmp_path, case):
     assert min(trial["scores"][0] for trial in study["trials"]) == best["scores"][0]
 
 
-def test_a_run_without_it_says_nothing_of_it(capsys, tmp_path, case):
-    ran = run(capsys, *case[0], "-o", tmp_path / "m", "--json")
+def test_a_run_without_it_says_nothing_of_it(capsys, tmp_path, classify):
+    ran = run(capsys, *classify[0], "-o", tmp_path / "m", "--json")
     assert "tuning" not in json.loads(ran.out)
     assert "tune" not in ran.err
 
 
-def test_from_a_config_file(capsys, tmp_path, case):
+def test_from_a_config_file(capsys, tmp_path, classify):
     config = write(tmp_path / "run.toml", 'tune = 2\nlearning_rate = "auto"\nlayers = 2\n')
-    ran = run(capsys, *case[0], "--config", config, "-o", tmp_path / "m")
+    ran = run(capsys, *classify[0], "--config", config, "-o", tmp_path / "m")
     assert ran.code == 0, ran.err
     (plan,) = (line for line in ran.err.splitlines() if line.startswith("tune "))
     assert plan.startswith("tune      2 trials over batch_size ")
@@ -170,17 +180,17 @@ def test_ctrl_c_then_resume(capsys, tmp_path, case):
     assert {path.name for path in tmp_path.iterdir()} == {"m", "whole"}
 
 
-def test_ctrl_c_then_force(capsys, tmp_path, case):
+def test_ctrl_c_then_force(capsys, tmp_path, classify):
     folder = tmp_path / "m"
-    assert interrupt(capsys, case, "--tune", 2, "--seed", 1, "-o", folder, call=30).code == 130
-    ran = run(capsys, *case[0], "--tune", 2, "-o", folder, "--force")
+    assert interrupt(capsys, classify, "--tune", 2, "--seed", 1, "-o", folder, call=30).code == 130
+    ran = run(capsys, *classify[0], "--tune", 2, "-o", folder, "--force")
     assert (ran.code, ran.out) == (0, f"{folder}\n"), ran.err
     assert "trial 1/2" in ran.err
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-def test_ctrl_c_while_it_looks_for_a_rate(capsys, tmp_path, case):
-    ran = interrupt(capsys, case, "--lr", "auto", "-o", tmp_path / "m", call=5)
+def test_ctrl_c_while_it_looks_for_a_rate(capsys, tmp_path, classify):
+    ran = interrupt(capsys, classify, "--lr", "auto", "-o", tmp_path / "m", call=5)
     assert (ran.code, ran.out) == (130, "")
     assert ran.err.splitlines()[-1] == (
         "error: training stopped by Ctrl-C while it looked for a learning rate; nothing is lost, start again"
@@ -188,15 +198,17 @@ def test_ctrl_c_while_it_looks_for_a_rate(capsys, tmp_path, case):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tune_forgotten_with_resume(capsys, tmp_path, case):
+def test_tune_forgotten_with_resume(capsys, tmp_path, classify):
     folder, hint = tmp_path / "m", "give the same options as before"
-    assert interrupt(capsys, case, "--tune", 2, "-o", folder, call=5).code == 130
+    assert interrupt(capsys, classify, "--tune", 2, "-o", folder, call=5).code == 130
     error = f"{folder}.run: holds a search, which goes on only with --tune"
-    refused(capsys, *case[0], "-o", folder, "--resume", "-q", error=error, hint=hint)
-    assert run(capsys, *case[0], "--tune", 2, "-o", folder, "--resume").code == 0, "nothing is lost"
-    assert interrupt(capsys, case, "-o", folder, "--force", call=5).code == 130
+    refused(capsys, *classify[0], "-o", folder, "--resume", "-q", error=error, hint=hint)
+    assert run(capsys, *classify[0], "--tune", 2, "-o", folder, "--resume").code == 0, "nothing is lost"
+    assert interrupt(capsys, classify, "-o", folder, "--force", call=5).code == 130
     error = f"{folder}.run: holds a single run, which goes on only without --tune"
-    refused(capsys, *case[0], "-o", folder, "--force", "--tune", 2, "--resume", "-q", error=error, hint=hint)
+    refused(
+        capsys, *classify[0], "-o", folder, "--force", "--tune", 2, "--resume", "-q", error=error, hint=hint
+    )
 
 
 # -- what is refused -----------------------------------------------------------------------------------
@@ -223,10 +235,10 @@ def test_usage(capsys, options, error, hint):
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
-def test_a_rate_that_is_none(capsys, tmp_path, case, rate):
+def test_a_rate_that_is_none(capsys, tmp_path, classify, rate):
     error = f"TrainingConfig: learning_rate must be a finite number above 0, or 'auto', got {float(rate)}"
     for more in ([], ["--tune", 2]):
-        refused(capsys, *case[0], "--lr", rate, "-o", tmp_path / "m", "-q", *more, error=error)
+        refused(capsys, *classify[0], "--lr", rate, "-o", tmp_path / "m", "-q", *more, error=error)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -246,21 +258,21 @@ def test_nothing_to_validate_on(capsys, tmp_path, case):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_resume_without_a_run(capsys, tmp_path, case):
+def test_resume_without_a_run(capsys, tmp_path, classify):
     error = f"{tmp_path}/m.run: no checkpoint to resume from"
     refused(
-        capsys, *case[0], "--tune", 2, "--resume", "-o", tmp_path / "m", "-q", error=error,
+        capsys, *classify[0], "--tune", 2, "--resume", "-o", tmp_path / "m", "-q", error=error,
         hint="start without --resume",
     )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_study(capsys, tmp_path, case):
+def test_a_damaged_study(capsys, tmp_path, classify):
     folder, more = tmp_path / "m", ["--tune", 2, "-o", tmp_path / "m", "-q"]
-    assert interrupt(capsys, case, *more, call=5).code == 130
+    assert interrupt(capsys, classify, *more, call=5).code == 130
     study = tmp_path / "m.run" / "study.json"
     study.write_bytes(study.read_bytes()[:100])
-    ran = run(capsys, *case[0], *more, "--resume")
+    ran = run(capsys, *classify[0], *more, "--resume")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"error: {study}: damaged (")
     assert ran.err.endswith("\nhint: start again without resume\n")
@@ -268,23 +280,23 @@ def test_a_damaged_study(capsys, tmp_path, case):
     assert not folder.exists()
 
 
-def test_nothing_is_overwritten_unasked(capsys, tmp_path, case):
+def test_nothing_is_overwritten_unasked(capsys, tmp_path, classify):
     folder = tmp_path / "m"
-    assert run(capsys, *case[0], "-o", folder, "-q").code == 0
+    assert run(capsys, *classify[0], "-o", folder, "-q").code == 0
     before = weights(folder)
     refused(
-        capsys, *case[0], "--tune", 2, "-o", folder, "-q",
+        capsys, *classify[0], "--tune", 2, "-o", folder, "-q",
         error=f"{folder}: already exists, and nothing is overwritten unasked",
         hint="name another folder with -o, or add --force to replace it",
     )  # fmt: skip
     assert weights(folder) == before
-    assert run(capsys, *case[0], "--tune", 2, "--seed", 3, "-o", folder, "-q", "--force").code == 0
+    assert run(capsys, *classify[0], "--tune", 2, "--seed", 3, "-o", folder, "-q", "--force").code == 0
     assert weights(folder) != before
 
 
-def test_without_optuna(capsys, tmp_path, case, monkeypatch):
+def test_without_optuna(capsys, tmp_path, classify, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    ran = run(capsys, *case[0], "--tune", 2, "-o", tmp_path / "m", "-q")
+    ran = run(capsys, *classify[0], "--tune", 2, "-o", tmp_path / "m", "-q")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
         "error: tune: needs the package optuna, which is not installed\nhint: pip install 'grus[train]'\n"

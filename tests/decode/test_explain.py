@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import grus
 from example_classifiers import classifier, texts
 from example_series import ROLES, hourly, random_model
 from grus.artifact import save_model
+from grus.decode.explain_cell import take_step
 from grus.decode.explain_given import given_cell
+from grus.decode.explain_lines import Explanation
 from grus.decode.explain_model import model_cell, row_inputs
 from grus.decode.expression import LatexWriter, Number, Product, Sum, Symbol, Writer, dot, evaluate, fill
 from grus.errors import DataError, UsageError
@@ -167,6 +170,10 @@ def test_mistakes_are_what_the_wrong_cells_compute():
     np.testing.assert_allclose(found["reset gate before the product"], oracle(values, False)[0], atol=1e-15)
     text = grus.explain(values, unit=1).text(4, mistakes=True)
     assert f"h' = [{found['blocks of r and z swapped'][1]:.4g}]" in text
+    cell = grus.explain(values).step.cell
+    zoned = Explanation(take_step(replace(cell, keep=0.25), values["x"], values["h"]), (0,))
+    kept = 0.25 * values["h"] + 0.75 * found["blocks of r and z swapped"]
+    np.testing.assert_allclose(zoned.mistakes()["blocks of r and z swapped"], kept, atol=1e-15)
     bare = {name: values[name] for name in ("weight_ih", "weight_hh", "x", "h")}
     assert "recurrent bias b_h left out" not in grus.explain(bare).mistakes()
 
@@ -280,7 +287,7 @@ def test_no_recurrent_layer_is_said(tmp_path):
     [
         ({}, {"unit": 2}, "cell: unit must be from 0 to 1, got 2"),
         ({}, {"unit": -1}, "cell: unit must be from 0 to 1, got -1"),
-        ({}, {"h": [0.5]}, "cell: h must have 2 numbers, one per unit, got 1 numbers"),
+        ({}, {"h": [0.5]}, "cell: h must have 2 numbers, one per unit, got 1 number"),
         ({}, {"x": [[0.5, 1, 2]]}, r"cell: x must have 3 numbers, one per input, got shape \[1, 3\]"),
         ({}, {"x": "1,2,inf"}, "cell: x must be finite numbers"),
         ({}, {"x": "1,2,a"}, "x: must be numbers such as 0.5,-1, got '1 2 a'"),
@@ -294,6 +301,9 @@ def test_no_recurrent_layer_is_said(tmp_path):
         ({"weight_hh": None}, {}, "cell: weight_hh is missing"),
         ({"weight_hh": np.zeros((6, 3))}, {}, r"cell: GRUWeights: weight_hh must have shape \(3\*H, H\), got \(6, 3\)"),
         ({"weight_ih": [[1, 2], [3]]}, {}, r"cell: weight_ih: must be numbers such as 0.5,-1, got '\[\[1, 2\], \[3\]\]'"),
+        ({"x": [1e200] * 3, "weight_ih": [[1e200] * 3] * 6}, {}, "cell: the numbers are too large for float64"),
+        ({"weight_ih": np.zeros((6, 0))}, {}, "cell: must have at least one input and one unit, got 0 and 2"),
+        ({"x": [10**400] * 3}, {}, "x: must be numbers such as"),
         ({"bias_ih": [float("nan")] * 6}, {}, "cell: bias_ih must be finite numbers, got nan"),
     ],
 )  # fmt: skip
@@ -322,7 +332,7 @@ def test_other_things_that_are_refused(tmp_path):
         ({"data": SERIES, "step": 5}, "step must be from -5 to 4 in this row, got 5"),
         ({"data": SERIES, "step": -6}, "step must be from -5 to 4 in this row, got -6"),
         ({"data": SERIES, "h": np.ones(3)}, "explain: expected data, or x and h by hand, got both"),
-        ({"x": [1.0]}, "x must have 4 numbers, one per input, got 1 numbers"),
+        ({"x": [1.0]}, "x must have 4 numbers, one per input, got 1 number"),
         ({"reset_after": True}, "a model says itself where its reset gate acts"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -322,6 +322,19 @@ def test_wrong_files_are_not_written(tmp_path, monkeypatch, ours, theirs):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_column_that_a_float_cannot_resolve_is_noted(tmp_path):
+    model, tensors = one_way("series")
+    (note,) = export_c(model, tensors, tmp_path / "coarse").notes
+    assert note.startswith("column 'c': values near 1 that differ by 9.58e-07 lose digits in a float")
+    tensors["preprocess.covariate_scale.center"] = np.zeros(3)
+    assert export_c(model, tensors, tmp_path / "fine").notes == ()
+    data = hourly()
+    data["y"] += 1e8
+    model, tensors = random_model(build_panel(data, ROLES))
+    notes = export_c(model, tensors, tmp_path / "series").notes
+    assert [note[:12] for note in notes] == ["series 'a': ", "series 'b': "]
+
+
 def test_without_a_compiler_the_report_says_so(tmp_path, monkeypatch):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -189,12 +189,12 @@ def test_a_rate_found_by_a_range_test_is_not_searched(case):
 def test_trials_are_given_up():
     case = CASES["forecast"]
     tuned = tune(
-        case, trials=8, data=(forecast_tables.one_series(),), options={"epochs": 5},
+        case, trials=7, data=(forecast_tables.one_series(70),), options={"epochs": 4},
         space={"learning_rate": (1e-6, 1e-1)},
     )  # fmt: skip
     pruned = [trial for trial in tuned.tuning_.trials if trial.state == "pruned"]
     assert pruned
-    assert {len(trial.scores) for trial in pruned} <= {3, 4}
+    assert {len(trial.scores) for trial in pruned} == {3}
     assert all(trial.score > tuned.tuning_.best.score for trial in pruned)
     assert min(trial.number for trial in pruned) > 5
 
@@ -260,7 +260,7 @@ def test_without_a_folder_nothing_is_left(case, tmp_path, monkeypatch):
 # -- broken off and gone on with -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("call", "number"), [(0, 1), (30, 1), (70, 2), (120, 3)])
+@pytest.mark.parametrize(("call", "number"), [(0, 1), (70, 2), (120, 3)])
 def test_ctrl_c_and_going_on(case, tmp_path, call, number):
     said = interrupted(case, tmp_path, call)
     assert said == (

@@ -1,12 +1,9 @@
 """Files and folders that appear whole or not at all, also across a power cut or SIGKILL."""
 
-import ctypes
 import errno
 import io
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +48,8 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: the system refused to write; its ``filename`` is ``path``.
     """
+    import tempfile  # here, like the others below: a process that only loads a model has no use for them (3 ms)
+
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except OSError as error:
@@ -88,6 +87,9 @@ def new_folder(target: Path, force: bool = False) -> Iterator[Path]:
     Raises:
         ModelFolderError: if ``target`` exists and ``force`` is false, or if the folder cannot be written.
     """
+    import shutil
+    import tempfile
+
     refuse_existing(target, force)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +137,8 @@ def _put_in_place(work: Path, target: Path) -> None:
         work.rename(target)
     elif not _exchange(work, target):
         # No atomic exchange here: between these two renames the path is empty, and the old folder is one rename away.
+        import shutil
+
         aside = work.with_suffix(".old")
         target.rename(aside)
         work.rename(target)
@@ -143,6 +147,8 @@ def _put_in_place(work: Path, target: Path) -> None:
 
 def _exchange(first: Path, second: Path) -> bool:
     """Swap two paths in one system call; False where the system or file system has no such call."""
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     a, b = os.fsencode(first), os.fsencode(second)
     if sys.platform == "darwin" and hasattr(libc, "renamex_np"):

@@ -14,6 +14,7 @@ from grus.cli.explain import explain
 from grus.cli.export import export
 from grus.cli.fit_classify import classify
 from grus.cli.fit_forecast import forecast
+from grus.cli.inspect import inspect
 from grus.cli.predict import predict
 from grus.cli.stream import stream
 from grus.errors import UsageError
@@ -72,6 +73,7 @@ app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("export", context_settings=_SETTINGS)(export)
 app.command("check-onnx", context_settings=_SETTINGS)(check_onnx)
+app.command("inspect", context_settings=_SETTINGS)(inspect)
 app.command("explain", context_settings=_SETTINGS)(explain)
 app.command("stream", context_settings=_SETTINGS)(stream)
 app.command("bench", context_settings=_SETTINGS)(bench)
@@ -105,6 +107,8 @@ def root(
         errors beside those of models that cost nothing
     [bold]grus export model --to onnx[/bold]
         the model as a file that runs without Grus
+    [bold]grus inspect model demand.csv[/bold]
+        what the model remembers, and what its answer rests on
     [bold]grus explain[/bold]
         one step of one cell on paper, with the numbers in the equations
     [bold]grus stream model --state streams.grus < rows.csv[/bold]

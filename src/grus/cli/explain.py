@@ -33,11 +33,11 @@ def _units(ctx: typer.Context, param: typer.CallbackParam, value: list[str] | No
 def explain(
     ctx: typer.Context,
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", help="A model folder; without one, a cell by itself.")
+        Path | None, typer.Argument(metavar="MODEL", help="A model folder; without one, a cell by itself.")
     ] = None,
     data: Annotated[
         str | None,
-        typer.Argument(metavar="[DATA]", help="What [bold]grus predict[/bold] takes; - for CSV on stdin."),
+        typer.Argument(metavar="DATA", help="What [bold]grus predict[/bold] takes; - for CSV on stdin."),
     ] = None,
     cell: Annotated[
         str | None,
@@ -80,7 +80,7 @@ def explain(
     hidden_size: Annotated[int, typer.Option(metavar="N", min=1, help="Units of a random cell.")] = 2,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the random cell.")] = 0,
     digits: Annotated[
-        int, typer.Option(metavar="N", min=1, max=17, help="Significant digits; the computation is float64.")
+        int, typer.Option(metavar="N", help="Significant digits; the computation is float64.")
     ] = 4,
     mistakes: Annotated[
         bool,

@@ -1,10 +1,48 @@
-"""From network outputs to answers, NumPy only, on the training side and live."""
+"""From network outputs to answers, NumPy only, on the training side and live.
 
-from grus.decode.class_scores import ClassEvaluation
-from grus.decode.classifier import LiveClassifier
-from grus.decode.forecaster import LiveForecaster
+A name is imported when it is first used: a process that loads a forecaster pays nothing for classifiers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from grus.decode.load import load
-from grus.decode.scores import Evaluation, Score
-from grus.decode.windows import Forecasts
 
-__all__ = ["ClassEvaluation", "Evaluation", "Forecasts", "LiveClassifier", "LiveForecaster", "Score", "load"]
+if TYPE_CHECKING:
+    from grus.decode.class_scores import ClassEvaluation
+    from grus.decode.classifier import LiveClassifier
+    from grus.decode.forecaster import LiveForecaster
+    from grus.decode.scores import Evaluation, Score
+    from grus.decode.streams import Streams
+    from grus.decode.windows import Forecasts
+
+__all__ = [
+    "ClassEvaluation",
+    "Evaluation",
+    "Forecasts",
+    "LiveClassifier",
+    "LiveForecaster",
+    "Score",
+    "Streams",
+    "load",
+]
+
+_HOMES = {
+    "ClassEvaluation": "class_scores",
+    "Evaluation": "scores",
+    "Forecasts": "windows",
+    "LiveClassifier": "classifier",
+    "LiveForecaster": "forecaster",
+    "Score": "scores",
+    "Streams": "streams",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'grus.decode' has no attribute {name!r}")
+    return getattr(import_module(f"grus.decode.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

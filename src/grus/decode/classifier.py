@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grus.decode.class_baselines import baseline_logits
 from grus.decode.class_scores import ClassEvaluation, choose, class_probabilities, evaluate_classes
-from grus.decode.class_stream import ClassStream
 from grus.decode.rows import to_columns
 from grus.errors import DataError, SpecError, UsageError
 from grus.preprocess.build_examples import ExampleRoles, build_examples
@@ -22,6 +21,9 @@ from grus.preprocess.ragged import Ragged
 from grus.runtime import Program, State
 from grus.runtime.state import Rows, digest_of
 from grus.spec import Classify, Model
+
+if TYPE_CHECKING:
+    from grus.decode.class_stream import ClassStream
 
 #: Rows run at once, and numbers in their padded input: bounds the memory, and keeps a batch in cache.
 _BATCH, _VALUES = 512, 1 << 22
@@ -101,7 +103,9 @@ class LiveClassifier:
         return digest_of(self.model)
 
     @cached_property
-    def _stream(self) -> ClassStream:
+    def _stream(self) -> "ClassStream":
+        from grus.decode.class_stream import ClassStream
+
         return ClassStream(self)
 
     def init_state(self, n: int = 1) -> State:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from grus.artifact import load_model
-from grus.decode.explain_cell import Notation, take_step
+from grus.decode.explain_cell import Notation, counted, take_step
 from grus.decode.explain_given import Given, given_cell, random_cell, vector
 from grus.decode.explain_lines import Explanation, check_units
 from grus.decode.explain_model import model_cell, row_inputs
@@ -112,7 +112,9 @@ def explain_given(
     cell = given.cell if reset_after is None else replace(given.cell, reset_after=reset_after)
     x, h = (given.x if x is None else x), (given.h if h is None else h)
     if x is None:
-        raise UsageError(f"{cell.name}: expected the input x, {cell.weights.input_size} numbers, got none")
+        raise UsageError(
+            f"{cell.name}: expected the input x, {counted(cell.weights.input_size, 'number')}, got none"
+        )
     hidden = cell.weights.hidden_size
     state = np.zeros(hidden) if h is None else vector(h, "h")
     if notation not in (None, "pytorch", "chung"):

@@ -13,7 +13,7 @@ from grus.kernels.reference import Options, affine, gate_rows, gru_direction, in
 Notation = Literal["pytorch", "chung"]
 """``pytorch``: z keeps, h' = (1 - z) n + z h (also Cho et al. 2014); ``chung``: z replaces, h' = (1 - z) h + z n."""
 
-GATES = ("r", "z", "n")
+GATES: tuple[str, ...] = ("r", "z", "n")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,9 @@ class Cell:
     notation: Notation = "pytorch"
 
     def step(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
-        """The state [H] after x [I] from h [H], without zoneout."""
-        return gru_direction(x[None, None], h[None], self.weights, Options(self.reset_after)).h_n[0]
+        """The state [H] after x [I] from h [H]."""
+        options = Options(self.reset_after, keep=self.keep)
+        return gru_direction(x[None, None], h[None], self.weights, options).h_n[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,23 +90,30 @@ def take_step(cell: Cell, x: np.ndarray, h: np.ndarray, notation: Notation | Non
         ("h", h, cell.weights.hidden_size, "unit"),
     ):
         if array.shape != (size,):
-            got = f"{array.size} numbers" if array.ndim == 1 else f"shape {list(array.shape)}"
-            raise UsageError(f"{cell.name}: {what} must have {size} numbers, one per {noun}, got {got}")
+            got = counted(array.size, "number") if array.ndim == 1 else f"shape {list(array.shape)}"
+            raise UsageError(
+                f"{cell.name}: {what} must have {counted(size, 'number')}, one per {noun}, got {got}"
+            )
         if not np.isfinite(array).all():
             raise UsageError(f"{cell.name}: {what} must be finite numbers, got {array.tolist()}")
     notation = notation or cell.notation
     # Negating z's weights gives 1 - z for z; r and n do not depend on it, and the new state is the cell's own.
     shown = cell.weights if notation == "pytorch" else negate_update_gate(cell.weights)
-    gates = gru_direction(x[None, None], h[None], shown, Options(cell.reset_after)).gates
-    r, z, n = (gate[0, 0] for gate in gates)
-    v = h if cell.reset_after else r * h
-    new = cell.step(x, h)
-    kept = gru_direction(x[None, None], h[None], cell.weights, Options(cell.reset_after, keep=cell.keep))
-    a_i = np.split(input_products(x[None], shown)[0], 3)
-    a_h = np.split(_recurrent(shown, h, v), 3)
-    return Step(
-        cell, notation, shown, x, h, dict(zip(GATES, a_i)), dict(zip(GATES, a_h)), r, z, n, v, new, kept.h_n[0]
-    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):
+        gates = gru_direction(x[None, None], h[None], shown, Options(cell.reset_after)).gates
+        r, z, n = (gate[0, 0] for gate in gates)
+        v = h if cell.reset_after else r * h
+        a_i, a_h = input_products(x[None], shown)[0], _recurrent(shown, h, v)
+        new, after = replace(cell, keep=0.0).step(x, h), cell.step(x, h)
+    if not np.isfinite(np.concatenate([a_i, a_h, after])).all():
+        raise UsageError(f"{cell.name}: the numbers are too large for float64")
+    inputs, recurrent = (dict(zip(GATES, np.split(a, 3))) for a in (a_i, a_h))
+    return Step(cell, notation, shown, x, h, inputs, recurrent, r, z, n, v, new, after)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 unit``, ``1,024 units``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _recurrent(weights: GRUWeights, h: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -148,5 +156,5 @@ def mistakes(step: Step) -> Iterator[tuple[str, np.ndarray]]:
     }
     for name, other in wrong.items():
         state = other.step(step.x, step.h)
-        if not np.allclose(state, step.new, rtol=0, atol=1e-12):
+        if not np.allclose(state, step.after, rtol=0, atol=1e-12):
             yield name, state

@@ -64,6 +64,10 @@ def given_cell(values: Mapping[str, Any], layer: int = 0, reverse: bool = False,
     if missing:
         raise UsageError(f"{name}: {missing[0]} is missing")
     weights, after = _weights(arrays, layout, name), _placement(values, layout is _ONNX, name)
+    if not (weights.input_size and weights.hidden_size):
+        raise UsageError(
+            f"{name}: must have at least one input and one unit, got {weights.input_size} and {weights.hidden_size}"
+        )
     notation = values.get("notation", "pytorch")
     if notation not in ("pytorch", "chung"):
         raise UsageError(f"{name}: notation must be pytorch or chung, got {notation!r}")
@@ -104,7 +108,7 @@ def vector(values: Any, what: str) -> np.ndarray:
         values = values.replace(",", " ").split()
     try:
         array = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"{what}: must be numbers such as 0.5,-1, got {_short(values)}") from None
     return array
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grus.decode.explain_cell import GATES, Step, mistakes, normalised
+from grus.decode.explain_cell import GATES, Step, counted, mistakes, normalised
 from grus.decode.expression import (
     Call,
     Difference,
@@ -166,7 +166,7 @@ class Explanation:
         return self.step.after
 
     def mistakes(self) -> dict[str, np.ndarray]:
-        """The state [H], before zoneout, that the usual mistakes of a port would give; only those that change it."""
+        """The state [H] that the usual mistakes of a port would give; only those that change it."""
         return dict(mistakes(self.step))
 
     def __str__(self) -> str:
@@ -182,7 +182,7 @@ class Explanation:
         step, write = self.step, Writer(check_digits(digits))
         hidden = step.weights.hidden_size
         out = [
-            f"{step.cell.name}: {_count(step.weights.input_size, 'input')}, {_count(hidden, 'unit')}",
+            f"{step.cell.name}: {counted(step.weights.input_size, 'input')}, {counted(hidden, 'unit')}",
             _NOTATION[step.notation],
             _PLACEMENT[step.cell.reset_after],
             *(f"{text}, {label}" for text, label in self._around(write)),
@@ -192,7 +192,7 @@ class Explanation:
             for group in groups:
                 out += [f"  {group.title}", *(part for line in group.lines for part in _lay_out(line, write))]
         if len(self.units) < hidden:
-            out += ["", f"{_count(hidden - len(self.units), 'other unit')} not shown"]
+            out += ["", f"{counted(hidden - len(self.units), 'other unit')} not shown"]
         if mistakes:
             found = self.mistakes()
             width = max(map(len, found), default=0)
@@ -287,7 +287,3 @@ def _plain(line: Line, write: Writer) -> dict[str, Any]:
         "numbers": write(line.numbers),
         "value": line.value,
     }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

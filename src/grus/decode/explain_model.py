@@ -51,7 +51,7 @@ def model_cell(
     Raises:
         UsageError: the model has no such layer, direction or step.
     """
-    (graph,) = [graph for part, graph in model.parts.items() if part in ("main", "decode")]
+    part, graph = next((part, graph) for part, graph in model.parts.items() if part in ("main", "decode"))
     layers = _layers(graph)
     if not layers:
         kinds = sorted({node.op.name for node in graph.nodes})
@@ -61,7 +61,6 @@ def model_cell(
     found = layers[layer]
     if reverse and not (isinstance(found.op, ops.GRU) and found.op.bidirectional):
         raise UsageError(f"{name}: layer {layer} has no reverse direction")
-    part = next(part for part, other in model.parts.items() if other is graph)
     weights = {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
     stack = _stack(found, node_weights(weights, found.node))
     directions = found.op.directions if isinstance(found.op, ops.GRU) else 1

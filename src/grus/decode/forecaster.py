@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.decode.forecast_stream import ForecastStream
 from grus.decode.intervals import (
     check_levels,
     drawn_mean,
@@ -18,7 +17,6 @@ from grus.decode.intervals import (
     season_phases,
 )
 from grus.decode.rows import to_columns
-from grus.decode.scores import Evaluation, evaluate
 from grus.decode.windows import Forecasts
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.preprocess.columns import Columns
@@ -30,6 +28,10 @@ from grus.preprocess.stacked import NAME, lay_out_table, repeat_future
 from grus.runtime import Program, State
 from grus.runtime.state import Rows, digest_of
 from grus.spec import Forecast, Model, ops
+
+if TYPE_CHECKING:
+    from grus.decode.forecast_stream import ForecastStream
+    from grus.decode.scores import Evaluation
 
 #: Windows run at once: bounds the memory of an evaluation, and keeps a batch in cache.
 _BATCH = 512
@@ -114,7 +116,9 @@ class LiveForecaster:
         return digest_of(self.model)
 
     @cached_property
-    def _stream(self) -> ForecastStream:
+    def _stream(self) -> "ForecastStream":
+        from grus.decode.forecast_stream import ForecastStream
+
         return ForecastStream(self)
 
     def init_state(self, n: int = 1) -> State:
@@ -269,7 +273,7 @@ class LiveForecaster:
         step: int | None = None,
         last: int | None = None,
         level: Sequence[float] = (80, 95),
-    ) -> Evaluation:
+    ) -> "Evaluation":
         """Forecast every ``step``-th origin of the last ``last`` rows of each series and score it beside the baselines.
 
         A series that training never saw is scaled by its newest rows before the first origin, as it would be live.
@@ -284,6 +288,8 @@ class LiveForecaster:
             DataError: if no series is long enough for one window.
             UsageError: if step, last or a level cannot be used.
         """
+        from grus.decode.scores import evaluate
+
         panel = self.panel(rows)
         series, origins = self.windows(panel, self.task.horizon if step is None else step, last)
         history = panel.lengths.copy()

@@ -1,15 +1,18 @@
 """From a model folder to a live model."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grus.artifact import load_model
-from grus.decode.classifier import LiveClassifier
-from grus.decode.forecaster import LiveForecaster
 from grus.errors import ModelFolderError, SpecError
 from grus.spec import Classify
 
+if TYPE_CHECKING:
+    from grus.decode.classifier import LiveClassifier
+    from grus.decode.forecaster import LiveForecaster
 
-def load(folder: str | Path, *, precision: str = "float32") -> LiveForecaster | LiveClassifier:
+
+def load(folder: str | Path, *, precision: str = "float32") -> "LiveForecaster | LiveClassifier":
     """Load a model folder without torch, ready to predict.
 
     Args:
@@ -27,7 +30,12 @@ def load(folder: str | Path, *, precision: str = "float32") -> LiveForecaster | 
     """
     model, tensors = load_model(folder)
     try:
-        live = LiveClassifier if isinstance(model.task, Classify) else LiveForecaster
-        return live(model, tensors, precision)
+        if isinstance(model.task, Classify):
+            from grus.decode.classifier import LiveClassifier
+
+            return LiveClassifier(model, tensors, precision)
+        from grus.decode.forecaster import LiveForecaster
+
+        return LiveForecaster(model, tensors, precision)
     except SpecError as error:
         raise ModelFolderError(f"{folder}: {error}") from None

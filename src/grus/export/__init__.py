@@ -6,6 +6,7 @@ Keras layers are read without importing their library.
 """
 
 from grus.export.c99 import CReport, export_c
+from grus.export.findings import Finding, OnnxCheck
 from grus.export.network import Network
 from grus.export.onnx_export import OnnxFile, onnx
 from grus.export.onnx_files import check_onnx, from_onnx
@@ -13,7 +14,9 @@ from grus.export.weights import from_concatenated, from_keras, from_torch
 
 __all__ = [
     "CReport",
+    "Finding",
     "Network",
+    "OnnxCheck",
     "OnnxFile",
     "check_onnx",
     "export_c",

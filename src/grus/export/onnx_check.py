@@ -1,13 +1,13 @@
 """`grus.export.check_onnx`: what is probably wrong with the GRU nodes of an ONNX file, whoever wrote it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto
 
 from grus.errors import DataError
+from grus.export.findings import Finding, Kind, OnnxCheck
 from grus.export.onnx_read import (
     Scope,
     array_of,
@@ -19,8 +19,6 @@ from grus.export.onnx_read import (
     scopes,
     text,
 )
-
-Kind = Literal["reset", "batch", "time", "state"]
 
 #: Those that write Keras layers: with one bias, which is all that Keras has without reset_after, they leave Rb zero.
 _KERAS = ("tf2onnx", "keras2onnx", "keras")
@@ -39,32 +37,6 @@ _HINTS: dict[Kind, str] = {
     "state": "export again with the initial state as an input and the final state as an output; as it is, only whole "
     "sequences give right answers",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is probably wrong.
-
-    Attributes:
-        node: the name of the GRU node.
-        kind: ``reset`` (linear_before_reset), ``batch`` or ``time`` (a frozen axis), ``state`` (no way to carry it).
-        message: what is wrong.
-        hint: what to do.
-    """
-
-    node: str
-    kind: Kind
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class OnnxCheck:
-    """Who wrote a file, how many GRU nodes it has, and what is probably wrong with them."""
-
-    producer: str
-    nodes: int
-    findings: tuple[Finding, ...]
 
 
 def check(source: Any) -> OnnxCheck:

@@ -1,15 +1,13 @@
 """Reading other people's ONNX files: the entrances that ask for the package ``onnx`` first."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from grus.export.extras import need
+from grus.export.findings import OnnxCheck
 from grus.export.network import Network
 
-if TYPE_CHECKING:
-    from grus.export.onnx_check import OnnxCheck
 
-
-def check_onnx(source: Any) -> "OnnxCheck":
+def check_onnx(source: Any) -> OnnxCheck:
     """Look for GRU nodes in an ONNX file that are probably wrong.
 
     Four things are looked for. ``reset``: linear_before_reset is 0 although the file's writer is PyTorch (whose GRU is

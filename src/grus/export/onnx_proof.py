@@ -23,6 +23,8 @@ from grus.spec import Graph, Node, Port, infer, ops
 #: of its inputs, which grows with weights and steps, is allowed for besides.
 TOLERANCE = 1e-4
 _NUDGE = 2.0**-22
+#: What the largest output counts as at least: sums that cancel leave an error of their terms.
+_SMALL = 1e-2
 _BATCHES = (1, 4)
 _STEPS = (1, 3, 10)
 _CHUNKS = 4
@@ -60,7 +62,7 @@ def _compare(network: Network, expected: Arrays, actual: Arrays, nudged: Arrays)
 
 
 def difference(name: str, want: np.ndarray, got: np.ndarray, nudged: np.ndarray) -> float:
-    """The greatest difference of an output relative to its largest value, at least 1.
+    """The greatest difference of an output relative to its largest value, or to a hundredth if that is smaller.
 
     Args:
         name: of the output.
@@ -75,7 +77,7 @@ def difference(name: str, want: np.ndarray, got: np.ndarray, nudged: np.ndarray)
         raise GrusError(f"export: output {name!r} must have shape {list(want.shape)}, got {list(got.shape)}")
     with np.errstate(invalid="ignore"):
         error, drift = (np.where(want == other, 0, np.abs(want - other)) for other in (got, nudged))
-    scale = float(np.abs(want, where=np.isfinite(want), out=np.zeros_like(want)).max(initial=1))
+    scale = float(np.abs(want, where=np.isfinite(want), out=np.zeros_like(want)).max(initial=_SMALL))
     worst = float(error.max(initial=0)) / scale
     allowed = TOLERANCE + 64 * float(np.nan_to_num(drift).max(initial=0)) / scale
     if not worst <= allowed:

@@ -18,6 +18,7 @@ from grus.kernels import native
 from grus.preprocess.panel import extend
 from grus.runtime import Program
 from grus.runtime.recurrent import GRUImplementation
+from grus.spec import Model, ops
 
 #: Numbers that a kernel keeps at once for reading the gates: bounds the memory beside the arrays themselves.
 _KEPT = 1 << 24
@@ -145,6 +146,13 @@ def program_records(
     if not found:
         raise no_gru("the network", [node.op.name for node in program.graph.nodes])
     return found
+
+
+def check_recurrent(model: Model) -> None:
+    """Raise UnsupportedError for a model that has no gates."""
+    nodes = [node.op for graph in model.parts.values() for node in graph.nodes]
+    if not any(isinstance(op, ops.GRU) for op in nodes):
+        raise no_gru("the model", [op.name for op in nodes])
 
 
 def no_gru(what: str, parts: Sequence[str]) -> UnsupportedError:

@@ -100,6 +100,18 @@ def written(record: Record) -> np.ndarray:
     return np.where(record.valid, 1 - record.z.mean(axis=-1), 0.0)
 
 
+def moved(record: Record) -> np.ndarray:
+    """How far each step moves the state, the mean of |h_t - h_{t-1}| = (1 - z_t) |n_t - h_{t-1}| over units,
+    [L, D, B, T]; zero at padding and at a direction's first step, which fills a memory instead of overwriting one.
+    """
+    change = np.zeros(record.h.shape[:-1])
+    change[:, 0, :, 1:] = np.abs(np.diff(record.h[:, 0], axis=2)).mean(axis=-1)
+    if record.h.shape[1] > 1:
+        change[:, 1, :, :-1] = np.abs(np.diff(record.h[:, 1], axis=2)).mean(axis=-1)
+        change[:, 1, np.arange(len(record.lengths)), np.maximum(record.lengths - 1, 0)] = 0
+    return np.where(record.valid, change, 0.0)
+
+
 def measured_horizon(record: Record, share: float = 0.5, changes: int = _CHANGES) -> Horizon:
     """Replace a layer's input at one step by its mean over all steps, and follow the states from there.
 

@@ -61,7 +61,7 @@ def plot_parts(
     ax.fill_between(times, low, high, facecolor=palette.TRUTH, alpha=0.22, edgecolor="none")
     ax.plot(times, middle, color=palette.TRUTH, linewidth=0.9)
     ax.set_ylabel(plain_name(unit))
-    _dates(ax, times)
+    dates(ax, times)
     ax.margins(x=0)
     return quiet(ax)
 
@@ -225,7 +225,7 @@ def plot_forecast(
     ax.axvline(ahead[0], color=palette.SOFT, linewidth=0.8)
     ax.set_ylabel(plain_name(unit))
     ax.margins(x=0.005)
-    _dates(ax, times)
+    dates(ax, times)
     if legend:
         legend_above(ax)
     return quiet(ax)
@@ -289,15 +289,15 @@ def quiet(ax: "Axes") -> "Axes":
     return ax
 
 
-def legend_above(ax: "Axes") -> None:
+def legend_above(ax: "Axes", columns: int = 5) -> None:
     """Above the picture, where it hides nothing."""
     ax.legend(
-        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=5, frameon=False, fontsize=10,
+        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False, fontsize=10,
         labelcolor=palette.INK, handlelength=2.2, columnspacing=1.6, borderaxespad=0.2,
     )  # fmt: skip
 
 
-def _dates(ax: "Axes", times: np.ndarray) -> None:
+def dates(ax: "Axes", times: np.ndarray) -> None:
     """Dates as short as they can be without being ambiguous; numbers stay numbers."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 

@@ -1,6 +1,5 @@
 """Columns of a table as NumPy arrays, and where they came from."""
 
-import difflib
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -65,6 +64,8 @@ def cell_error(source: str, index: int, column: str, must: str, got: object, hin
 
 def missing_column(name: str, columns: Iterable[str], source: str) -> DataError:
     """The error for a column that is not there, naming those that are and hinting at the closest."""
+    import difflib
+
     there = list(columns)
     close = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else ""

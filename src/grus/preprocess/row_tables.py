@@ -60,6 +60,8 @@ def side_by_side(columns: list[np.ndarray], rows: int, disk: bool = False) -> np
     """Columns [R] side by side, float32 [R, k], 0 for NaN."""
     out = empty(rows * len(columns), np.float32, disk).reshape(rows, len(columns))
     for piece in chunks(rows):
+        part = out[piece]
         for number, column in enumerate(columns):
-            out[piece, number] = np.nan_to_num(column[piece])
+            part[:, number] = column[piece]
+        np.copyto(part, 0, where=np.isnan(part))  # once: nan_to_num column by column took half of a live step
     return out

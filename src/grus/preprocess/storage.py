@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -33,6 +32,8 @@ def temporary_room() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        import tempfile
+
         raise GrusError(
             f"{tempfile.gettempdir()}: cannot hold the temporary files of a table larger than memory: "
             f"{(error.strerror or str(error)).lower()}",
@@ -42,6 +43,8 @@ def temporary_room() -> Iterator[None]:
 
 def nameless() -> IO[bytes]:
     """A temporary file that never has a name in its folder (``TMPDIR``), so that SIGKILL leaves nothing there."""
+    import tempfile
+
     with temporary_room():
         return tempfile.TemporaryFile(
             buffering=0

@@ -56,6 +56,13 @@ def encode_subwords(texts: Sequence[str], subwords: Subwords, most: int) -> Iter
             yield np.array(found.ids[:most], np.int32) + 1
 
 
+def spelled(text: str, subwords: Subwords) -> list[str]:
+    """The pieces of one text as they stand in it, one for each of its codes; a piece of one letter's bytes is empty."""
+    cleaned = clean(text, subwords.lower)
+    found = _library().Tokenizer.from_str(subwords.definition).encode(cleaned)
+    return [cleaned[begin:end].strip() for begin, end in found.offsets]
+
+
 def _library() -> Any:
     try:
         import tokenizers

@@ -189,7 +189,7 @@ class Classifier(TrainedEstimator):
 
         Args:
             data, y, validation, folder, resume, progress, report_plan: as in ``fit``.
-            trials: how many sets of parameters are tried; the first is the constructor's.
+            trials: how many sets of parameters are tried; the first is the constructor's, if the space has it.
             space: what is searched: a list of names among ``learning_rate``, ``batch_size``, ``hidden_size``,
                 ``layers``, ``dropout`` and ``pool`` (default: all), or a dict by such names of (low, high) for the
                 rate and dropout, and of lists of values for the others.

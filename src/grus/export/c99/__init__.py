@@ -18,10 +18,13 @@ from grus.export.c99.program import Program
 from grus.export.c99.proof import Proof, prove
 from grus.export.c99.text import check_name
 from grus.export.c99.trials import ClassifierTrial, ForecasterTrial
-from grus.spec import Classify, Model
+from grus.spec import Classify, CovariateScale, Model, SeriesScale
 
 #: The flash of large microcontrollers.
 LIMIT_BYTES = 2 << 20
+
+#: A float has 2^-24 of its value: at a center of so many scales that is 0.6% of a scale.
+_COARSE = 1e5
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class CReport:
 def export_c(
     model: Model,
     tensors: Mapping[str, np.ndarray],
-    folder: Path,
+    folder: str | Path,
     *,
     name: str = "model",
     precision: Precision = "float32",
@@ -69,6 +72,7 @@ def export_c(
         GrusError: the compiled files give other numbers than the runtime; nothing is written.
     """
     check_name(name)
+    folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ModelFolderError(f"{folder}: must be a folder, got a file")
     files = [folder / f"{name}.{ending}" for ending in ("h", "c")]
@@ -100,6 +104,7 @@ def export_c(
         multiplies,
         _sentence(proof, precision),
         bool(proof.compiler),
+        _notes(model, tensors),
     )
 
 
@@ -122,6 +127,29 @@ def _refuse_large(size: int, limit: int, precision: str) -> None:
             f"export: the constants must fit into {limit:,} bytes, got {size:,} in {precision}{smaller}",
             hint="train a smaller model (--hidden-size), or allow more if the device has more",
         )
+
+
+def _notes(model: Model, tensors: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """What a row in float loses before the network sees it."""
+    found: list[str] = []
+    for step in model.preprocess:
+        names = (
+            step.columns
+            if isinstance(step, CovariateScale)
+            else step.ids
+            if isinstance(step, SeriesScale)
+            else ()
+        )
+        what = "column" if isinstance(step, CovariateScale) else "series"
+        for name, center, scale in zip(
+            names, *(tensors[f"preprocess.{step.key}.{p}"] for p in step.arrays())
+        ):
+            if abs(center) > _COARSE * scale:
+                found.append(
+                    f"{what} {name!r}: values near {center:.3g} that differ by {scale:.3g} lose digits in a float; "
+                    "subtract a constant before training"
+                )
+    return tuple(found)
 
 
 def _sentence(proof: Proof, precision: str) -> str:

@@ -173,18 +173,19 @@ class _Maker:
         times = {"src": task.lookback, "tgt": steps}
         y = lower(body, self.model.parts["main"], weights, inputs, times)["forecast"]
         cells = task.horizon * y.size
+        result = body.scratch(cells)
+        body.line(f"grus_unscale({result}, {y.at}, {cells}, {', '.join(self.level)});")
         if task.quantiles:
             body.line(
-                f"{{ int t; for (t = 0; t < {task.horizon}; ++t) grus_sort({y.at} + t * {y.size}, {y.size}); }}"
+                f"{{ int t; for (t = 0; t < {cells}; t += {y.size}) grus_sort({result} + t, {y.size}); }}"
             )
-        body.line(f"grus_unscale({y.at}, {cells}, {', '.join(self.level)});")
         if task.non_negative:
-            body.line(f"grus_relu({y.at}, {y.at}, {cells});")
+            body.line(f"grus_relu({result}, {result}, {cells});")
         what = f"{task.horizon} steps"
         if task.quantiles:
             what += f" of {y.size} quantiles each ({', '.join(f'{q:g}' for q in task.quantiles)})"
         out = Argument("float", "forecast", cells, f"{what}, in the target's unit")
-        text = finish(body, [(out, y.at)])
+        text = finish(body, [(out, result)])
         doc = "Forecast the steps after the newest row; at least one row must have been pushed."
         return Function("forecast", doc, tuple(arguments), (out,), text, body.multiplies)
 
@@ -279,7 +280,7 @@ class _Maker:
             "A forecaster written by Grus: C99, no allocation, no library but libm; floats are IEEE 754.",
             f"Use: declare one {name}_state a series, {name}_init it once, {name}_push every row as it comes, and call "
             f"{name}_forecast whenever a forecast of the next {task.horizon} steps is wanted. A step is "
-            f"{task.frequency}; the last {task.lookback} rows count.",
+            f"{plain(task.frequency)}; the last {task.lookback} rows count.",
             f"The target is {plain(task.target)}. Intervals are not part of the files; grus.load has them.",
         )
 

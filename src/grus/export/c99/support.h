@@ -332,9 +332,9 @@ static void grus_codes(int32_t *y, const int32_t *codes, int stride, int given, 
 }
 
 /* From scaled outputs to the target's unit. */
-static void grus_unscale(float *y, int size, double center, double scale) {
+static void grus_unscale(float *y, const float *x, int size, double center, double scale) {
   int i;
-  for (i = 0; i < size; ++i) y[i] = (float)(y[i] * scale + center);
+  for (i = 0; i < size; ++i) y[i] = (float)(x[i] * scale + center);
 }
 
 static void grus_softmax(float *y, const float *logits, int size, float temperature) {
