@@ -173,11 +173,14 @@ int64_t nanoseconds() {
 
 }  // namespace
 
-// On a busy machine a thread may lose its processor in the middle of a shared step. What such steps take beyond the time
-// of one alone is a debt, and a sixteenth of every step alone pays it back before the next is shared. Several threads
-// may step one layer: what they overwrite of each other is a matter of speed only.
+// On a busy machine a thread may lose its processor in the middle of a shared step. What shared steps take beyond the time
+// of one alone is a debt. Some is granted, since the first step has to wake the others; beyond that, steps are done
+// alone until a sixteenth of each has paid it back. Several threads may step one layer: what they overwrite of each
+// other is a matter of speed only.
 struct Pace {
+  static constexpr int64_t kGranted = 1000000;  // ns
   std::atomic<int64_t> last{0}, alone{0}, debt{0}, turn{0};
+  std::atomic<bool> pays{false};
 
   template <class F>
   void share(idx bytes, idx hidden, F&& one) {
@@ -186,13 +189,15 @@ struct Pace {
     if (parts < 2) return one(kAlone);
     const int64_t start = nanoseconds(), usual = alone.load(relaxed), owed = debt.load(relaxed);
     const bool close = start - last.load(relaxed) < kClose, measures = turn.fetch_add(1, relaxed) % 64 < 2;
-    const bool shared = close && owed <= 0 && !measures;
+    const bool shared = close && !measures && !pays.load(relaxed);
     if (shared)
       parallel(static_cast<int>(parts), [&](int p) { one(Together{p, static_cast<int>(parts), nullptr, nullptr}); });
     else
       one(kAlone);
     const int64_t end = nanoseconds(), took = end - start;
-    debt.store(std::max<int64_t>(0, shared ? took - usual : owed - took / 16), relaxed);
+    const int64_t left = std::max<int64_t>(0, shared ? owed + took - usual : owed - took / 16);
+    debt.store(left, relaxed);
+    if (left == 0 || left > kGranted) pays.store(left > 0, relaxed);
     // Down at once, up slowly: a step alone may lose its processor too.
     if (!shared && close) alone.store(usual > 0 ? std::min(took, usual + usual / 16) : took, relaxed);
     last.store(end, relaxed);
