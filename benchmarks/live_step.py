@@ -4,7 +4,8 @@
 
 A forecaster (hourly, 24 back, 6 ahead) and a classifier of series in one direction (3 channels), both small and trained
 for a moment. A step reads the row's cells and its stamp, checks them against what came before, scales, runs the network
-and puts the answer into columns. The answers are compared with those of ``predict`` before anything is timed.
+and puts the answer into columns. The answers are compared with those of ``predict`` before anything is timed. Times are
+what the process worked (CPU time; set OMP_NUM_THREADS and GRUS_NUM_THREADS to 1), so that others do not count.
 """
 
 import argparse
@@ -30,9 +31,9 @@ def timed(call: Callable[[], Any], seconds: float) -> dict[str, float]:
     samples: list[float] = []
     end = time.perf_counter() + seconds
     while len(samples) < 7 or time.perf_counter() < end:
-        begin = time.perf_counter()
+        begin = time.process_time()
         call()
-        samples.append((time.perf_counter() - begin) * 1e6)
+        samples.append((time.process_time() - begin) * 1e6)
     low, middle, high = statistics.quantiles(samples, n=4)
     return {"us": middle, "us_q25": low, "us_q75": high}
 
