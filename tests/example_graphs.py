@@ -18,6 +18,12 @@ def _gru(**options):
     return Graph(g.inputs, g.nodes, {"out": "gru_0", "state": "gru_0.h"})
 
 
+def _cell(op):
+    g = chain(X, [op])
+    node = g.nodes[0].name
+    return Graph(g.inputs, g.nodes, {"out": node} | {name[1:]: node + name for name in op.states})
+
+
 GRAPHS: dict[str, Graph] = {
     "Linear": chain(X, [ops.Linear(3)]),
     "Linear-no-bias-vec": chain(V, [ops.Linear(3, bias=False)]),
@@ -57,6 +63,36 @@ GRAPHS: dict[str, Graph] = {
         (X, Port("y", "seq", 5, "tgt")),
         Node("a", ops.GRU(7), ("x",)),
         Node("b", ops.GRUStep(7), ("y", "a.h"), weights="a"),
+    ),
+    "LSTM": _cell(ops.LSTM(7)),
+    "LSTM-2-layers-dropout": _cell(ops.LSTM(7, layers=2, dropout=0.5)),
+    "LSTM-bidirectional-no-bias": _cell(ops.LSTM(7, layers=2, bidirectional=True, bias=False)),
+    "LSTM-initial-state": _graph(
+        (X, Port("h", "vec", 14), Port("c", "vec", 14)),
+        Node("a", ops.LSTM(7, layers=2), ("x", "h", "c")),
+        Node("b", ops.Last(), ("a",)),
+    ),
+    "LSTMStep": _graph(
+        (X, Port("h", "vec", 7), Port("c", "vec", 7)), Node("a", ops.LSTMStep(7, bias=False), ("x", "h", "c"))
+    ),
+    "LSTM-encoder-decoder": _graph(
+        (X, Port("y", "seq", 5, "tgt")),
+        Node("a", ops.LSTM(7), ("x",)),
+        Node("b", ops.LSTM(7), ("y", "a.h", "a.c")),
+        Node("d", ops.LSTMStep(7), ("y", "a.h", "a.c"), weights="a"),
+    ),
+    "RNN": _cell(ops.RNN(7)),
+    "RNN-relu-2-layers": _cell(ops.RNN(7, layers=2, nonlinearity="relu")),
+    "RNN-bidirectional-max": chain(X, [ops.RNN(7, bidirectional=True), ops.Pool("max"), ops.Linear(3)]),
+    "RNN-relu-bidirectional-no-bias": _cell(ops.RNN(7, bidirectional=True, bias=False, nonlinearity="relu")),
+    "RNN-initial-state": _graph(
+        (X, Port("h", "vec", 14)), Node("a", ops.RNN(7, layers=2), ("x", "h")), Node("b", ops.Last(), ("a",))
+    ),
+    "RNNStep": _graph((X, Port("h", "vec", 7)), Node("a", ops.RNNStep(7), ("x", "h"))),
+    "RNNStep-relu-tied": _graph(
+        (X, Port("y", "seq", 5, "tgt")),
+        Node("a", ops.RNN(7, nonlinearity="relu"), ("x",)),
+        Node("b", ops.RNNStep(7, nonlinearity="relu"), ("y", "a.h"), weights="a"),
     ),
     "encoder-decoder": _graph(
         (X, Y),

@@ -90,6 +90,49 @@ def _step(op, weights, inputs, lengths):
     return np.concatenate(steps, axis=1) if steps else np.zeros((*x.shape[:2], op.hidden), x.dtype)
 
 
+def _cell(op, a, state):
+    """The next state of an LSTM (h, c) or a simple RNN (h,) from its gates' sums: torch.nn's equations."""
+    if isinstance(op, ops.RNN):
+        return (np.tanh(a) if op.nonlinearity == "tanh" else np.maximum(a, 0),)
+    i, f, g, o = np.split(a, 4)
+    c = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def _cells(op, weights, inputs, lengths):
+    """LSTM or RNN: every row, layer and direction by itself, a step at a time."""
+    x, *given = inputs
+    given = given or [np.zeros((len(x), op.parts * op.hidden), x.dtype) for _ in op.states]
+    out = np.zeros((*x.shape[:2], op.directions * op.hidden), x.dtype)
+    finals = [state.copy() for state in given]
+    for row, steps in enumerate(_rows(x, lengths)):
+        for layer in range(op.layers):
+            sides = []
+            for way in range(op.directions):
+                part = layer * op.directions + way
+                place, suffix = slice(part * op.hidden, (part + 1) * op.hidden), op.suffixes[part]
+                state, side = tuple(final[row, place] for final in finals), []
+                for x_t in steps[::-1] if way else steps:
+                    a = weights[f"weight_ih_{suffix}"] @ x_t + weights[f"weight_hh_{suffix}"] @ state[0]
+                    if op.bias:
+                        a = a + weights[f"bias_ih_{suffix}"] + weights[f"bias_hh_{suffix}"]
+                    state = _cell(op, a, state)
+                    side.append(state[0])
+                for final, value in zip(finals, state):
+                    final[row, place] = value
+                sides.append(side[::-1] if way else side)
+            steps = [np.concatenate(parts) for parts in zip(*sides)]
+        if len(steps):
+            out[row, : len(steps)] = steps
+    return {"": out} | dict(zip(op.states, finals))
+
+
+def _cell_step(op, weights, inputs, lengths):
+    x, *states = inputs
+    steps = [_cells(op.layer, weights, [x[:, t : t + 1], *states], None)[""] for t in range(x.shape[1])]
+    return np.concatenate(steps, axis=1) if steps else np.zeros((*x.shape[:2], op.hidden), x.dtype)
+
+
 RULES = {
     ops.Linear: lambda op, w, i, n: i[0] @ w["weight"].T + w.get("bias", i[0].dtype.type(0)),
     ops.Activation: lambda op, w, i, n: {
@@ -112,4 +155,8 @@ RULES = {
     ops.Unsegment: lambda op, w, i, n: i[0].reshape(len(i[0]), i[0].shape[1] * op.length, -1),
     ops.GRU: _stack,
     ops.GRUStep: _step,
+    ops.LSTM: _cells,
+    ops.LSTMStep: _cell_step,
+    ops.RNN: _cells,
+    ops.RNNStep: _cell_step,
 }

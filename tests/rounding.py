@@ -46,7 +46,7 @@ def round_matrices(
     layers = {
         node.weights or node.name
         for node in graph.nodes
-        if isinstance(node.op, ops.GRU | ops.GRUStep | ops.Linear | ops.AttentionPool)
+        if isinstance(node.op, ops.Recurrent | ops.RecurrentStep | ops.Linear | ops.AttentionPool)
     }
 
     def rounds(name: str) -> bool:

@@ -14,7 +14,7 @@ from grus.artifact import save_model
 from grus.decode.explain_cell import take_step
 from grus.decode.explain_given import given_cell
 from grus.decode.explain_lines import Explanation
-from grus.decode.explain_model import model_cell, row_inputs
+from grus.decode.explain_model import model_cell, read_row
 from grus.decode.expression import LatexWriter, Number, Product, Sum, Symbol, Writer, dot, evaluate, fill
 from grus.errors import DataError, UsageError
 from grus.kernels.layout import GRUWeights, negate_update_gate, reorder_gates, to_onnx_layout
@@ -212,8 +212,7 @@ SERIES = [np.random.default_rng(9).normal(size=(n, 3)) * [1, 1e6, 1e-6] + [5, 0,
 )
 def test_states_are_those_of_the_runtime(op, tmp_path):
     folder, model, tensors = custom(op, tmp_path)
-    inputs = row_inputs(model, tensors, SERIES, 1)
-    x = np.ascontiguousarray(inputs["x"])
+    x = np.ascontiguousarray(read_row(model, tensors, SERIES, 1).inputs["x"])
     steps = x.shape[1]
     for layer in range(op.layers):
         outputs = []
@@ -263,6 +262,10 @@ def test_texts(tmp_path):
     folder = save_model(tmp_path / "m", model, tensors)
     found = grus.explain(folder, texts().texts, row=1, unit=[2, 0, 2])
     assert found.units == (2, 0)
+    rows = [*texts().texts, "good zzz film"]
+    pages = [grus.explain(folder, rows, row=30, step=step).text() for step in range(3)]
+    said = [page.splitlines()[0].partition(" of 3, ")[2].partition(":")[0] for page in pages]
+    assert said == ["'good'", "'(unknown)'", "'film'"]
     with pytest.raises(DataError, match="data: row 0 must have at least one step, got none"):
         grus.explain(folder, texts().texts, row=0)
 

@@ -11,7 +11,7 @@ from test_live_steps import causal
 from test_live_streams import one, records, with_recent
 
 from example_classifiers import events, series, texts
-from example_series import COVARIATES, HOUR, ROLES, START, hourly
+from example_series import COVARIATES, HOUR, ROLES, START, hourly, random_forecaster
 from grus.decode.streams import Eviction, Streams, Wanted
 from grus.errors import GrusError, ModelFolderError, UnsupportedError, UsageError
 from grus.preprocess.panel import build_panel
@@ -162,6 +162,11 @@ def test_another_key_and_none():
         Streams(live, "seq")
     with pytest.raises(UsageError, match="rows have no key"):
         Streams(causal("word"), "id")
+    with pytest.raises(UsageError, match="every: a classifier of texts answers each row by itself"):
+        Streams(causal("word"), wanted=Wanted(every=2))
+    without = random_forecaster(build_panel(hourly((60,)), ROLES))
+    with pytest.raises(UnsupportedError, match="no calibrated intervals"):
+        Streams(without, wanted=WANTED)
 
 
 def test_a_row_without_a_column_or_a_key():

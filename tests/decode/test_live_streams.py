@@ -1,6 +1,7 @@
 """A forecaster fed row by row answers, to the bit, what predict answers for all rows so far."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -275,6 +276,43 @@ def test_what_else_is_refused(live, columns):
         live.run([row], State.join([state, state]))
     with pytest.raises(UsageError, match="rows: must be columns, records or a data frame, got int"):
         live.step(7, state)
+
+
+def test_a_first_row_off_the_calendar_begins_nothing():
+    days = np.busday_offset(np.datetime64("2024-01-01"), np.arange(60)).astype("M8[ns]")
+    live = random_forecaster(build_panel({"t": days, "y": np.arange(60.0)}, Roles("y", None, "t")))
+    state = live.init_state()
+    with pytest.raises(DataError, match="column 't': expected steps of B, got '2024-06-01'"):
+        live.step({"t": "2024-06-01", "y": 1}, state)
+    _, state = live.step({"t": "2024-05-31", "y": 1}, state)
+    _, state = live.step({"t": "2024-06-03", "y": 1}, state)
+    assert state.nodes["rows"][4].tolist() == [2]
+
+
+def test_a_stray_stamp_far_ahead_is_refused(live, columns):
+    _, state = live.run({name: values[:26] for name, values in columns.items()})
+    row = records(one(columns))[26]
+    with pytest.raises(
+        DataError, match=r"expected a time at most 1,026,000 steps after '2024-01-02 01:00:00'"
+    ):
+        live.step({**row, "ds": "2261-01-01"}, state)
+    live.step({**row, "ds": "2100-01-01"}, state)
+
+
+def test_threads_share_a_model(live, columns):
+    names = ("a", "b", "c")
+
+    def answer(name):
+        state = live.init_state()
+        for row in records(one(columns, name))[:60]:
+            y, state = live.step({**row, "ds": str(row["ds"])[:19]}, state, level=[80])
+        return y, state.to_bytes()
+
+    wanted = [answer(name) for name in names]
+    with ThreadPoolExecutor(6) as pool:
+        for (y, blob), (alone, its) in zip(pool.map(answer, names * 2), wanted * 2):
+            same(y, alone)
+            assert blob == its
 
 
 def test_static_covariates_stay_what_they_were():

@@ -10,7 +10,7 @@ from onnx_models import Written, gru_model
 
 from example_graphs import GRAPHS, random_tensors
 from grus.errors import DataError, GrusError
-from grus.export import Network, check_onnx, from_onnx
+from grus.export import Network, check_onnx, from_onnx, onnx_wire
 from grus.export.onnx_graph import to_onnx
 from grus.export.onnx_read import array_of
 
@@ -127,6 +127,32 @@ def test_bodies_in_bodies(depth):
     else:
         with pytest.raises(DataError, match="must be an ONNX file, got something else or a damaged one"):
             check_onnx(data)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        b"\x0a\x00" * 6_000,
+        message(1, b"\x2a\x00" * 6_000),
+        message(1, b"\x0a\x00" * 21_000),
+        message(5, message(7, b"\1" * 3_000_000)),
+    ],
+    ids=["empty nodes", "empty attributes", "empty names", "packed integers"],
+)
+def test_little_that_would_become_much(graph, monkeypatch):
+    """Refused before it is parsed: two bytes of a file may become hundreds in memory. At a hundredth of the limits."""
+    for name in ("MAX_PARTS", "MAX_MESSAGES", "MAX_INTS"):
+        monkeypatch.setattr(onnx_wire, name, getattr(onnx_wire, name) // 100)
+    with pytest.raises(
+        DataError, match="model: an ONNX file must have at most 5000 nodes and attributes, 20000 parts"
+    ):
+        check_onnx(message(7, graph))
+
+
+@pytest.mark.parametrize("data", [b"\xff" * 11, b"\x08", b"\x3a\x05\x0a", b"\x0b", b"\x0d\0"], ids=str)
+def test_bytes_that_are_no_protobuf(data):
+    with pytest.raises(DataError, match="model: must be an ONNX file, got something else or a damaged one"):
+        check_onnx(data)
 
 
 def test_names_that_are_no_text():

@@ -44,3 +44,9 @@ def test_ids_do_not_clash_on_a_page():
 
 def test_the_same_figure_gives_the_same_bytes():
     assert to_svg(a_figure(), "a", "x") == to_svg(a_figure(), "a", "x")
+
+
+def test_a_letter_that_matplotlibs_font_lacks_stays_text_and_is_no_warning():
+    ax = plots.new_axes()[0]
+    ax.set_xlabel("日本 👍")
+    assert "日本 👍" in to_svg(plots.figure_of(ax), "x", "letters")

@@ -6,10 +6,13 @@ from hypothesis import strategies as st
 from gru_cases import Shape, make_case, random_weights
 from grus.errors import UsageError
 from grus.kernels.layout import (
+    LSTM_ONNX_ORDER,
+    LSTM_ORDER,
     GRUWeights,
     fold_biases,
     join_matrices,
     negate_update_gate,
+    reorder_blocks,
     reorder_gates,
     reorder_weights,
     split_matrices,
@@ -209,3 +212,10 @@ def test_weights_that_do_not_fit_are_refused(change: dict, message: str) -> None
     arrays = {"weight_ih": np.zeros((12, 3)), "weight_hh": np.zeros((12, 4)), **change}
     with pytest.raises(UsageError, match=message):
         GRUWeights(**arrays)
+
+
+def test_lstm_gates_go_to_onnx_order_and_back() -> None:
+    blocks = np.repeat(np.arange(4.0), 2)[:, None] * np.ones((1, 3))  # i, f, g, o
+    onnx = reorder_blocks(blocks, LSTM_ORDER, LSTM_ONNX_ORDER)
+    np.testing.assert_array_equal(onnx[:, 0], [0, 0, 3, 3, 1, 1, 2, 2])
+    np.testing.assert_array_equal(reorder_blocks(onnx, LSTM_ONNX_ORDER, LSTM_ORDER), blocks)

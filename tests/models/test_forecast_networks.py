@@ -110,9 +110,9 @@ def test_every_weight_and_every_input_matters(model, kind, options, series):
 @pytest.mark.parametrize(("model", "kind", "options", "series"), CASES)
 def test_a_window_is_the_same_alone_and_in_any_batch(model, kind, options, series):
     live, inputs = build(model, kind, options, series)
-    together = live._program(inputs)["forecast"]
+    together = live.program(inputs)["forecast"]
     for i in (0, 6):
-        alone = live._program({name: values[i : i + 1] for name, values in inputs.items()})["forecast"]
+        alone = live.program({name: values[i : i + 1] for name, values in inputs.items()})["forecast"]
         assert_bitwise_equal(alone[0], together[i])
 
 
@@ -122,7 +122,7 @@ def test_a_windowed_network_cannot_stream_and_says_so(model):
     with pytest.raises(UnsupportedError, match="uses a summary of clock 'src' at its own steps"):
         require_streaming(live.model.parts["main"])
     with pytest.raises(UnsupportedError, match="cannot run in chunks"):
-        live._program.run(inputs)
+        live.program.run(inputs)
 
 
 @pytest.mark.parametrize("model", ["segment", "direct"])
@@ -130,7 +130,7 @@ def test_the_forecast_of_the_first_step_sees_the_newest_value(model):
     live, inputs = build(model, "none", {}, 1)
     changed = {**inputs, "past": inputs["past"].copy()}
     changed["past"][:, -1, 0] += 1
-    before, after = (live._program(i)["forecast"] for i in (inputs, changed))
+    before, after = (live.program(i)["forecast"] for i in (inputs, changed))
     assert (before[:, 0] != after[:, 0]).all()
 
 
@@ -140,7 +140,7 @@ def test_a_constant_added_to_the_history_is_added_to_the_forecast(model):
     live, inputs = build(model, "none", {}, 1)
     changed = {**inputs, "past": inputs["past"].copy()}
     changed["past"][..., 0] += 64
-    before, after = (live._program(i)["forecast"] for i in (inputs, changed))
+    before, after = (live.program(i)["forecast"] for i in (inputs, changed))
     np.testing.assert_allclose(after, before + 64, atol=1e-4)
 
 
@@ -189,7 +189,7 @@ def test_more_steps_than_positions_are_refused_on_both_sides():
     graph = live.model.parts["main"]
     long = {**inputs, "future": np.concatenate([inputs["future"]] * 2, axis=1)}
     for back_end in (
-        live._program,
+        live.program,
         lambda i: GraphModule(graph)({k: torch.from_numpy(v) for k, v in i.items()}),
     ):
         with pytest.raises(DataError, match="Position: has 6 steps, got a sequence of"):

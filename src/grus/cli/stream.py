@@ -52,8 +52,9 @@ def stream(
 ) -> None:
     """Answer every row on stdin as soon as it comes: a forecast of what follows it, or the label of all rows so far.
 
-    Rows are CSV with a header or JSON lines. Every answer bears the number of its row (seq) and is what grus predict
-    would say for all rows of that key. A row that does not fit is answered by an error, and the stream goes on.
+    Rows are CSV with a header or JSON lines. Every answer bears the number of its row (seq),
+    and is what grus predict would say for all rows of that key.
+    A row that does not fit is answered by an error, and the stream goes on.
 
     \b
     [bold]tail -f sensors.jsonl | grus stream model > forecasts.jsonl[/bold]

@@ -17,7 +17,7 @@ from grus.cli.answers import check_options
 from grus.cli.options import as_numbers
 from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers, Lines, RowReader
-from grus.decode import LiveClassifier, LiveForecaster, load
+from grus.decode import LiveForecaster, load
 from grus.decode.rows import to_columns
 from grus.decode.streams import Eviction, Record, Streams, Wanted
 from grus.errors import DataError, ModelFolderError, UsageError
@@ -41,19 +41,15 @@ def run(ctx: typer.Context, model: Path) -> None:
     wanted = Wanted(
         as_numbers(options["level"]), options["proba"], options["every"], _future(options["future"])
     )
-    if isinstance(live, LiveForecaster):
-        if live.task.future and wanted.future is None:
-            names = ", ".join(map(repr, live.task.future))
-            raise UsageError(
-                f"{ctx.command_path}: --future must name rows with {names}, which the model needs"
-            )
-        live.check_levels(wanted.level)
+    if isinstance(live, LiveForecaster) and live.task.future and wanted.future is None:
+        names = ", ".join(map(repr, live.task.future))
+        raise UsageError(f"{ctx.command_path}: --future must name rows with {names}, which the model needs")
     streams = Streams(live, options["key"], wanted, Eviction(*_amount(ctx, "evict_after")))
     saver = Saver(streams, options["state"], *_amount(ctx, "save_every"))
     people.say(saver.restore())
     if options["out_format"] not in ("json", "csv"):
         raise UsageError(f"{ctx.command_path}: --format must be json or csv, got {options['out_format']!r}")
-    answers = CsvAnswers(_columns(streams, live)) if options["out_format"] == "csv" else JsonAnswers()
+    answers = CsvAnswers(_columns(streams)) if options["out_format"] == "csv" else JsonAnswers()
     session = Session(streams, saver, answers, options["seq"])
     session.run(Lines(sys.stdin.fileno()))
     people.say(session.summary())
@@ -83,10 +79,10 @@ def _amount(ctx: typer.Context, name: str) -> tuple[int | None, float | None]:
     return (None, float(match[1])) if match[2] else (int(match[1]), None)
 
 
-def _columns(streams: Streams, live: LiveForecaster | LiveClassifier) -> tuple[str, ...]:
+def _columns(streams: Streams) -> tuple[str, ...]:
     """The header of answers in CSV."""
     key = (streams.engine.key,) if streams.engine.key is not None else ()
-    return ("seq", *key, *streams.engine.answers(streams.wanted), "error")
+    return ("seq", *key, *streams.columns, "error")
 
 
 class Saver:

@@ -181,11 +181,12 @@ class Clock:
 
     def _one(self, value: Any, parts: tuple[str, ...], row: int, faults: Faults) -> int:
         try:
-            if value in self._known:
-                return self._known[value]
+            remembered = self._known.get(value)  # one look: another thread may clear them all
         except TypeError:
             faults.add(row, self.name, "a time stamp", _shown(value))
             return 0
+        if remembered is not None:
+            return remembered
         try:
             found = self._parse(value, parts, faults.source)
         except DataError as error:

@@ -71,6 +71,12 @@ class ClassStream:
         self._size = live.model.parts["main"].inputs[0].size
         if isinstance(self._step, Codes):
             self._table = {code: i + 1 for i, code in enumerate(self._step.codes)}
+        elif isinstance(self._step, CovariateScale):
+            # Where each channel stands in the network's input, and the mask after each that has one.
+            is_masked = np.array([name in self._step.masked for name in self._step.columns], np.bool_)
+            self._values_at = np.arange(len(is_masked)) + np.cumsum(is_masked) - is_masked
+            self._masked = np.flatnonzero(is_masked)
+            self._masks_at = self._values_at[self._masked] + 1
 
     # -- the state ---------------------------------------------------------------------------------------------
 
@@ -269,25 +275,28 @@ class ClassStream:
     def chunk(self, values: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Steps [B, T, C] scaled and filled as `ClassifyPreprocessor` does, and the last known values after [B, C]."""
         assert isinstance(self._step, CovariateScale)
-        center, scale = (
-            self.live.fitted[f"preprocess.{self._step.key}.{part}"] for part in ("center", "scale")
+        key = f"preprocess.{self._step.key}"
+        center, scale = self.live.fitted[f"{key}.center"], self.live.fitted[f"{key}.scale"]
+        # Each channel by itself, as in training, where `apply` looks at the size of all centers together.
+        parts = (
+            [slice(None)] if (abs(center) < 1e290).all() else [slice(c, c + 1) for c in range(len(center))]
         )
-        out = np.empty((*values.shape[:2], self._size), np.float32)
-        after, column, steps = held.copy(), 0, np.arange(values.shape[1])
-        for channel, name in enumerate(self._step.columns):
-            scaled = apply(values[..., channel], center[channel], scale[channel])
-            known = ~np.isnan(scaled)
+        scaled = np.concatenate([apply(values[..., c], center[c], scale[c]) for c in parts], axis=-1)
+        known = ~np.isnan(scaled)
+        if values.shape[1] == 1:
+            filled = np.where(known, scaled, held[:, None])
+        else:
+            steps = np.arange(values.shape[1])[:, None]
             at = np.maximum.accumulate(np.where(known, steps, -1), axis=1)
             filled = np.take_along_axis(scaled, np.maximum(at, 0), 1)
-            filled = np.where(at >= 0, filled, held[:, channel, None])
-            if len(steps):
-                after[:, channel] = filled[:, -1]
-            out[..., column] = np.clip(np.nan_to_num(filled), -MOST, MOST)
-            column += 1
-            if name in self._step.masked:
-                out[..., column] = known
-                column += 1
-        return out, after
+            filled = np.where(at >= 0, filled, held[:, None])
+        out = np.empty((*values.shape[:2], self._size), np.float32)
+        out[..., self._values_at] = np.minimum(
+            np.maximum(np.where(filled != filled, 0.0, filled), -MOST), MOST
+        )
+        if len(self._masks_at):
+            out[..., self._masks_at] = known[..., self._masked]
+        return out, filled[:, -1] if values.shape[1] else held
 
     def _visits(
         self, state: State, slots: np.ndarray, batch: StepBatch, rows: np.ndarray, held: list[np.ndarray]

@@ -11,7 +11,7 @@ from grus.artifact import load_model
 from grus.decode.explain_cell import Notation, counted, take_step
 from grus.decode.explain_given import Given, given_cell, random_cell, vector
 from grus.decode.explain_lines import Explanation, check_units
-from grus.decode.explain_model import model_cell, row_inputs
+from grus.decode.explain_model import model_cell, read_row
 from grus.errors import UsageError
 from grus.spec import Model
 
@@ -143,5 +143,5 @@ def _of_model(
     model_cell(
         model, tensors, None, layer=layer, reverse=reverse, name=name
     )  # its faults come before the data's
-    inputs = None if data is None else row_inputs(model, tensors, data, row, future)
-    return model_cell(model, tensors, inputs, layer=layer, reverse=reverse, step=step, name=name)
+    found = None if data is None else read_row(model, tensors, data, row, future)
+    return model_cell(model, tensors, found, layer=layer, reverse=reverse, step=step, name=name)

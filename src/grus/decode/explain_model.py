@@ -1,6 +1,7 @@
 """A GRU layer of a saved model at one step of one row, with the input and the state that the runtime brings to it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from grus.kernels.layout import GRUWeights
 from grus.kernels.reference import StackOptions, gru_stack
 from grus.preprocess.features import Features
 from grus.runtime import Program
-from grus.spec import Classify, Graph, Model, Node, node_weights, ops
+from grus.spec import Classify, Graph, Model, Node, Vocabulary, node_weights, ops
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -28,21 +29,28 @@ class _Layer(NamedTuple):
     layer: int
 
 
+class Row(NamedTuple):
+    """The network's inputs for one row, by port, each [1, ...], and the words of a text."""
+
+    inputs: Tensors
+    words: tuple[str, ...] = ()
+
+
 def model_cell(
     model: Model,
     tensors: Tensors,
-    inputs: Tensors | None,
+    row: Row | None,
     *,
     layer: int = 0,
     reverse: bool = False,
     step: int = -1,
     name: str = "model",
 ) -> Given:
-    """A layer of a model as a cell; with inputs, also what it sees at a step.
+    """A layer of a model as a cell; with a row, also what it sees at a step.
 
     Args:
         model, tensors: as the model folder holds them.
-        inputs: of one row, by port, each [1, ...]; None: the weights alone.
+        row: None: the weights alone.
         layer: counted through all GRU layers of the model, from 0.
         reverse: the layer's backward direction.
         step: of the layer's own clock, from 0; negative ones count from the end.
@@ -68,13 +76,14 @@ def model_cell(
     title = f"{name}, layer {layer} of {len(layers)} (node {found.node.name!r}{', reverse' * reverse})"
     keep = found.op.zoneout if isinstance(found.op, ops.GRU) else 0.0
     cell = Cell(stack[index], found.op.reset_after, keep, title)
-    if inputs is None:
+    if row is None:
         return Given(cell)
-    x, h = _seen(graph, weights, inputs, found.node)
+    x, h = _seen(graph, weights, row.inputs, found.node)
     steps = x.shape[1]
     if not -steps <= step < steps:
         raise UsageError(f"{name}: step must be from {-steps} to {steps - 1} in this row, got {step}")
-    cell = Cell(cell.weights, cell.reset_after, keep, f"{title}, step {step % steps} of {steps}")
+    word = f", {row.words[step]!r}" if len(row.words) == steps else ""
+    cell = replace(cell, name=f"{title}, step {step % steps} of {steps}{word}")
     if isinstance(found.op, ops.GRUStep):
         assert h is not None
         return Given(cell, x[0, step], h[0])
@@ -126,8 +135,8 @@ def _carried(
     return trace.x[at, 0], trace.h_prev[at, 0]
 
 
-def row_inputs(model: Model, tensors: Tensors, data: Any, row: int, future: Any = None) -> Tensors:
-    """The network's inputs [1, ...] for one row of data, as ``predict`` makes them.
+def read_row(model: Model, tensors: Tensors, data: Any, row: int, future: Any = None) -> Row:
+    """One row of data as the network sees it, as ``predict`` makes it.
 
     Args:
         model, tensors: as the model folder holds them.
@@ -144,14 +153,18 @@ def row_inputs(model: Model, tensors: Tensors, data: Any, row: int, future: Any 
         _check_row(row, len(sequences), "an example")
         if not sequences.lengths[row]:
             raise DataError(f"data: row {row} must have at least one step, got none")
-        return sequences.batch(np.array([row]))[0]
+        inputs = sequences.batch(np.array([row]))[0]
+        known: Vocabulary | None = model.step(Vocabulary)
+        if known is None:
+            return Row(inputs)
+        codes = inputs["tokens"][0].tolist()
+        return Row(inputs, tuple(known.tokens[code - 1] if code else "(unknown)" for code in codes))
     seen = _Seen(model, tensors)
     panel = seen.panel(data)
     _check_row(row, panel.n_series, "a series")
     seen.predict(panel, future)
-    return {
-        name: np.concatenate([part[name] for part in seen.parts])[row : row + 1] for name in seen.parts[0]
-    }
+    first = seen.parts[0]
+    return Row({name: np.concatenate([part[name] for part in seen.parts])[[row]] for name in first})
 
 
 class _Seen(LiveForecaster):

@@ -9,6 +9,7 @@ import numpy as np
 from grus.decode.cells import Cells, Clock, Faults, codes, digest_name, names, numbers
 from grus.errors import DataError, UsageError
 from grus.preprocess.frequency import stamp
+from grus.preprocess.grid import SPARSEST
 from grus.preprocess.times import time_parts
 from grus.runtime.state import NodeState, State, check_counts, check_like
 from grus.spec import Categories, SeriesScale
@@ -238,12 +239,15 @@ class RingKeeper:
             exact = rest == 0
         else:
             steps, exact = self.live.frequency.locate(self.times(now), self.times(before))
-        for i in np.flatnonzero(~exact | (begun & (steps < 1))).tolist():
+        # As in `predict`, which takes a stamp so far ahead for a mistake: taken in, no later row would fit any more.
+        most = SPARSEST * rings.count[slots] + 10**6
+        for i in np.flatnonzero(~exact | (begun & ((steps < 1) | (steps > most)))).tolist():
             row, when = int(rows[i]), self.times(now[i : i + 1])[0]
             last = repr(stamp(self.times(before[i : i + 1])[0]))
             must = f"steps of {self.live.frequency}"
             if begun[i]:
                 must = f"a later time than {last}" if steps[i] < 1 else f"{must} from {last}"
+                must = must if steps[i] <= most[i] else f"a time at most {most[i]:,} steps after {last}"
             batch.faults.add(row, str(self.live.task.time), must, repr(stamp(when)))
         return np.where(begun, steps, 1)
 

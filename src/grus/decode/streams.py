@@ -101,7 +101,8 @@ class Streams:
         eviction: when a key is forgotten; None: never.
 
     Raises:
-        UnsupportedError: the model cannot stream.
+        UnsupportedError: the model cannot stream, or has no intervals to give.
+        UsageError: answers that it does not have, or a key of a name that answers need.
     """
 
     def __init__(
@@ -113,6 +114,8 @@ class Streams:
     ) -> None:
         self.live, self.wanted, self.eviction = live, wanted or Wanted(), eviction or Eviction()
         self.engine = engine_of(live, key)
+        #: The columns of an answer, besides ``seq``, the key and ``error``.
+        self.columns = self.engine.answers(self.wanted)
         #: The number of the newest row.
         self.seq = 0
         self._slots: dict[str, int] = {}

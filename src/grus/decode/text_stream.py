@@ -58,15 +58,15 @@ class TextStream:
         return TextBatch([""] * len(texts), texts, Faults(source))
 
     def answers(self, wanted: "Wanted") -> tuple[str, ...]:
-        """The columns of an answer."""
+        """The columns of an answer; raises UsageError if not every row is to be answered."""
+        if wanted.every != 1:
+            raise UsageError("every: a classifier of texts answers each row by itself")
         return tuple(self.live.answer(np.zeros((0, len(self.live.task.labels))), None, wanted.proba))
 
     def feed(
         self, state: State, slots: np.ndarray, batch: TextBatch, rows: np.ndarray, wanted: "Wanted"
     ) -> dict[int, dict[str, Any]]:
         """Answer texts, by row number."""
-        if wanted.every != 1:
-            raise UsageError("every: a classifier of texts answers each row by itself")
         columns = self.live.predict([batch.texts[row] for row in rows.tolist()], proba=wanted.proba)
         plain = {name: values.tolist() for name, values in columns.items()}
         return {row: {name: plain[name][i] for name in plain} for i, row in enumerate(rows.tolist())}

@@ -9,7 +9,8 @@ from onnx import ModelProto, ValueInfoProto, helper
 from grus.errors import UnsupportedError, UsageError
 from grus.export.network import Network
 from grus.export.onnx_build import IR_VERSION, OPSET, Builder, value_info
-from grus.export.onnx_ops import LOWERINGS, Call, Lowering, StatePort, Value
+from grus.export.onnx_lowering import Call, Lowering, StatePort, Value
+from grus.export.onnx_ops import LOWERINGS
 from grus.spec import Graph, Shape, infer, node_weights, ops, require, require_streaming, weight_shapes
 
 #: Protobuf, the container of ONNX, holds no message of 2 GiB.

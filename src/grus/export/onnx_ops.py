@@ -5,122 +5,15 @@ A lowering adds its nodes and returns its outputs by suffix. What the runtime re
 every state here begins as zeros, so that whoever runs the file needs to know no more than its shapes.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
-from onnx import ValueInfoProto
 
-from grus.export.onnx_build import Builder, Dims, value_info
+from grus.export import onnx_lstm_rnn
+from grus.export.onnx_build import Builder
 from grus.export.onnx_cell import cells, input_products, run_layer, step
+from grus.export.onnx_lowering import Call, Lower, Lowering, Value, Values, run_stack
 from grus.spec import Op, ops
 
-Weights = dict[str, np.ndarray]
 INFINITY = float("inf")
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor by name; ``lengths`` is the name of its rows' valid steps, int64 [B], or empty without a clock."""
-
-    name: str
-    size: int
-    lengths: str = ""
-
-    @property
-    def is_seq(self) -> bool:
-        """Whether it is [B, T, size] and not [B, size]."""
-        return bool(self.lengths)
-
-
-@dataclass(frozen=True)
-class StatePort:
-    """A state: the node it belongs to, its input and output, dtype and dimensions (text: symbolic)."""
-
-    node: str
-    input: str
-    output: str
-    dtype: str
-    dims: Dims
-
-
-@dataclass
-class Lowering:
-    """What a lowering works on.
-
-    Attributes:
-        b: the graph.
-        streams: whether the graph can run in chunks, so that all ops carry states; else only GRUs take and give them.
-        batch: the number of rows, int64 [1].
-        full: by clock, the number of steps (int64 [1]) and the lengths (int64 [B]) of its inputs.
-    """
-
-    b: Builder
-    streams: bool
-    batch: str
-    full: dict[str, tuple[str, str]]
-    states: list[StatePort] = field(default_factory=list)
-
-    def state(self, node: str, name: str, dtype: str, *dims: int | str) -> str:
-        """A state input [B, *dims]."""
-        port = f"{node}.{name}"
-        self.states.append(StatePort(node, port, f"{port}.next", dtype, ("batch", *dims)))
-        return port
-
-    def before(self, node: str, name: str, dtype: str, *dims: int) -> str:
-        """A state input where the graph streams, else zeros."""
-        if self.streams:
-            return self.state(node, name, dtype, *dims)
-        return self.b.zeros(dtype, self.batch, *dims)
-
-    def after(self, node: str, name: str, value: str) -> None:
-        """What a state is afterwards."""
-        if any(state.input == f"{node}.{name}" for state in self.states):
-            self.b.name(value, f"{node}.{name}.next")
-
-    def inputs(self) -> list[ValueInfoProto]:
-        """The state inputs."""
-        return [value_info(state.input, state.dtype, state.dims) for state in self.states]
-
-    def outputs(self) -> list[ValueInfoProto]:
-        """The state outputs."""
-        return [value_info(state.output, state.dtype, state.dims) for state in self.states]
-
-    def valid(self, x: Value) -> str:
-        """Which steps are valid, bool [B, T]."""
-        b = self.b
-        return b.add("Less", self.steps(x.name), b.unsqueeze(x.lengths, 1))
-
-    def steps(self, x: str) -> str:
-        """0 to T - 1, int64 [T]."""
-        b = self.b
-        return b.add("Range", b.const(0, "int64"), b.squeeze(b.dim(x, 1), 0), b.const(1, "int64"))
-
-
-@dataclass(frozen=True)
-class Call:
-    """A node to lower: its name, op, weights by their own names, inputs, and the size and clock of its output."""
-
-    name: str
-    op: Any
-    weights: Weights
-    inputs: tuple[Value, ...]
-    size: int
-    clock: str
-
-    @property
-    def x(self) -> Value:
-        """The first input."""
-        return self.inputs[0]
-
-    def out(self, name: str) -> dict[str, Value]:
-        """One output with the clock of the first input."""
-        return {"": Value(name, self.size, self.x.lengths)}
-
-
-Values = dict[str, Value]
-Lower = Callable[[Lowering, Call], Values]
 
 
 def _linear(to: Lowering, call: Call) -> Values:
@@ -323,37 +216,16 @@ def _unsegment(to: Lowering, call: Call) -> Values:
 
 
 def _gru(to: Lowering, call: Call) -> Values:
-    b, op, x = to.b, call.op, call.x
-    parts = op.layers * op.directions
-    size = parts * op.hidden
-    h_0 = _initial_state(to, call, size)
-    stacked = b.add("Transpose", b.add("Reshape", h_0, b.ints(0, parts, op.hidden)), perm=[1, 0, 2])
-    y = b.add("Transpose", x.name, perm=[1, 0, 2])
-    finals: list[str] = []
-    for layer in range(op.layers):
-        begin = layer * op.directions
-        start = b.slice(stacked, begin, begin + op.directions, 0) if op.layers > 1 else stacked
-        y, final = run_layer(b, cells(op, call.weights, layer), y, start, x.lengths)
-        finals.append(final)
-    final = b.add("Concat", *finals, axis=0) if op.layers > 1 else finals[0]
-    final = b.add("Reshape", b.add("Transpose", final, perm=[1, 0, 2]), b.ints(0, size))
-    to.after(call.name, "h", final)
-    y = b.add("Transpose", y, perm=[1, 0, 2])
-    return call.out(y) | {".h": Value(final, size)}
+    return run_stack(
+        to, call, lambda layer, x, states, lengths: _gru_layer(to.b, call, layer, x, states, lengths)
+    )
 
 
-def _initial_state(to: Lowering, call: Call, size: int) -> str:
-    """The state that a GRU starts from: what was carried, or until a row has begun, the node's own second input."""
-    b = to.b
-    if len(call.inputs) == 1:
-        return to.state(call.name, "h", "float32", size)
-    if not to.streams:
-        return call.inputs[1].name
-    carried = to.state(call.name, "h", "float32", size)
-    begun = to.state(call.name, "begun", "bool")
-    begins = b.add("Greater", call.x.lengths, b.const(0, "int64"))
-    to.after(call.name, "begun", b.add("Or", begun, begins))
-    return b.add("Where", b.unsqueeze(begun, 1), carried, call.inputs[1].name)
+def _gru_layer(
+    b: Builder, call: Call, layer: int, x: str, states: list[str], lengths: str
+) -> tuple[str, list[str]]:
+    y, final = run_layer(b, cells(call.op, call.weights, layer), x, states[0], lengths)
+    return y, [final]
 
 
 def _gru_step(to: Lowering, call: Call) -> Values:
@@ -382,4 +254,8 @@ LOWERINGS: dict[type[Op], Lower] = {
     ops.Unsegment: _unsegment,
     ops.GRU: _gru,
     ops.GRUStep: _gru_step,
+    ops.LSTM: onnx_lstm_rnn.layers,
+    ops.LSTMStep: onnx_lstm_rnn.steps,
+    ops.RNN: onnx_lstm_rnn.layers,
+    ops.RNNStep: onnx_lstm_rnn.steps,
 }

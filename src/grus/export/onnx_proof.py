@@ -129,18 +129,21 @@ def _chunks(
 
 
 def with_state_ports(graph: Graph) -> tuple[Graph, dict[str, str]]:
-    """The graph with an input for the initial state of every GRU that has none, and those inputs' names in the file."""
+    """The graph with inputs for the initial states of all recurrent layers, and the names of new ones in the file."""
     taken = set(infer(graph))
     ports: list[Port] = []
     states: dict[str, str] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
-        if isinstance(node.op, ops.GRU) and len(node.inputs) == 1:
-            name = next(f"h{i}" for i in range(len(taken) + 1) if f"h{i}" not in taken)
-            taken.add(name)
-            ports.append(Port(name, "vec", node.op.layers * node.op.directions * node.op.hidden))
-            states[name] = f"{node.name}.h"
-            node = Node(node.name, node.op, (node.inputs[0], name), node.weights)
+        if isinstance(node.op, ops.Recurrent) and len(node.inputs) == 1:
+            given: list[str] = []
+            for suffix in node.op.states:
+                name = next(f"h{i}" for i in range(len(taken) + 1) if f"h{i}" not in taken)
+                taken.add(name)
+                given.append(name)
+                ports.append(Port(name, "vec", node.op.parts * node.op.hidden))
+                states[name] = node.name + suffix
+            node = Node(node.name, node.op, (node.inputs[0], *given), node.weights)
         nodes.append(node)
     return Graph((*graph.inputs, *ports), tuple(nodes), graph.outputs), states
 

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from grus.errors import DataError
+from grus.export.onnx_wire import check_wire
 
 #: Protobuf, the container of ONNX, holds no message of 2 GiB.
 MAX_BYTES = (1 << 31) - 1
@@ -49,6 +50,7 @@ def read_onnx(source: Any) -> ModelProto:
     )
     model = ModelProto()
     try:
+        check_wire(data, name)
         model.ParseFromString(data)
     except (DecodeError, RecursionError) as error:
         raise DataError(f"{name}: must be an ONNX file, got something else or a damaged one") from error

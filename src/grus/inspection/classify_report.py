@@ -10,7 +10,8 @@ from grus.artifact import write_file
 from grus.decode import ClassEvaluation
 from grus.inspection.class_page import class_page
 from grus.inspection.class_wording import class_evaluation_dict
-from grus.inspection.report import METRICS, PAGE, plan_columns, render
+from grus.inspection.render import render
+from grus.inspection.report import METRICS, PAGE, plan_columns
 from grus.inspection.tuning_page import study_dict, tuning_section
 from grus.inspection.wording import to_json
 from grus.preprocess.examples import Examples

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 COLUMNS = 600
 #: A line has at most so many points, and bars are drawn one by one up to so many; then they are summed in groups.
 _POINTS, _BARS = 2000, 240
+#: Channels of a series that are drawn.
+CHANNELS = 5
 #: What is smaller than this share is below the picture: nothing.
 _FLOOR = 1e-8
 #: From the page's white over the model's blue to near black: lightness falls all the way, so it holds up in grey.
@@ -33,12 +35,14 @@ def stacked_axes(heights: Sequence[float], width: float = 10.0) -> list["Axes"]:
 
 
 def binned(values: np.ndarray, most: int, how: str = "mean") -> tuple[np.ndarray, int]:
-    """The last axis in at most ``most`` groups, their mean or sum, and how many each has; the last may have fewer."""
+    """The last axis in at most ``most`` groups, their mean, sum or max, and how many each has (the last, fewer)."""
     steps = values.shape[-1]
     size = max(1, -(-steps // most))
     if size == 1:
         return values, 1
     starts = np.arange(0, steps, size)
+    if how == "max":
+        return np.maximum.reduceat(values, starts, axis=-1), size
     sums = np.add.reduceat(values, starts, axis=-1)
     return (sums if how == "sum" else sums / np.diff(np.append(starts, steps))), size
 
@@ -132,7 +136,7 @@ def plot_horizon(
         measured: steps after which a change has halved [H]; NaN where there was none.
         unit: what they count.
     """
-    ax = ax or new_axes(6.4, 2.8)[0]
+    ax = ax or new_axes(4.9, 2.6)[0]
     order = np.argsort(half_life, kind="stable")
     place = np.arange(1, len(order) + 1)
     values = half_life[order]
@@ -170,8 +174,8 @@ def plot_lags(
         curves: name -> values by lag [K], from lag ``first`` on; zeros are left out, very many drawn in groups (rms).
         unit: of the values; axis: of the lags.
     """
-    ax = ax or new_axes(6.4, 2.8)[0]
-    lowest = 1.0
+    ax = ax or new_axes(4.9, 2.6)[0]
+    lowest = np.inf
     for number, (name, values) in enumerate(curves.items()):
         squares, size = binned(values**2, COLUMNS)
         lags = first + np.arange(len(squares)) * size
@@ -190,7 +194,7 @@ def plot_lags(
         if np.isfinite(shown).any():
             lowest = min(lowest, float(np.nanmin(shown)))
     ax.set_yscale("log")
-    ax.set_ylim(bottom=max(lowest / 2, _FLOOR))
+    ax.set_ylim(bottom=max(lowest / 2, _FLOOR) if np.isfinite(lowest) else _FLOOR)
     ax.set(xlabel=axis, ylabel=unit)
     ax.margins(x=0.01)
     whole_numbers(ax, 8)
@@ -237,6 +241,7 @@ def plot_course(
     axis: str = "step",
     marks: Sequence[int] = (),
     blocks: bool = False,
+    how: str = "mean",
     ax: "Axes | None" = None,
 ) -> "Axes":
     """One number a step, such as the share of the memory that is overwritten: the first line in the model's colour.
@@ -247,22 +252,26 @@ def plot_course(
         times, axis: as in `plot_gate`.
         marks: steps to point out, the first of all as 1.
         blocks: draw a step as long as it lasts, not as a point on a line.
+        how: of very many steps the ``mean`` or the ``max`` of each group is drawn.
     """
     ax = ax or new_axes(height=1.8)[0]
     styles: list[Any] = ["solid", *palette.DASHES]
     top = next(iter(lines.values()))
     where = np.arange(1, 1 + len(top)) if times is None else times
+    first, last = _edges(ax, where)
     for number, (name, values) in enumerate(lines.items()):
-        shown, size = binned(values, _POINTS)
+        style = {"color": palette.BASELINE if number else palette.MODEL, "linewidth": 1.5, "label": plain_name(name),
+                 "linestyle": styles[number % len(styles)], "zorder": 3 - bool(number)}  # fmt: skip
+        if blocks:
+            ax.stairs(values, np.linspace(first, last, len(values) + 1), baseline=None, **style)
+            continue
+        shown, size = binned(values, _POINTS, how)
         places = where[np.minimum(np.arange(len(shown)) * size + size // 2, len(where) - 1)]
-        ax.plot(places, shown, color=palette.BASELINE if number else palette.MODEL, linewidth=1.5,
-                linestyle=styles[number % len(styles)], marker="o" if len(shown) == 1 else None,
-                drawstyle="steps-mid" if blocks else "default", label=plain_name(name),
-                zorder=3 - bool(number))  # fmt: skip
+        ax.plot(places, shown, marker="o" if len(shown) == 1 else None, **style)
     for number, mark in enumerate(marks, start=1):
         ax.annotate(str(number), (where[mark], top[mark]), xytext=(0, 4), textcoords="offset points",
                     ha="center", color=palette.INK, fontsize=9)  # fmt: skip
-    ax.set_xlim(*_edges(ax, where))
+    ax.set_xlim(first, last)
     ax.margins(y=0.3 if marks else 0.1)
     _along(ax, where, axis)
     ax.set_ylabel(plain_name(unit))
@@ -281,7 +290,7 @@ def plot_series(
     marks: Sequence[int] = (),
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """The series itself, its first channel in ink and up to four more in grey; the marked steps as thin lines.
+    """The series itself, its first channel in ink and at most four more in grey; the marked steps as thin lines.
 
     Args:
         values: [T, C], NaN for a gap; names: of the channels [C].
@@ -289,7 +298,7 @@ def plot_series(
     """
     ax = ax or new_axes(height=1.8)[0]
     where = np.arange(1, len(values) + 1) if times is None else times
-    for number, name in enumerate(names[:5]):
+    for number, name in enumerate(names[:CHANNELS]):
         ax.plot(where, values[:, number], color=palette.BASELINE if number else palette.TRUTH,
                 linewidth=1.0, linestyle="solid" if not number else palette.DASHES[(number - 1) % 4],
                 marker="o" if len(values) == 1 else None, label=plain_name(name))  # fmt: skip

@@ -158,7 +158,7 @@ def check_recurrent(model: Model) -> None:
 def no_gru(what: str, parts: Sequence[str]) -> UnsupportedError:
     """What is said of a model that has no gates."""
     return UnsupportedError(
-        f"record: {what} must have a recurrent layer (GRU), got only {', '.join(dict.fromkeys(parts)) or 'nothing'}"
+        f"{what} must have a recurrent layer (GRU), got only {', '.join(dict.fromkeys(parts)) or 'nothing'}"
     )
 
 

@@ -106,7 +106,7 @@ def classify_case(live: LiveClassifier, examples: Examples, row: int | None = No
     own, task = examples.take([chosen]), live.task
     p = live.predict_proba(own)[0]
     label = int(p.argmax())
-    name = f", {own.ids[0]!s}" if own.ids is not None else ""
+    name = f", {str(own.ids[0])!r}" if own.ids is not None else ""
     said = f"The model says {task.labels[label]!r} with {percent(float(p[label]))}."
     return Case(
         title=f"row {chosen + 1:,} of {len(examples):,}{name}",
@@ -204,7 +204,7 @@ def forecast_case(live: LiveForecaster, panel: Panel, row: int | None = None) ->
         lengths=np.full(len(origins), task.lookback),
         answer=f"The forecast for {panel.frequency.count(horizon)} from {when} on is {figure(float(found.mean()))} "
         f"on average{truth}.",
-        unit=f"mean forecast ({task.target})",
+        unit=f"mean forecast of {task.target}",
         score=_mean_forecast(horizon, task.quantiles, center, scale),
         mean_baseline=True,
         times=panel.frequency.at(panel.starts[series], shown - begin),

@@ -9,6 +9,7 @@ from grus.inspection.gate_words import (
     describe_gradient,
     describe_memory,
     moment_sentence,
+    short,
     steps_word,
 )
 from grus.inspection.inspect_pictures import course, gate_maps, gradient_pictures, horizon_pictures
@@ -106,10 +107,10 @@ def facts(found: Findings) -> list[tuple[str, str]]:
     horizon = found.horizons[found.main]
     lives = units.half_life
     word = steps_word(found)
-    facts = [(f"{found.case.axis}s in the row", f"{found.case.steps:,}")]
+    facts = [(f"{found.case.axis}s read", f"{found.case.steps:,}")]
     facts.append((f"median half-life, {word}", figure(float(np.median(lives)), 3)))
     if np.isfinite(horizon.steps).any():
-        facts.append((f"the same measured, {word}", figure(float(np.nanmedian(horizon.steps)), 3)))
+        facts.append((f"the same measured, {word}", short(float(np.nanmedian(horizon.steps)))))
     facts.append(("overwritten at each step", percent(float(found.written[found.main].mean()))))
     return [*facts, ("dead units", f"{int(units.dead.sum()):,} of {units.dead.size:,}")]
 

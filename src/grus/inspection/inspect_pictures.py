@@ -35,7 +35,7 @@ def course(found: Findings) -> Picture | None:
     )
     gate_plots.plot_course(
         {"all": found.moved[name].mean(axis=(0, 1))}, unit="state moved", times=times, axis=case.axis, marks=marks,
-        blocks=size > 1, ax=axes[-2],
+        blocks=size > 1, how="max", ax=axes[-2],
     )  # fmt: skip
     gate_plots.plot_attribution(
         found.attribution, times=case.times, axis=case.axis, unit=case.unit, ticks=ticks, ax=axes[-1]
@@ -44,7 +44,9 @@ def course(found: Findings) -> Picture | None:
         ax.set_xlabel("")
         ax.tick_params(labelbottom=False)
     what = f"{case.title}: what was overwritten at each step, and what each adds to the answer"
-    return Picture(to_svg(plots.figure_of(axes[0]), "course", what))
+    more = len(case.channels) - gate_plots.CHANNELS
+    caption = f"The first {gate_plots.CHANNELS} of {len(case.channels)} channels." if more > 0 else ""
+    return Picture(to_svg(plots.figure_of(axes[0]), "course", what), caption=caption)
 
 
 def gate_maps(found: Findings) -> list[Picture]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 #: How many moments are pointed out, and how many steps the untrained layers are compared over.
 MOMENTS, COMPARED = 6, 400
-#: Steps, over all points of the integral, that attribution may take: 10,000 steps leave 40 points.
-_STEPS, _POINTS = 400_000, 2048
+#: Steps, over all points of the integral, that attribution may take: 10,000 steps leave 30 points.
+_STEPS, _POINTS = 300_000, 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +70,17 @@ class Findings:
         return np.minimum((np.arange(steps) + 1) * self.size(self.main) - 1, self.case.steps - 1)
 
     def moments(self) -> np.ndarray:
-        """Steps of the GRU at which its state moved most, the most first; of neighbours only one counts."""
+        """Steps of the GRU at which its state moved most, the most first; of neighbours only one counts.
+
+        Not the first that a direction reads: that fills a memory, and overwrites none.
+        """
         moved = self.moved[self.main].mean(axis=(0, 1))
+        if len(moved) > 2:
+            moved[[0, -1] if self.moved[self.main].shape[1] > 1 else 0] = -1
         apart = len(moved) // 40
         found: list[int] = []
         for step in np.argsort(-moved, kind="stable").tolist():
-            if all(abs(step - other) > apart for other in found):
+            if moved[step] >= 0 and all(abs(step - other) > apart for other in found):
                 found.append(step)
             if len(found) == MOMENTS:
                 break

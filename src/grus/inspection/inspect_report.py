@@ -5,7 +5,7 @@ from pathlib import Path
 from grus.artifact import write_file
 from grus.inspection.inspect_page import inspect_page
 from grus.inspection.inspect_record import Findings
-from grus.inspection.report import render
+from grus.inspection.render import render
 from grus.spec import Model
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grus.inspection.gate_words import place_name, span_words
+from grus.inspection.gate_words import place_name, short, span_words
 from grus.inspection.inspect_record import Findings
 from grus.inspection.wording import count, figure, percent
 from grus.preprocess.frequency import stamp
@@ -29,27 +29,30 @@ def moments_table(found: Findings) -> Table | None:
     share, moved = (values[found.main].mean(axis=(0, 1)) for values in (found.written, found.moved))
     size = found.size(found.main)
     last = found.last_rows()
-    names = ["", case.axis, "state moved", "overwritten", f"adds ({case.unit})"]
+    names = [
+        "",
+        case.axis if size == 1 else f"{case.axis}s",
+        "state moved",
+        "overwritten",
+        f"adds ({case.unit})",
+    ]
     names += list(case.channels[:4]) if case.series is not None else ["what it held"] if case.names else []
-    rows = []
+    rows, most = [], float(np.abs(found.attribution).max())
     for number, step in enumerate(found.moments(), start=1):
         end = int(last[step])
         begin = end + 1 - size
         if case.times is None:
             where = f"{end + 1:,}" if size == 1 else f"{begin + 1:,} to {end + 1:,}"
         else:
-            where = (
-                stamp(case.times[end])
-                if size == 1
-                else f"{stamp(case.times[begin])} to {stamp(case.times[end])}"
-            )
+            where = "" if size == 1 else f"{stamp(case.times[begin])} to "
+            where += stamp(case.times[end])
         part = float(found.attribution[begin : end + 1].sum())
         row = [
             str(number),
             where,
             figure(float(moved[step]), 2),
             percent(float(share[step])),
-            figure(part, 3),
+            figure(part, 3) if abs(part) > 1e-6 * most else "0",
         ]
         if case.series is not None:
             row += [span_words(case.series[begin : end + 1, c]) for c in range(min(4, len(case.channels)))]
@@ -85,7 +88,7 @@ def layer_table(found: Findings) -> Table:
                     str(units.keep.shape[2]),
                     figure(float(np.median(units.half_life[layer, d])), 3),
                     _longest(units.half_life[layer, d]),
-                    figure(float(np.nanmedian(measured)), 3) if np.isfinite(measured).any() else "-",
+                    short(float(np.nanmedian(measured))) if np.isfinite(measured).any() else "-",
                     *(
                         percent(float(share[layer, d].mean()), 0)
                         for share in (units.keep_high, units.keep_low, units.reset_high, units.reset_low)
@@ -116,7 +119,7 @@ def unit_table(found: Findings) -> Table:
             [
                 f"{at[2]}" + (f" of {label}" if label else ""),
                 _longest(units.half_life[at][None]),
-                f"{more}{figure(measured, 3)}" if np.isfinite(measured) else "-",
+                f"{more}{short(measured)}" if np.isfinite(measured) else "-",
                 figure(float(units.keep[at]), 3),
                 percent(float(units.keep_high[at]), 0),
                 percent(float(units.keep_low[at]), 0),

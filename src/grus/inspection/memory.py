@@ -101,14 +101,16 @@ def written(record: Record) -> np.ndarray:
 
 
 def moved(record: Record) -> np.ndarray:
-    """How far each step moves the state, the mean of |h_t - h_{t-1}| = (1 - z_t) |n_t - h_{t-1}| over units,
-    [L, D, B, T]; zero at padding and at a direction's first step, which fills a memory instead of overwriting one.
+    """How far each step moves the state, the mean over units of |h_t - h_{t-1}| = (1 - z_t) |n_t - h_{t-1}|,
+    [L, D, B, T]; zero at padding.
     """
-    change = np.zeros(record.h.shape[:-1])
-    change[:, 0, :, 1:] = np.abs(np.diff(record.h[:, 0], axis=2)).mean(axis=-1)
-    if record.h.shape[1] > 1:
-        change[:, 1, :, :-1] = np.abs(np.diff(record.h[:, 1], axis=2)).mean(axis=-1)
-        change[:, 1, np.arange(len(record.lengths)), np.maximum(record.lengths - 1, 0)] = 0
+    change = np.empty(record.h.shape[:-1])
+    rows = np.arange(len(record.lengths))
+    for d in range(record.h.shape[1]):
+        h, first = record.h[:, d], record.h_0[:, d]
+        before = np.roll(h, -1 if d else 1, axis=2)
+        before[:, rows, np.maximum(record.lengths - 1, 0) if d else 0] = first
+        change[:, d] = np.abs(h - before).mean(axis=-1)
     return np.where(record.valid, change, 0.0)
 
 

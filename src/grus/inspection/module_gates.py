@@ -34,7 +34,7 @@ def module_records(
     for name, part in module.named_modules():
         if isinstance(part, nn.GRU):
             see = _watcher(name or "gru", found)
-            hooks.append(part.register_forward_pre_hook(see, with_kwargs=True))
+            hooks.append(part.register_forward_hook(see, with_kwargs=True))
     try:
         module.eval()
         with torch.no_grad():
@@ -52,7 +52,7 @@ def module_records(
 def _watcher(name: str, found: dict[str, Record]) -> Any:
     calls = 0
 
-    def see(gru: nn.GRU, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def see(gru: nn.GRU, arguments: tuple[Any, ...], options: dict[str, Any], output: Any) -> None:
         nonlocal calls
         calls += 1
         key = name if calls == 1 else f"{name}#{calls}"

@@ -3,7 +3,6 @@
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -11,7 +10,7 @@ from grus.artifact import write_file
 from grus.data.splits import Split
 from grus.decode import Evaluation
 from grus.inspection.forecast_page import forecast_page
-from grus.inspection.palette import style_sheet
+from grus.inspection.render import render
 from grus.inspection.tuning_page import study_dict, tuning_section
 from grus.inspection.wording import evaluation_dict, to_json
 from grus.preprocess.panel import Panel
@@ -71,20 +70,3 @@ def plan_columns(plan: list[str]) -> list[tuple[str, str]]:
     """Lines such as ``target    'y', 17,379 values`` as (name, text); the name is empty where there is none."""
     parts = [re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in plan]
     return [(part[0], part[1]) if len(part) == 2 else ("", part[0]) for part in parts]
-
-
-def render(template: str, **values: Any) -> str:
-    """Fill a template of this package; everything in it is escaped but the pictures, which are ours."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    light, dark = style_sheet(False), style_sheet(True)
-    from grus import __version__
-
-    return environment.get_template(template).render(light=light, dark=dark, version=__version__, **values)

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ def to_svg(figure: "Figure", name: str, description: str) -> str:
 
     out = io.StringIO()
     # Text stays text (it can be selected and read aloud), and the same figure gives the same bytes.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
+        # A letter that matplotlib's own font lacks is drawn by the reader's.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = _HEAD.sub("", out.getvalue())
     text = _ID.sub(f"{name}-", text)

@@ -16,6 +16,12 @@ from grus.errors import UsageError
 GATE_ORDER = "rzn"
 """Reset, update, candidate: the order of the gate blocks in every array of this package."""
 
+LSTM_ORDER = "ifgo"
+"""Input, forget, cell candidate, output: the order of an LSTM's gate blocks, as in torch.nn.LSTM."""
+
+LSTM_ONNX_ORDER = "iofg"
+"""The same blocks as ONNX's LSTM operator has them; its own letters are i, o, f, c."""
+
 _GATE_LETTERS = {"r": "r", "z": "z", "u": "z", "n": "n", "h": "n", "o": "n", "c": "n"}
 
 Array = NDArray[np.floating]
@@ -127,7 +133,13 @@ def reorder_gates(array: Array, source: str, target: str = GATE_ORDER) -> Array:
         raise UsageError(
             f"reorder_gates: array must have a first axis of three equal gate blocks, got shape {array.shape}"
         )
-    blocks = dict(zip(source, np.split(array, 3)))
+    return reorder_blocks(array, source, target)
+
+
+def reorder_blocks(array: Array, source: str, target: str) -> Array:
+    """Reorder equal blocks along the first axis; an order names every block by a letter, as ``LSTM_ORDER`` does."""
+    assert sorted(source) == sorted(target)
+    blocks = dict(zip(source, np.split(array, len(source))))
     return np.concatenate([blocks[gate] for gate in target])
 
 

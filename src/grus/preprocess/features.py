@@ -211,11 +211,7 @@ class Preprocessor:
         filled = forward_fill(target, panel.offsets)
         once = self.layout.calendar and (disk or panel.n_rows > LARGE)
         clock, tick = self._clock(panel) if once else (None, None)
-        every = (
-            ()
-            if clock is not None or not self.layout.calendar
-            else self._calendar_columns(panel.all_times()).T
-        )
+        every = [] if clock is not None or not self.layout.calendar else [self._calendar_rows(panel)]
         past = [filled, panel.observed, *self._columns(panel.past, task.past, panel.offsets)]
         # The first column, lead, is the place within the horizon: `windows` writes it.
         lead = np.broadcast_to(np.float32(0), len(target))
@@ -248,6 +244,14 @@ class Preprocessor:
 
     def _calendar_columns(self, times: np.ndarray) -> np.ndarray:
         return calendar_features(times, self._calendar.features)
+
+    def _calendar_rows(self, panel: Panel) -> np.ndarray:
+        """Calendar features of every row; of many series most rows bear the same stamps, so each is looked at once."""
+        times = panel.all_times()
+        if panel.n_series == 1:
+            return self._calendar_columns(times)
+        found, place = np.unique(times, return_inverse=True)
+        return self._calendar_columns(found)[place]
 
     def _clock(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
         """Calendar features of every stamp once, and where each series begins among them.

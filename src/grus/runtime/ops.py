@@ -12,6 +12,7 @@ import numpy as np
 from grus.errors import DataError
 from grus.kernels.native import PackedLinear
 from grus.runtime import pools
+from grus.runtime.cells import CellImplementation, CellStepImplementation
 from grus.runtime.chunk import Chunk, Implementation, Result, Weights
 from grus.runtime.recurrent import GRUImplementation, GRUStepImplementation
 from grus.runtime.state import NodeState
@@ -149,4 +150,8 @@ IMPLEMENTATIONS: dict[type[Op], Build] = {
     ops.Unsegment: _unsegment,
     ops.GRU: GRUImplementation,
     ops.GRUStep: GRUStepImplementation,
+    ops.LSTM: CellImplementation,
+    ops.LSTMStep: CellStepImplementation,
+    ops.RNN: CellImplementation,
+    ops.RNNStep: CellStepImplementation,
 }

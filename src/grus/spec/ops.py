@@ -2,8 +2,8 @@
 
 Every op says three things about itself, and nothing about any back end:
 
-``infer(inputs)``    output shapes by suffix: ``""`` is the node itself, ``".h"`` a second output
-``weights(inputs)``  its tensors by name and shape, in PyTorch's layouts and gate order (r, z, n)
+``infer(inputs)``    output shapes by suffix: ``""`` is the node itself, ``".h"`` a second output (a final state)
+``weights(inputs)``  its tensors by name and shape, in PyTorch's layouts and gate order
 ``time``             how it behaves in time, which decides whether it can stream (see `Time`)
 
 The back ends (torch in ``grus.models``, NumPy and native in ``grus.runtime``, later ONNX and C) each register an
@@ -12,42 +12,10 @@ implementation by op class; `grus.spec.capability` says which must exist, and a 
 
 from typing import ClassVar, Literal
 
-import msgspec
-
 from grus.errors import SpecError
+from grus.spec.op import Inputs, Op, Outputs, Time, Weights
+from grus.spec.recurrent import GRU, LSTM, RNN, GRUStep, LSTMStep, Recurrent, RecurrentStep, RNNStep
 from grus.spec.shapes import Shape, check_rate, check_size, want
-
-#: pointwise: each step alone; causal: a state is carried from step to step; pool: a running summary of all steps;
-#: window: works on blocks of steps, buffering a partial block; whole: needs the whole sequence, so it cannot stream.
-Time = Literal["pointwise", "causal", "pool", "window", "whole"]
-
-Inputs = tuple[Shape, ...]
-Outputs = dict[str, Shape]
-Weights = dict[str, tuple[int, ...]]
-
-
-class Op(msgspec.Struct, frozen=True, tag_field="op", forbid_unknown_fields=True):
-    """Base of all ops; ``arity`` is the least and largest number of inputs."""
-
-    arity: ClassVar[tuple[int, int]] = (1, 1)
-
-    @property
-    def name(self) -> str:
-        """The op's class name, as errors and config.json spell it."""
-        return type(self).__name__
-
-    @property
-    def time(self) -> Time:
-        """Behaviour in time."""
-        return "pointwise"
-
-    def infer(self, inputs: Inputs) -> Outputs:
-        """Output shapes by suffix; raises SpecError where the inputs do not fit."""
-        raise NotImplementedError
-
-    def weights(self, inputs: Inputs) -> Weights:
-        """Weight tensors by name and shape; none unless the op says otherwise."""
-        return {}
 
 
 class Linear(Op, frozen=True, tag="linear"):
@@ -272,90 +240,45 @@ class Unsegment(Op, frozen=True, tag="unsegment"):
         return {"": Shape("seq", x.size // self.length, clock)}
 
 
-class GRU(Op, frozen=True, tag="gru"):
-    """Gated recurrent unit over a sequence, stacked and optionally in both directions; also outputs ``name.h``.
-
-    Inputs: a seq, and optionally the initial state, a vec [layers * directions * hidden]. The equations and the gate
-    order (r, z, n) stand in `grus.kernels.reference`; tensors are named as in torch.nn.GRU.
-    """
-
-    arity: ClassVar[tuple[int, int]] = (1, 2)
-    hidden: int
-    layers: int = 1
-    bidirectional: bool = False
-    bias: bool = True
-    reset_after: bool = True
-    layer_norm: bool = False
-    dropout: float = 0.0
-    recurrent_dropout: float = 0.0
-    zoneout: float = 0.0
-
-    @property
-    def time(self) -> Time:
-        return "whole" if self.bidirectional else "causal"
-
-    @property
-    def directions(self) -> int:
-        """2 if bidirectional, else 1."""
-        return 2 if self.bidirectional else 1
-
-    def infer(self, inputs: Inputs) -> Outputs:
-        check_size("GRU: hidden", self.hidden)
-        check_size("GRU: layers", self.layers, high=64)
-        for what in ("dropout", "recurrent_dropout", "zoneout"):
-            check_rate(f"GRU: {what}", getattr(self, what))
-        x = want("GRU", inputs[0], "seq")
-        state = self.layers * self.directions * self.hidden
-        if len(inputs) == 2 and want("GRU: initial state", inputs[1], "vec").size != state:
-            raise SpecError(f"GRU: initial state must have size {state}, got {inputs[1].size}")
-        return {"": Shape("seq", self.directions * self.hidden, x.clock), ".h": Shape("vec", state)}
-
-    def weights(self, inputs: Inputs) -> Weights:
-        shapes: Weights = {}
-        size, rows = inputs[0].size, 3 * self.hidden
-        for layer in range(self.layers):
-            for suffix in [f"l{layer}", f"l{layer}_reverse"][: self.directions]:
-                shapes[f"weight_ih_{suffix}"] = (rows, size)
-                shapes[f"weight_hh_{suffix}"] = (rows, self.hidden)
-                if self.bias:
-                    shapes[f"bias_ih_{suffix}"] = shapes[f"bias_hh_{suffix}"] = (rows,)
-                if self.layer_norm:
-                    shapes[f"gain_ih_{suffix}"] = shapes[f"gain_hh_{suffix}"] = (rows,)
-            size = self.directions * self.hidden
-        return shapes
-
-
-class GRUStep(Op, frozen=True, tag="gru_step"):
-    """One GRU step for every step of the input, each from the same state: y_m = GRU(x_m, h).
-
-    Inputs: a seq x and a vec h [hidden]. Steps do not see each other, so a whole horizon is decoded at once
-    (Lin et al. 2023, SegRNN, parallel multi-step forecasting). Usually tied to an encoder of equal sizes.
-    """
-
-    arity: ClassVar[tuple[int, int]] = (2, 2)
-    hidden: int
-    bias: bool = True
-    reset_after: bool = True
-
-    def infer(self, inputs: Inputs) -> Outputs:
-        check_size("GRUStep: hidden", self.hidden)
-        x, h = want("GRUStep", inputs[0], "seq"), want("GRUStep: state", inputs[1], "vec")
-        if h.size != self.hidden:
-            raise SpecError(f"GRUStep: state must have size {self.hidden}, got {h.size}")
-        return {"": Shape("seq", self.hidden, x.clock)}
-
-    def weights(self, inputs: Inputs) -> Weights:
-        return GRU(self.hidden, bias=self.bias).weights(inputs[:1])
-
+__all__ = [
+    "GRU",
+    "LSTM",
+    "OPS",
+    "RNN",
+    "Activation",
+    "Add",
+    "AnyOp",
+    "AttentionPool",
+    "Columns",
+    "Concat",
+    "Dropout",
+    "Embedding",
+    "GRUStep",
+    "LSTMStep",
+    "Last",
+    "Linear",
+    "Multiply",
+    "Op",
+    "Pool",
+    "Position",
+    "RNNStep",
+    "Recurrent",
+    "RecurrentStep",
+    "Segment",
+    "Subtract",
+    "Time",
+    "Unsegment",
+    "Weights",
+]
 
 OPS: tuple[type[Op], ...] = (
     Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
-    AttentionPool, Segment, Unsegment, GRU, GRUStep,
+    AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
-    | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep
+    | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep | LSTM | LSTMStep | RNN | RNNStep
 )  # fmt: skip
 
 

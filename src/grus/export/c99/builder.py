@@ -73,6 +73,7 @@ class Unit:
         matrices: pointers to the weight matrices by tensor; tied weights stand once.
         flash: bytes of the constants.
         sizes: of the state's members (work, memory, sums, counts, rounded), in elements.
+        headers: files beside this one whose text the model needs after ``support.h``.
     """
 
     precision: Precision = "float32"
@@ -80,6 +81,7 @@ class Unit:
     matrices: dict[str, str] = field(default_factory=dict)
     flash: int = 0
     sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MEMBERS, 0))
+    headers: set[str] = field(default_factory=set)
     _made: dict[str, str] = field(default_factory=dict)
 
     def keep(self, member: str, size: int) -> str:
@@ -121,11 +123,11 @@ class Unit:
             self.matrices[name] = f"&{own}"
         return self.matrices[name]
 
-    def layers(self, name: str, rows: list[list[str]]) -> str:
-        """The constant array of a stack's layers."""
+    def layers(self, name: str, rows: list[list[str]], kind: str = "grus_layer") -> str:
+        """The constant array of a stack's layers, of a C type."""
         own = f"l{len(self.constants)}_{_word(name)}"
         cells = ",\n    ".join("{" + ", ".join(row) + "}" for row in rows)
-        self.constants.append(f"static const grus_layer {own}[{len(rows)}] = {{\n    {cells}}};")
+        self.constants.append(f"static const {kind} {own}[{len(rows)}] = {{\n    {cells}}};")
         return own
 
     def _constant(self, kind: str, name: str, values: np.ndarray, width: int) -> str:

@@ -56,9 +56,9 @@ def check(graph: Graph, carried: bool) -> None:
     """Raise UnsupportedError, naming the node, unless C99 can run the graph step by step (or as a whole)."""
     require(graph, "c")
     for node in graph.nodes:
-        if isinstance(node.op, ops.GRU) and node.op.bidirectional:
+        if isinstance(node.op, ops.Recurrent) and node.op.bidirectional:
             raise UnsupportedError(
-                f"node {node.name!r}: GRU in both directions cannot run on back end 'c'",
+                f"node {node.name!r}: {node.op.name} in both directions cannot run on back end 'c'",
                 hint="train the model in one direction (--no-bidirectional for classifiers)",
             )
     if not carried:
@@ -238,24 +238,83 @@ def _unsegment(c: _Lines, op: ops.Unsegment, x: Value) -> Outputs:
 
 def _gru(c: _Lines, op: ops.GRU, x: Value, *initial: Value) -> Outputs:
     size = op.layers * op.hidden
-    h = c.body.remembered(size)
-    if initial:
-        copy = f"memcpy({h}, {initial[0].at}, {size} * sizeof(float));"
-        if c.body.carried:
-            begun = c.body.kept("counts", 1)
-            copy = f"if (!*({begun})) {copy}\n*({begun}) = 1;"
-        c(copy)
+    (h,) = _states(c, op, initial)
     layers = [_layer(c, op, f"l{layer}", op.zoneout) for layer in range(op.layers)]
     stack = c.body.unit.layers("layers", layers)
-    top = f"{h} + {(op.layers - 1) * op.hidden}"
-    y = Value(top, op.hidden, 1) if c.body.carried else c.new(op.hidden)
-    out = "NULL" if c.body.carried else y.at
+    y, out = _top(c, op, h)
     c(
         f"grus_stack({out}, {stack}, {op.layers}, {_step(c, op)}, {x.at}, {h}, {x.steps}, {_work(c, op)}, {c.rounded});"
     )
     inputs = x.size + (op.layers - 1) * op.hidden
     c.multiplies(3 * op.hidden * (inputs + size), x.steps)
     return {"": y, ".h": Value(h, size, 0)}
+
+
+def _states(c: _Lines, op: ops.Recurrent, initial: tuple[Value, ...]) -> list[str]:
+    """Where the states of all layers are; they begin as zeros, or as the node's own further inputs."""
+    size = op.parts * op.hidden
+    states = [c.body.remembered(size) for _ in op.states]
+    copies = [f"memcpy({at}, {given.at}, {size} * sizeof(float));" for at, given in zip(states, initial)]
+    if copies and c.body.carried:
+        begun = c.body.kept("counts", 1)
+        copies = [f"if (!*({begun})) {copy}" for copy in copies] + [f"*({begun}) = 1;"]
+    if copies:
+        c("\n".join(copies))
+    return states
+
+
+def _top(c: _Lines, op: ops.Recurrent, h: str) -> tuple[Value, str]:
+    """The output of the last layer, and where a stack writes it: of a single step it is the state itself."""
+    if c.body.carried:
+        return Value(f"{h} + {(op.layers - 1) * op.hidden}", op.hidden, 1), "NULL"
+    y = c.new(op.hidden)
+    return y, y.at
+
+
+def _cells(c: _Lines, op: ops.LSTM | ops.RNN, x: Value, *initial: Value) -> Outputs:
+    size = op.parts * op.hidden
+    states = _states(c, op, initial)
+    rows = [_recurrent(c, op, suffix) for suffix in op.suffixes]
+    stack = c.body.unit.layers("layers", rows, "grus_recurrent")
+    y, out = _top(c, op, states[0])
+    at = ", ".join([*states, "NULL"][:2])
+    c(
+        f"grus_recurrents({out}, {stack}, {op.layers}, {_recurrent_step(op)}, {x.at}, {at}, {x.steps}, "
+        f"{_sums(c, op)}, {c.rounded});"
+    )
+    inputs = x.size + (op.layers - 1) * op.hidden
+    c.multiplies(op.gates * op.hidden * (inputs + size), x.steps)
+    return {"": y} | {name: Value(state, size, 0) for name, state in zip(op.states, states, strict=True)}
+
+
+def _cell_step(c: _Lines, op: ops.LSTMStep | ops.RNNStep, x: Value, *states: Value) -> Outputs:
+    y, layer = c.new(op.hidden), op.layer
+    assert isinstance(layer, ops.LSTM | ops.RNN)
+    stack = c.body.unit.layers("step", [_recurrent(c, layer, "l0")], "grus_recurrent")
+    at = ", ".join([*(state.at for state in states), "NULL"][:2])
+    kept = c.body.scratch(op.hidden) if len(states) > 1 else "NULL"
+    c(
+        f"grus_recurrent_each({y.at}, {stack}, {_recurrent_step(layer)}, {x.at}, {at}, {x.steps}, {kept}, "
+        f"{_sums(c, layer)}, {c.rounded});"
+    )
+    c.multiplies(layer.gates * op.hidden * (x.size + op.hidden), x.steps)
+    return {"": y}
+
+
+def _recurrent(c: _Lines, op: ops.LSTM | ops.RNN, suffix: str) -> list[str]:
+    """A row of `grus_recurrent`."""
+    c.body.unit.headers.add("lstm_rnn.h")
+    relu = isinstance(op, ops.RNN) and op.nonlinearity == "relu"
+    matrices = [c.matrix(f"weight_{part}_{suffix}") for part in ("ih", "hh")]
+    return [str(int(relu)), *matrices, *(c.floats(f"bias_{part}_{suffix}") for part in ("ih", "hh"))]
+
+
+def _recurrent_step(op: ops.LSTM | ops.RNN) -> str:
+    return "grus_lstm_step" if isinstance(op, ops.LSTM) else "grus_rnn_step"
+
+
+def _sums(c: _Lines, op: ops.LSTM | ops.RNN) -> str:
+    return c.body.scratch(2 * op.gates * op.hidden)
 
 
 def _gru_step(c: _Lines, op: ops.GRUStep, x: Value, h: Value) -> Outputs:
@@ -302,4 +361,8 @@ LOWERINGS: dict[type[Op], Callable[..., Any]] = {
     ops.Unsegment: _unsegment,
     ops.GRU: _gru,
     ops.GRUStep: _gru_step,
+    ops.LSTM: _cells,
+    ops.LSTMStep: _cell_step,
+    ops.RNN: _cells,
+    ops.RNNStep: _cell_step,
 }

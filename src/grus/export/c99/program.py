@@ -68,7 +68,7 @@ class Program:
     def source(self) -> str:
         """The text of the source."""
         n = self.name
-        shared = "\n".join(_part(file) for file in ("cell.h", "support.h"))
+        shared = "\n".join(_part(file) for file in ("cell.h", "support.h", *sorted(self.unit.headers)))
         parts = [
             comment([f"Written by Grus; see {n}.h."]),
             f'#include "{n}.h"\n\n#include <math.h>\n#include <string.h>',
