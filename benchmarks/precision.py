@@ -52,11 +52,14 @@ def bike(folder: Path) -> list[float]:
     for day in range(56):
         origin = begin + pd.Timedelta(days=day)
         past: Any = table[table["ds"] < origin]
-        ahead: Any = table[(table["ds"] >= origin) & (table["ds"] < origin + pd.Timedelta(days=1))]
-        known = {c: ahead[c].to_numpy() for c in ("ds", *WEATHER)}
+        hours = pd.DataFrame({"ds": pd.date_range(origin, periods=24, freq="h")})
+        ahead: Any = hours.merge(table, how="left")  # some hours are missing from the source
+        known = {"ds": ahead["ds"].to_numpy(), **{c: ahead[c].ffill().bfill().to_numpy() for c in WEATHER}}
+        there = ahead["y"].notna().to_numpy()
         for live, error in zip(lives, errors, strict=True):
-            answer = live.predict({c: past[c].to_numpy() for c in past}, known)
-            error += np.abs(list(answer.values())[-1] - ahead["y"].to_numpy()).tolist()
+            assert isinstance(live, grus.LiveForecaster)
+            answer = list(live.predict({c: past[c].to_numpy() for c in past}, known).values())[-1]
+            error += np.abs(answer - ahead["y"].to_numpy())[there].tolist()
     return [float(np.mean(error)) for error in errors]
 
 
