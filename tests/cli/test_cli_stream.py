@@ -373,3 +373,31 @@ def test_lines_come_whole_and_none_waits_for_another():
     assert lines.read() == [b"three!"]
     assert lines.read() is None
     os.close(read)
+
+
+def hostile_lines(count, seed=0):
+    """Rows whose cells are anything JSON knows, and rows with bytes changed."""
+    rng = np.random.default_rng(seed)
+    odd = [
+        "null", "true", '"x"', "[]", "{}", "[[1]]", "1e999", "-1e308", "1" * 400, '"\\ud800"', '"\\u0000"', '""', '"NaN"',
+        '"1_0"', '"2024-02-31"', '"1/2/2024"', "20240101", '"2024-01-01T00:00:00Z"', '"9999-01-01"', '"0001-01-01"',
+        "99999999999999999", '{"a":{"b":[1]}}',
+    ]  # fmt: skip
+    for number in range(count):
+        cells = ['"a"', f'"2024-01-01 {number % 24:02d}:00"', "1.5"]
+        if number % 2:
+            cells[rng.integers(3)] = odd[rng.integers(len(odd))]
+        line = bytearray('{{"unique_id":{},"ds":{},"y":{}}}'.format(*cells).encode())
+        if number % 3 == 0:
+            line[rng.integers(len(line))] = rng.integers(32, 256)
+        yield bytes(line)
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_hostile_rows_are_answered_each(feed, folder, form):
+    lines = list(hostile_lines(2000))
+    if form == "csv":
+        lines = [b"unique_id,ds,y", *(line[1:-1].replace(b'"', b"").replace(b":", b",", 1) for line in lines)]
+    ran = feed(b"\n".join(lines) + b"\n", folder, "--level", "80", "-q")
+    assert ran.code == 0, ran.err
+    assert [answer["seq"] for answer in records(ran.out)] == list(range(1, 2001))

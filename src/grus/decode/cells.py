@@ -81,7 +81,7 @@ def _number(value: Any, row: int, name: str, faults: Faults) -> float:
         found = np.nan if value is None else float(value)
     else:
         found = None
-        if isinstance(value, int | float | np.integer | np.floating):
+        if hasattr(value, "__float__"):
             found = np.inf if abs(value) >= 1 << 1023 else float(value)
     if found is None:
         faults.add(row, name, "a number", _shown(value))
