@@ -13,8 +13,10 @@ from example_series import random_model
 from grus.decode import LiveClassifier, LiveForecaster
 from grus.errors import DataError, UsageError
 from grus.inspection.inspect_case import classify_case, forecast_case
+from grus.inspection.inspect_page import added_words, written_words
 from grus.inspection.inspect_record import findings_dict, inspect_case
 from grus.inspection.inspect_report import write_inspect_report
+from grus.inspection.inspect_tables import moments_table
 from grus.inspection.wording import to_json
 from grus.preprocess.examples import Examples
 
@@ -83,8 +85,6 @@ def test_words_are_coloured_and_unknown_ones_marked():
     assert found.case.axis == "word"
     assert len(found.case.names) == found.case.steps
     written = found.written["gru"].mean(axis=(0, 1))
-    from grus.inspection.inspect_page import added_words, written_words
-
     words = written_words(found)
     assert words[int(np.argmax(written))].shade == 60
     assert words[int(np.argmin(written))].shade == 0
@@ -167,3 +167,18 @@ def test_a_forecast_needs_its_horizon_in_the_data():
         forecast_case(live, panel, 91)
     with pytest.raises(DataError, match="expected a series of more rows than the horizon of 6, got 5"):
         forecast_case(live, panel.cut(0, 5))
+
+
+def test_a_long_text_has_a_table_of_moments_with_its_words(tmp_path):
+    model, tensors = classifier("word", max_length=100)
+    live = LiveClassifier(model, tensors)
+    examples = Examples("text", 1, ("review",), texts=["good bad film " * 30])
+    found = inspect_case(live, tensors, classify_case(live, examples))
+    table = moments_table(found)
+    assert table is not None
+    assert table.names[-1] == "what it read"
+    assert {row[-1] for row in table.rows} <= {"good", "bad", "film"}
+    short, _ = look("word")
+    assert moments_table(short) is None
+    write_inspect_report(tmp_path / "p.html", found, model, title="t", command="c")
+    Page((tmp_path / "p.html").read_text())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grus.inspection import palette
+from grus.inspection.class_plots import shortened
 from grus.inspection.plots import dates, legend_above, new_axes, plain_name, quiet, whole_numbers
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 COLUMNS = 600
 #: A line has at most so many points, and bars are drawn one by one up to so many; then they are summed in groups.
 _POINTS, _BARS = 2000, 240
+#: Up to so many steps are named along the bottom.
+NAMED = 60
 #: Channels of a series that are drawn.
 CHANNELS = 5
 #: What is smaller than this share is below the picture: nothing.
@@ -112,8 +115,10 @@ def _edges(ax: "Axes", where: np.ndarray) -> tuple[float, float]:
 
 def _along(ax: "Axes", where: np.ndarray, axis: str, ticks: Sequence[str] = ()) -> None:
     """Dates, names or whole numbers along the bottom."""
-    if ticks and len(ticks) <= 60:
-        ax.set_xticks(where, [plain_name(t) for t in ticks], rotation=60, ha="right", rotation_mode="anchor")
+    if ticks and len(ticks) <= NAMED:
+        ax.set_xticks(
+            where, [shortened(plain_name(t)) for t in ticks], rotation=60, ha="right", rotation_mode="anchor"
+        )
         return
     if where.dtype.kind == "M":
         dates(ax, where)

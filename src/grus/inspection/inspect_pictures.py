@@ -8,15 +8,15 @@ from grus.inspection.inspect_record import Findings
 from grus.inspection.page import Picture
 from grus.inspection.svg import to_svg
 
-#: At most so many heat maps, and names of steps along the bottom.
-_MAPS, _NAMES = 4, 60
+#: At most so many heat maps.
+_MAPS = 4
 
 
 def course(found: Findings) -> Picture | None:
     """The row, what was overwritten, and what each step adds to the answer, on one time axis."""
     case, name = found.case, found.main
     ticks = case.names if case.axis != "visit" else ()
-    if len(ticks) > 60:
+    if len(ticks) > gate_plots.NAMED:
         ticks = ()
     marks = [] if ticks else found.moments().tolist()
     axes = gate_plots.stacked_axes([1.9] * (case.series is not None) + [1.5, 1.5, 1.6 + 0.7 * bool(ticks)])
@@ -51,35 +51,35 @@ def course(found: Findings) -> Picture | None:
 
 def gate_maps(found: Findings) -> list[Picture]:
     """The update gates of the row over time, and the reset gates of the last layer."""
-    case, name = found.case, found.main
-    record, units = found.records[name], found.units[name]
-    length = int(record.lengths[0])
-    times = _times(found)
-    ticks = case.names if len(case.names) == length and case.axis != "visit" else ()
+    units, places = found.units[found.main], found.places()
     pictures = []
-    for layer, d in found.places()[:_MAPS]:
+    for layer, d in places[:_MAPS]:
         order = np.argsort(-units.half_life[layer, d], kind="stable")
-        ax = gate_plots.plot_gate(
-            record.z[layer, d, 0, :length][:, order].T, times=times, axis=case.axis, ticks=ticks,
-            ax=plots.new_axes(height=2.6 + 0.6 * bool(ticks and len(ticks) <= 60))[0],
-        )  # fmt: skip
-        title = (
-            f"update gate, {place_name(record.h.shape, layer, d)}"
-            if record.h.shape[0] * record.h.shape[1] > 1
-            else "update gate"
-        )
-        pictures.append(Picture(to_svg(plots.figure_of(ax), f"z{layer}{d}", title), title=title))
-    order = np.argsort(-units.reset[-1, 0], kind="stable")
+        pictures.append(_gate_map(found, "z", (layer, d), order, "update gate", ("0 overwrites", "1 keeps")))
+    last = (places[-1][0], 0)
+    order = np.argsort(-units.reset[last], kind="stable")
+    return [*pictures, _gate_map(found, "r", last, order, "reset gate", ("0 ignores", "1 uses h"))]
+
+
+def _gate_map(
+    found: Findings, letter: str, place: tuple[int, int], order: np.ndarray, name: str, ends: tuple[str, str]
+) -> Picture:
+    """One gate of one layer and direction, its units in an order."""
+    case, record = found.case, found.records[found.main]
+    length = int(record.lengths[0])
+    named = len(case.names) == length <= gate_plots.NAMED and case.axis != "visit"
     ax = gate_plots.plot_gate(
-        record.r[-1, 0, 0, :length][:, order].T, times=times, axis=case.axis, ticks=ticks, label="reset gate r",
-        ends=("0 ignores", "1 uses h"), ax=plots.new_axes(height=2.6 + 0.6 * bool(ticks and len(ticks) <= 60))[0],
-    )  # fmt: skip
-    title = "reset gate" + (
-        f", {place_name(record.h.shape, record.h.shape[0] - 1, 0)}"
-        if record.h.shape[0] * record.h.shape[1] > 1
-        else ""
+        getattr(record, letter)[(*place, 0)][:length, order].T,
+        times=_times(found),
+        axis=case.axis,
+        label=f"{name} {letter}",
+        ends=ends,
+        ticks=case.names if named else (),
+        ax=plots.new_axes(height=3.2 if named else 2.6)[0],
     )
-    return [*pictures, Picture(to_svg(plots.figure_of(ax), "r", title), title=title)]
+    where = place_name(record.h.shape, *place)
+    title = f"{name}, {where}" if where else name
+    return Picture(to_svg(plots.figure_of(ax), f"{letter}{place[0]}{place[1]}", title), title=title)
 
 
 def horizon_pictures(found: Findings) -> list[Picture]:

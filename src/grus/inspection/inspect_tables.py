@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from grus.inspection import gate_plots
 from grus.inspection.gate_words import place_name, short, span_words
 from grus.inspection.inspect_record import Findings
 from grus.inspection.wording import count, figure, percent
@@ -24,8 +25,8 @@ class Table:
 def moments_table(found: Findings) -> Table | None:
     """The moments at which most was overwritten, with what happened then."""
     case = found.case
-    if case.names and case.axis != "visit":
-        return None
+    if case.names and case.axis != "visit" and len(case.names) <= gate_plots.NAMED:
+        return None  # the words themselves are coloured, and named below the picture
     share, moved = (values[found.main].mean(axis=(0, 1)) for values in (found.written, found.moved))
     size = found.size(found.main)
     last = found.last_rows()
@@ -36,7 +37,7 @@ def moments_table(found: Findings) -> Table | None:
         "overwritten",
         f"adds ({case.unit})",
     ]
-    names += list(case.channels[:4]) if case.series is not None else ["what it held"] if case.names else []
+    names += list(case.channels[:4]) if case.series is not None else ["what it read"] if case.names else []
     rows, most = [], float(np.abs(found.attribution).max())
     for number, step in enumerate(found.moments(), start=1):
         end = int(last[step])
