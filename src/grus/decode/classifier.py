@@ -38,7 +38,8 @@ class LiveClassifier:
     Args:
         model: the spec.
         tensors: its numbers, by the names of the model file.
-        precision: what the network's matrices are kept as, ``"float32"`` or ``"bf16"``: see `grus.runtime.Program`.
+        precision: what the network's matrices are kept as, ``"float32"``, ``"bf16"`` or ``"int8"``: see
+            `grus.runtime.Program`.
 
     Raises:
         SpecError: numbers that cannot be, such as a temperature of zero.

@@ -43,7 +43,8 @@ class LiveForecaster:
     Args:
         model: the spec.
         tensors: its numbers, by the names of the model file.
-        precision: what the network's matrices are kept as, ``"float32"`` or ``"bf16"``: see `grus.runtime.Program`.
+        precision: what the network's matrices are kept as, ``"float32"``, ``"bf16"`` or ``"int8"``: see
+            `grus.runtime.Program`.
     """
 
     def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], precision: str = "float32") -> None:
