@@ -196,7 +196,7 @@ def forecast_case(live: LiveForecaster, panel: Panel, row: int | None = None) ->
     came = panel.target[last + 1 : last + 1 + horizon]
     when = stamp(panel.frequency.at(panel.starts[series], last + 1 - begin)[()])
     truth = f"; {figure(float(np.nanmean(came)))} came" if np.isfinite(came).any() else ""
-    which = f" of series {panel.ids[series]!r}" if panel.n_series > 1 else ""
+    which = f", series {panel.ids[series]!r}" if panel.n_series > 1 else ""
     return Case(
         title=f"row {last + 1:,} of {panel.n_rows:,}{which}",
         axis=panel.frequency.words if panel.frequency.multiple == 1 else "step",

@@ -96,9 +96,8 @@ def describe_model(model: Model) -> str:
             layers = f", {node.op.layers} layers" if node.op.layers > 1 else ""
             both = ", both directions" if node.op.bidirectional else ""
             parts.append(f"a GRU of {count(node.op.hidden, 'unit')}{layers}{both} ({node.name})")
-    return f"{' and '.join(parts)}; {count_weights(model):,} weights in all.".capitalize().replace(
-        "gru", "GRU"
-    )
+    said = f"{' and '.join(parts)}; {count_weights(model):,} weights in all."
+    return said[0].upper() + said[1:]
 
 
 def facts(found: Findings) -> list[tuple[str, str]]:

@@ -82,7 +82,7 @@ class Findings:
         for step in np.argsort(-moved, kind="stable").tolist():
             if moved[step] >= 0 and all(abs(step - other) > apart for other in found):
                 found.append(step)
-            if len(found) == MOMENTS:
+            if len(found) == min(MOMENTS, max(1, len(moved) // 3)):
                 break
         return np.array(found, np.int64)
 
