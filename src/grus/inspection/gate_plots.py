@@ -155,7 +155,7 @@ def plot_horizon(
         ax.plot(
             place, dots, "o", color=palette.INK, markersize=4, markerfacecolor=palette.PAPER, label="measured"
         )
-    if len(known) and top > 20 * max(float(np.median(known)), 1e-3):
+    if len(known) and top > 8 * max(float(np.median(known)), 1e-3):
         ax.set_yscale("symlog", linthresh=1)
         ax.yaxis.set_major_formatter("{x:,g}")
     ax.set(xlabel="unit, from the shortest to the longest memory", ylabel=unit, xlim=(0.3, len(order) + 0.7))
@@ -179,6 +179,8 @@ def plot_lags(
         curves: name -> values by lag [K], from lag ``first`` on; zeros are left out, very many drawn in groups (rms).
         unit: of the values; axis: of the lags.
     """
+    from matplotlib.ticker import LogLocator
+
     ax = ax or new_axes(4.9, 2.6)[0]
     lowest = np.inf
     for number, (name, values) in enumerate(curves.items()):
@@ -200,6 +202,10 @@ def plot_lags(
             lowest = min(lowest, float(np.nanmin(shown)))
     ax.set_yscale("log")
     ax.set_ylim(bottom=max(lowest / 2, _FLOOR) if np.isfinite(lowest) else _FLOOR)
+    decades = np.diff(np.log10(ax.get_ylim()))[0]
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2 else (1.0,)))
+    ax.yaxis.set_major_formatter("{x:,g}")
+    ax.yaxis.set_minor_formatter("")
     ax.set(xlabel=axis, ylabel=unit)
     ax.margins(x=0.01)
     whole_numbers(ax, 8)
