@@ -110,9 +110,11 @@ class Team {
     needed_ = needed;
     left_.store(parts, std::memory_order_relaxed);
     // One word says which job, how many parts and which part is next, so that a late worker cannot take a part
-    // of a job that it has not seen.
+    // of a job that it has not seen. The caller always does part 0, so that of two threads each finds what its part
+    // read the last time in its own cache (single steps of H=256: 7.6 us instead of 7.9).
     ++job_;
-    tickets_.store(word(job_, parts, 0), std::memory_order_seq_cst);
+    caller_ = pthread_self();
+    tickets_.store(word(job_, parts, 1), std::memory_order_seq_cst);
     if (borrows()) {
       openmp_.parallel([](void* team) { static_cast<Team*>(team)->work_borrowed(); }, this, static_cast<unsigned>(parts),
                        0);
@@ -124,13 +126,17 @@ class Team {
       std::lock_guard<std::mutex> guard(sleep_);
       wake_.notify_all();
     }
-    work();
+    work_first();
     const auto finished = [this] { return left_.load(std::memory_order_acquire) == 0; };
     while (!spin_until(finished)) std::this_thread::yield();
     return true;
   }
   void work_borrowed() {
-    if (openmp_.threads() >= needed_) work();
+    if (openmp_.threads() < needed_) return;
+    if (pthread_equal(pthread_self(), caller_))
+      work_first();
+    else
+      work();
   }
   bool borrows() {
     // Torch may have come since; not asked every time, since asking takes 1 us of a step's 5.
@@ -143,6 +149,11 @@ class Team {
   }
   static bool has_part(std::uint64_t w) { return (w & 0xffff) < ((w >> 16) & 0xffff); }
 
+  void work_first() {
+    fn_(context_, 0);
+    left_.fetch_sub(1, std::memory_order_acq_rel);
+    work();
+  }
   // Takes parts of the current job until none is left.
   void work() {
     std::uint64_t w = tickets_.load(std::memory_order_acquire);
@@ -181,6 +192,7 @@ class Team {
   OpenMp openmp_;
   unsigned asked_ = 0;
   int needed_ = 1;
+  pthread_t caller_{};
   int rest_ = 0, patience_ = 8;  // calls yet to be done without meetings; how many next time
   std::mutex busy_;  // held by the caller whose job runs
   int workers_ = 0;
