@@ -62,7 +62,7 @@ class CovariateScale(Step, frozen=True, tag="covariate_scale"):
 class SeriesScale(Step, frozen=True, tag="series_scale"):
     """y -> (y - center) / scale of each series' target, by its id.
 
-    A series that training never saw is scaled by the statistics of its own history as given to predict.
+    A series that training never saw is scaled by the statistics of its newest rows as given to predict.
     """
 
     key: ClassVar[str] = "series_scale"
