@@ -122,3 +122,16 @@ def test_one_step_and_one_unit_can_be_drawn():
     drawn(gate_plots.plot_attribution(one, unit="u"))
     drawn(gate_plots.plot_course({"a": one}, unit="u"))
     drawn(gate_plots.plot_series(one[:, None], ("a",), unit="u"))
+
+
+def test_a_long_line_is_thinned_and_keeps_its_peaks():
+    values = RNG.normal(size=9_997)
+    values[[17, 5_000]] = [50.0, -50.0]
+    values[6_000:6_020] = np.nan
+    places = gate_plots.thinned(values)
+    assert len(places) <= 2_000
+    assert {17, 5_000} <= set(places.tolist())
+    assert (np.diff(places) > 0).all()
+    assert gate_plots.thinned(values[:1_500]).tolist() == list(range(1_500))
+    gap = places[(places >= 6_000) & (places < 6_020)]
+    assert np.isnan(values[gap]).any()

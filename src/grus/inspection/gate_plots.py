@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: A heat map has at most so many columns: more could not be told apart, and would make the page heavy.
 COLUMNS = 600
 #: A line has at most so many points, and bars are drawn one by one up to so many; then they are summed in groups.
-_POINTS, _BARS = 2000, 240
+_POINTS, _BARS = 1000, 240
 #: Up to so many steps are named along the bottom.
 NAMED = 60
 #: Channels of a series that are drawn.
@@ -48,6 +48,21 @@ def binned(values: np.ndarray, most: int, how: str = "mean") -> tuple[np.ndarray
         return np.maximum.reduceat(values, starts, axis=-1), size
     sums = np.add.reduceat(values, starts, axis=-1)
     return (sums if how == "sum" else sums / np.diff(np.append(starts, steps))), size
+
+
+def thinned(values: np.ndarray) -> np.ndarray:
+    """Numbers of the steps to draw of a long line: the least and the largest of each group, so that no peak is lost."""
+    steps = len(values)
+    size = -(-steps // _POINTS)
+    if size <= 2:
+        return np.arange(steps)
+    starts = np.arange(0, steps, size)
+    pairs = []
+    for fill, find in ((np.inf, np.argmin), (-np.inf, np.argmax)):
+        table = np.full(len(starts) * size, fill)
+        table[:steps] = np.where(np.isfinite(values), values, fill)
+        pairs.append(starts + find(table.reshape(-1, size), axis=1))
+    return np.unique(np.minimum(np.concatenate(pairs), steps - 1))
 
 
 def plot_gate(
@@ -310,7 +325,8 @@ def plot_series(
     ax = ax or new_axes(height=1.8)[0]
     where = np.arange(1, len(values) + 1) if times is None else times
     for number, name in enumerate(names[:CHANNELS]):
-        ax.plot(where, values[:, number], color=palette.BASELINE if number else palette.TRUTH,
+        places = thinned(values[:, number])
+        ax.plot(where[places], values[places, number], color=palette.BASELINE if number else palette.TRUTH,
                 linewidth=1.0, linestyle="solid" if not number else palette.DASHES[(number - 1) % 4],
                 marker="o" if len(values) == 1 else None, label=plain_name(name))  # fmt: skip
     for mark in marks:

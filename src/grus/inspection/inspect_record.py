@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 #: How many moments are pointed out, and how many steps the untrained layers are compared over.
 MOMENTS, COMPARED = 6, 400
-#: Steps, over all points of the integral, that attribution may take: 10,000 steps leave 30 points.
-_STEPS, _POINTS = 300_000, 2048
+#: Steps, over all points of the integral, that attribution may take: 10,000 steps leave 20 points.
+_STEPS, _POINTS = 200_000, 2048
 
 
 @dataclass(frozen=True, eq=False)
