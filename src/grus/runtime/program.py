@@ -53,6 +53,10 @@ class Program:
             build = IMPLEMENTATIONS[type(node.op)]
             inputs = tuple(self.shapes[name] for name in node.inputs)
             self._nodes.append(build(node.op, Weights(node_weights(tensors, node), stored), inputs))
+        #: The first input of each node that has a clock: its lengths are the node's.
+        self._timed = [
+            next((name for name in node.inputs if self.shapes[name].clock), None) for node in graph.nodes
+        ]
         self._before = self.init_state(0)
 
     def __call__(self, inputs: Arrays, lengths: Arrays | None = None) -> dict[str, np.ndarray]:
@@ -129,10 +133,9 @@ class Program:
     ) -> tuple[dict[str, np.ndarray], State]:
         values, clocks = self._bind(inputs, lengths)
         after: dict[str, tuple[np.ndarray, ...]] = {}
-        for node, implementation in zip(self.graph.nodes, self._nodes, strict=True):
-            chunk = Chunk(
-                tuple(values[name] for name in node.inputs), self._lengths(node.inputs, values, clocks)
-            )
+        for node, implementation, timed in zip(self.graph.nodes, self._nodes, self._timed, strict=True):
+            lengths_now = None if timed is None else self._lengths(timed, values, clocks)
+            chunk = Chunk(tuple(values[name] for name in node.inputs), lengths_now)
             if see is not None:
                 see(node, implementation, chunk)
             before = None if state is None else state.nodes.get(node.name, ())
@@ -175,12 +178,8 @@ class Program:
             )
         return values, {clock: _clock_lengths(clock, lengths, batch, time) for clock, time in times.items()}
 
-    def _lengths(
-        self, inputs: tuple[str, ...], values: Arrays, clocks: dict[str, np.ndarray | None]
-    ) -> np.ndarray | None:
-        name = next((name for name in inputs if self.shapes[name].clock), None)
-        if name is None:
-            return None
+    def _lengths(self, name: str, values: Arrays, clocks: dict[str, np.ndarray | None]) -> np.ndarray | None:
+        """Valid steps of each row on the clock of a value."""
         clock = self.shapes[name].clock
         held = f"{clock}="  # found once for all nodes of a clock: that is a third of the time of a short run
         if held in clocks:
