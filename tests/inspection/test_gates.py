@@ -1,5 +1,8 @@
 """Gates and states: those of torch and of the oracle, from modules, programs and live models, whatever the options."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ import gru_cases
 from example_classifiers import classifier, examples_for
 from example_graphs import GRAPHS, random_inputs, random_tensors
 from example_series import random_forecaster
+from grus.artifact import save_model
 from grus.decode import LiveClassifier
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.inspection import Record, record, records
@@ -180,3 +184,18 @@ def test_data_that_does_not_fit_is_refused_as_by_predict():
     live = LiveClassifier(*classifier("series"))
     with pytest.raises(DataError):
         record(live, [np.zeros((5, 2))])
+
+
+def test_a_live_model_is_recorded_without_torch(tmp_path):
+    save_model(tmp_path / "model", *classifier("series"))
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'matplotlib', 'pyarrow'): sys.modules[name] = None\n"
+        "import numpy as np, grus\n"
+        "from grus.inspection import record\n"
+        "from grus.inspection.memory import measured_horizon, units\n"
+        f"found = record(grus.load({str(tmp_path / 'model')!r}), [np.ones((7, 3))])\n"
+        "print(found.z.shape, units(found).keep.shape, measured_horizon(found).steps.shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "(1, 2, 1, 7, 6) (1, 2, 6) (1, 2, 6)", done.stderr

@@ -172,6 +172,8 @@ def plot_horizon(
         )
     if len(known) and top > 8 * max(float(np.median(known)), 1e-3):
         ax.set_yscale("symlog", linthresh=1)
+        digits = (1, 2, 5) if top < 100 else (1,)
+        ax.set_yticks([0, *(d * 10**k for k in range(5) for d in digits if d * 10**k <= top)], minor=False)
         ax.yaxis.set_major_formatter("{x:,g}")
     ax.set(xlabel="unit, from the shortest to the longest memory", ylabel=unit, xlim=(0.3, len(order) + 0.7))
     ax.set_ylim(bottom=0)
