@@ -36,7 +36,8 @@ _CLASS_SCRIPT = textwrap.dedent(
     with open(file) as handle:
         found = grus.load(folder).predict(json.load(handle), proba=True)
     numbers = {k: v.tobytes().hex() for k, v in found.items() if v.dtype.kind == "f"}
-    print(json.dumps({"labels": found["kind"].tolist(), "numbers": numbers}))
+    labels = found["kind" if "kind" in found else "label"].tolist()
+    print(json.dumps({"labels": labels, "numbers": numbers}))
     """
 )
 

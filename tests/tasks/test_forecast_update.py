@@ -93,7 +93,7 @@ def test_a_model_folder_goes_on_where_the_estimator_would(old, tmp_path):
     loaded = Forecaster.load(tmp_path / "m", epochs=2, batch_size=32, device="cpu", log="none")
     assert loaded.get_params() == tiny(
         hidden_size=16, lookback=24, calendar=(), time="ds", target="y", freq="h", anchor=24, epochs=2,
-        past=(), future=(), static=(), quantiles=(),
+        past=(), future=(), static=(), quantiles=(), alias="GRU",
     ).get_params()  # fmt: skip
     np.testing.assert_array_equal(loaded.predict(new)["GRU"], grus.load(tmp_path / "m").predict(new)["GRU"])
     loaded.update(new, learning_rate=1e-3, progress="quiet")

@@ -29,6 +29,7 @@ BAD = [
     ("freq", [60, ""], "a frequency such as 'h' or '15min', or None"),
     ("lookback", [0, -24, 1.5, "48"], f"{WHOLE}, or None"),
     ("model", ["lstm", "", None, 3, ["segment"]], "'segment' or 'direct'"),
+    ("cell", ["LSTM", "mingru", None, 3], "'gru', 'lstm' or 'rnn'"),
     ("hidden_size", [0, -1, 12.0, "128", None, True], WHOLE),
     ("layers", [0, -1, 1.0, 65, None], "a whole number from 1 to 64"),
     ("dropout", [-0.1, 1, 1.0, 1.5, NAN, "0.1", None], "a number of at least 0 and below 1"),
@@ -42,7 +43,7 @@ BAD = [
     ("test_size", [-1, 0.2, None, "24"], "a whole number of at least 0"),
     ("batch_size", [0, -1, 32.0, None], WHOLE),
     ("windows_per_epoch", [0, 1e5, None], WHOLE),
-    ("alias", ["", None, 3], "a name"),
+    ("alias", ["", 3], "a name, or None"),
 ]
 #: those of the run, which the training's own settings check
 BAD_RUN = [

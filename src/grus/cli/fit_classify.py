@@ -37,6 +37,7 @@ def classify(
     lower: c.Lower = True,
     bidirectional: c.Bidirectional = True,
     pool: c.Pool = "max",
+    cell: o.Cell = "gru",
     hidden_size: o.HiddenSize = 64,
     layers: o.Layers = 1,
     dropout: o.Dropout = 0.5,

@@ -94,9 +94,12 @@ ValSize = Annotated[
 ]
 TestSize = Annotated[int, _option("Last steps of each series kept for a test.", _DATA, metavar="STEPS")]
 
-Network = Annotated[Literal["segment", "direct"], _option("A GRU over segments, or over steps.", _NETWORK)]
-HiddenSize = Annotated[int, _option("Units of the GRU.", _NETWORK)]
-Layers = Annotated[int, _option("Layers of the GRU.", _NETWORK)]
+Network = Annotated[Literal["segment", "direct"], _option("Over segments, or over steps.", _NETWORK)]
+Cell = Annotated[
+    Literal["gru", "lstm", "rnn"], _option("Of the recurrent layers; rnn: simple, tanh.", _NETWORK)
+]
+HiddenSize = Annotated[int, _option("Units of a recurrent layer.", _NETWORK)]
+Layers = Annotated[int, _option("Recurrent layers.", _NETWORK)]
 Dropout = Annotated[float, _option("Share of activations dropped in training.", _NETWORK)]
 Segment = Annotated[int | None, _option("Steps a segment (default: fits the horizon).", _NETWORK)]
 Anchor = Annotated[
@@ -149,7 +152,9 @@ Log = Annotated[
     Literal["none", "csv", "tensorboard"], _option("Figures of each epoch, under report/.", _TRAINING)
 ]
 
-Alias = Annotated[str, _option("Name of the forecast's column.", _RUN, metavar="NAME")]
+Alias = Annotated[
+    str | None, _option("Name of the forecast's column (default: the cell's).", _RUN, metavar="NAME")
+]
 Resume = Annotated[
     bool, _option("Go on from the checkpoint that an interrupted run left.", _RUN, "--resume", metavar="")
 ]

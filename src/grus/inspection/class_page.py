@@ -21,7 +21,7 @@ from grus.inspection.class_record import (
     visit_lines,
 )
 from grus.inspection.class_wording import calibration_sentence, class_verdict, unseen_sentence
-from grus.inspection.page import Picture, count_weights, describe_training, learning_curves
+from grus.inspection.page import Picture, count_weights, describe_training, learning_curves, recurrent_of
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration, figure, percent
 from grus.preprocess.examples import Examples
@@ -89,7 +89,7 @@ def class_page(
         sentence=describe_classifier(model),
         headline={} if e is None else headline(part, e),
         facts=facts(e, history, parts),
-        tables=[score_table(name, found) for name, found in evaluations.items()],
+        tables=[score_table(name, found, recurrent_of(model).name) for name, found in evaluations.items()],
         labels=labels,
         labels_caption=caption,
         shown=part,
@@ -109,12 +109,9 @@ def class_page(
 def describe_classifier(model: Model) -> str:
     """One sentence: what reads what, how the steps become one answer, and what it says."""
     task = model.task_as(Classify)
-    nodes = [node.op for node in model.parts["main"].nodes]
-    gru = next((op for op in nodes if isinstance(op, ops.GRU)), None)
-    size = (
-        "" if gru is None else f"{gru.hidden} units, " + (f"{gru.layers} layers, " if gru.layers > 1 else "")
-    )
-    both = "bidirectional " if gru is not None and gru.bidirectional else ""
+    nodes, layers = [node.op for node in model.parts["main"].nodes], recurrent_of(model)
+    size = f"{layers.hidden} units, " + (f"{layers.layers} layers, " if layers.layers > 1 else "")
+    both = "bidirectional " if layers.bidirectional else ""
     how = "keeps its last state"
     for op in nodes:
         if isinstance(op, ops.Pool):
@@ -123,7 +120,7 @@ def describe_classifier(model: Model) -> str:
             how = "lets attention weigh the steps"
     says = "any number of its" if task.multi else "one of"
     return (
-        f"A {both}gated recurrent unit ({size}{count_weights(model):,} weights in all) reads "
+        f"A {both}{layers.title} ({size}{count_weights(model):,} weights in all) reads "
         f"{_input(model)}, {how}, and names {says} {len(task.labels):,} labels."
     )
 
@@ -179,15 +176,15 @@ def facts(
     return [*found, ("of training", duration(history.seconds))]
 
 
-def score_table(part: str, e: ClassEvaluation) -> dict[str, object]:
-    """Scores of the model and the baselines as text; the bar shows the first score."""
+def score_table(part: str, e: ClassEvaluation, own: str) -> dict[str, object]:
+    """Scores of the model, called ``own``, and of the baselines as text; the bar shows the first score."""
     names = ("macro_f1", "accuracy") if e.task.multi else ("accuracy", "macro_f1")
     rows = []
     for number, row in enumerate(e.rows()):
         shown = {"accuracy": percent(float(row["accuracy"])), "macro_f1": figure(float(row["macro_f1"]), 3)}
         rows.append(
             {
-                "name": str(row["model"]) if number else "GRU",
+                "name": str(row["model"]) if number else own,
                 "scores": [shown[name] for name in names],
                 "bar": f"{100 * float(row[names[0]]):.1f}",
                 "log_loss": figure(float(row["log_loss"]), 3),

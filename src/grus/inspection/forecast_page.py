@@ -15,7 +15,7 @@ from grus.inspection.forecast_record import (
     telling_windows,
     typical_series,
 )
-from grus.inspection.page import Picture, count_weights, describe_training, learning_curves
+from grus.inspection.page import Picture, count_weights, describe_training, learning_curves, recurrent_of
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration, figure, percent, span, verdict
 from grus.preprocess.panel import Panel
@@ -91,19 +91,15 @@ def describe_model(model: Model, panel: Panel) -> str:
     """One sentence: what reads what and says what."""
     task = model.task_as(Forecast)
     nodes = [node.op for node in model.parts["main"].nodes]
-    grus = [op for op in nodes if isinstance(op, ops.GRU)]
+    layers = recurrent_of(model)
     segments = [op.length for op in nodes if isinstance(op, ops.Segment)]
-    size = (
-        f"{grus[0].hidden} units" + (f", {grus[0].layers} layers" if grus[0].layers > 1 else "")
-        if grus
-        else ""
-    )
+    size = f"{layers.hidden} units" + (f", {layers.layers} layers" if layers.layers > 1 else "")
     over = f" over segments of {panel.frequency.count(segments[0])}" if segments else ""
     covariates = [*task.past, *task.future, *task.static]
     helped = f" and of {', '.join(covariates)}" if covariates else ""
     series = f" One model serves all {panel.n_series:,} series." if panel.n_series > 1 else ""
     return (
-        f"A gated recurrent unit{over} ({size}; {count_weights(model):,} weights in all) reads the last "
+        f"A {layers.title}{over} ({size}; {count_weights(model):,} weights in all) reads the last "
         f"{panel.frequency.count(task.lookback)} of {task.target}{helped} and forecasts the next "
         f"{panel.frequency.count(task.horizon)}.{series}"
     )

@@ -7,7 +7,7 @@ import numpy as np
 from grus.inspection import plots, tuning_plots
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration
-from grus.spec import Model
+from grus.spec import Model, ops
 from grus.training import History
 from grus.training.history import RateTest
 
@@ -21,6 +21,11 @@ class Picture:
     caption: str = ""
     share: int = 1
     width: str = ""
+
+
+def recurrent_of(model: Model) -> ops.Recurrent:
+    """The first recurrent layers of the network."""
+    return next(node.op for node in model.parts["main"].nodes if isinstance(node.op, ops.Recurrent))
 
 
 def count_weights(model: Model) -> int:

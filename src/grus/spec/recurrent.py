@@ -14,9 +14,10 @@ class Recurrent(Op, frozen=True):
 
     Inputs: a seq, and optionally the initial state: a vec [layers * directions * hidden] for each of ``states``, layer
     by layer and the directions of a layer side by side. Outputs: the last layer at every step, its directions side by
-    side, and the final ``states``. Tensors are named as in torch.nn.
+    side, and the final ``states``. Tensors are named as in torch.nn. ``title`` is what people are told it is.
     """
 
+    title: ClassVar[str]
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = (".h",)
     hidden: int
@@ -72,6 +73,7 @@ class GRU(Recurrent, frozen=True, tag="gru"):
     order (r, z, n) stand in `grus.kernels.reference`; tensors are named as in torch.nn.GRU.
     """
 
+    title: ClassVar[str] = "gated recurrent unit"
     arity: ClassVar[tuple[int, int]] = (1, 2)
     gates: ClassVar[int] = 3
     reset_after: bool = True
@@ -104,6 +106,7 @@ class LSTM(Recurrent, frozen=True, tag="lstm"):
     order i, f, g, o; ``dropout`` acts between layers.
     """
 
+    title: ClassVar[str] = "long short-term memory"
     arity: ClassVar[tuple[int, int]] = (1, 3)
     gates: ClassVar[int] = 4
     states: ClassVar[tuple[str, ...]] = (".h", ".c")
@@ -120,6 +123,7 @@ class RNN(Recurrent, frozen=True, tag="rnn"):
     f is ``nonlinearity``, tanh or relu. Also outputs ``name.h``; ``dropout`` acts between layers.
     """
 
+    title: ClassVar[str] = "simple recurrent network"
     arity: ClassVar[tuple[int, int]] = (1, 2)
     dropout: float = 0.0
     nonlinearity: Literal["tanh", "relu"] = "tanh"

@@ -43,9 +43,9 @@ _HIDDEN_INPUTS: tuple[ClassifyKind, ...] = ("text", "events")
 
 
 class Classifier(TrainedEstimator):
-    """A GRU classifier of texts, numeric series, images or event histories, with scikit-learn's habits.
+    """A recurrent classifier (GRU) of texts, numeric series, images or event histories, with scikit-learn's habits.
 
-    p = softmax(W pool(GRU(x)) / T), where x are embedded tokens, scaled channels, rows of pixels, or the codes of a
+    p = softmax(W pool(cell(x)) / T), where x are embedded tokens, scaled channels, rows of pixels, or the codes of a
     visit; T is fitted on the validation rows, so that probabilities mean what they say.
 
     Args:
@@ -55,6 +55,7 @@ class Classifier(TrainedEstimator):
         tokenizer: ``word``, ``char`` or ``bpe``; vocabulary_size: most tokens known; lower: put texts in lower case.
         bidirectional: read in both directions; False makes a model that can run live, step by step.
         pool: ``mean``, ``max``, ``attention`` or ``last``.
+        cell: ``gru``, ``lstm`` or ``rnn`` (simple, tanh).
         hidden_size, layers, dropout, embedding_size: of the network.
         token_dropout: share of a text's tokens that are hidden in training, as words never seen will be.
         label_smoothing: share of the truth that is spread evenly over all labels in training.
@@ -93,6 +94,7 @@ class Classifier(TrainedEstimator):
         lower: bool = True,
         bidirectional: bool = True,
         pool: Literal["mean", "max", "attention", "last"] = "max",
+        cell: Literal["gru", "lstm", "rnn"] = "gru",
         hidden_size: int = 64,
         layers: int = 1,
         dropout: float = 0.5,
@@ -119,7 +121,7 @@ class Classifier(TrainedEstimator):
         self.columns, self.code = columns, code
         self.tokenizer: Literal["word", "char", "bpe"] = tokenizer
         self.vocabulary_size, self.lower = vocabulary_size, lower
-        self.bidirectional, self.pool = bidirectional, pool
+        self.bidirectional, self.pool, self.cell = bidirectional, pool, cell
         self.hidden_size, self.layers, self.dropout = hidden_size, layers, dropout
         self.embedding_size, self.token_dropout = embedding_size, token_dropout
         self.label_smoothing = label_smoothing
@@ -283,7 +285,7 @@ class Classifier(TrainedEstimator):
         return prepare(parts, reading.roles, options, self.max_length), reading
 
     def _network(self, task: Classify) -> NetworkConfig:
-        names = ("pool", "bidirectional", "hidden_size", "layers", "dropout", "embedding_size")
+        names = ("pool", "bidirectional", "cell", "hidden_size", "layers", "dropout", "embedding_size")
         sizes = {name: getattr(self, name) for name in names}
         return NetworkConfig(len(task.labels), **sizes, input_dropout=task.kind in _HIDDEN_INPUTS)
 

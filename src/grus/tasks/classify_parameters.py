@@ -5,6 +5,7 @@ from typing import Any
 
 from grus.errors import UsageError
 from grus.tasks import rules as r
+from grus.tasks.cells import CELLS
 from grus.tasks.classify_networks import POOLS
 from grus.training.config import Rule
 
@@ -34,6 +35,7 @@ RULES: dict[str, Rule] = {
     "lower": r.FLAG,
     "bidirectional": r.FLAG,
     "pool": r.choice(POOLS),
+    "cell": r.choice(CELLS),
     "hidden_size": r.POSITIVE,
     "layers": r.LAYERS,
     "dropout": r.SHARE,

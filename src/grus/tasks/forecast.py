@@ -43,10 +43,10 @@ from grus.training.progress import Mode
 
 
 class Forecaster(TrainedEstimator):
-    """A GRU forecaster of one or many series, with scikit-learn's habits.
+    """A recurrent forecaster (GRU) of one or many series, with scikit-learn's habits.
 
     y_{t+1..t+H} = level + f(y - level, covariates, calendar), where the level is the mean of the last season, f is
-    a GRU over segments (``segment``) or over steps (``direct``), and y is scaled per series.
+    a GRU, LSTM or simple RNN over segments (``segment``) or over steps (``direct``), and y is scaled per series.
 
     Args:
         horizon: steps to forecast, H.
@@ -54,7 +54,7 @@ class Forecaster(TrainedEstimator):
         past: covariates known up to now; future: known for the horizon too; static: one value a series.
         freq: step between rows, e.g. ``"h"``, ``"15min"``, ``"MS"``; inferred if None.
         lookback: steps the network sees (default: about seven seasons, in whole segments).
-        model: ``segment`` or ``direct``.
+        model: ``segment`` or ``direct``; cell: ``gru``, ``lstm`` or ``rnn`` (simple, tanh).
         hidden_size, layers, dropout: of the network.
         segment: steps a segment; anchor: steps averaged into the level (default: one season).
         calendar: calendar features by name; inferred from the frequency if None, none if empty.
@@ -65,7 +65,7 @@ class Forecaster(TrainedEstimator):
             of ``auto`` is found by a range test.
         windows_per_epoch: at most so many windows an epoch.
         seed, device, log: of the run.
-        alias: the name of the forecast's column.
+        alias: the name of the forecast's column (default: that of the cell).
 
     Attributes:
         model_: the spec. live_: the torch-free forecaster that predicts. history_: of the training.
@@ -93,6 +93,7 @@ class Forecaster(TrainedEstimator):
         freq: str | None = None,
         lookback: int | None = None,
         model: Literal["segment", "direct"] = "segment",
+        cell: Literal["gru", "lstm", "rnn"] = "gru",
         hidden_size: int = 128,
         layers: int = 1,
         dropout: float = 0.1,
@@ -114,14 +115,14 @@ class Forecaster(TrainedEstimator):
         seed: int = 0,
         device: str = "auto",
         log: Log = "csv",
-        alias: str = "GRU",
+        alias: str | None = None,
     ) -> None:
         self.horizon = horizon
         self.id, self.time, self.target = id, time, target
         self.past, self.future, self.static = past, future, static
         self.freq, self.lookback = freq, lookback
         self.model, self.hidden_size, self.layers, self.dropout = model, hidden_size, layers, dropout
-        self.segment, self.anchor, self.calendar = segment, anchor, calendar
+        self.cell, self.segment, self.anchor, self.calendar = cell, segment, anchor, calendar
         self.loss, self.quantiles = loss, quantiles
         self.scaling: Method = scaling
         self.val_size, self.test_size = val_size, test_size

@@ -111,7 +111,7 @@ def read_panel(parameters: "Forecaster", data: Any) -> tuple[Panel, list[str]]:
         check_targets(roles, targets)
     frequency = None if parameters.freq is None else Frequency.from_string(parameters.freq)
     panel = lay_out_table(columns, roles, targets, frequency, source)
-    check_names(panel, parameters.alias, parameters.calendar, bool(targets))
+    check_names(panel, alias_of(parameters), parameters.calendar, bool(targets))
     return panel, [name for name in columns if name not in targets]
 
 
@@ -119,6 +119,11 @@ def targets_of(parameters: "Forecaster") -> tuple[str, ...]:
     """The columns to stack; none where there is one target."""
     target = parameters.target
     return () if target is None or isinstance(target, str) else tuple(target)
+
+
+def alias_of(parameters: "Forecaster") -> str:
+    """The name of the forecast's column; where none is given, that of the cell."""
+    return parameters.alias or parameters.cell.upper()
 
 
 def network_of(parameters: "Forecaster", panel: Panel) -> NetworkConfig:
@@ -135,6 +140,7 @@ def network_of(parameters: "Forecaster", panel: Panel) -> NetworkConfig:
         horizon=p.horizon,
         segment=segment,
         anchor=min(p.anchor or season, lookback),
+        cell=p.cell,
         hidden_size=p.hidden_size,
         layers=p.layers,
         dropout=p.dropout,
@@ -158,7 +164,7 @@ def task_of(parameters: "Forecaster", panel: Panel, network: NetworkConfig, non_
         season=panel.frequency.season,
         quantiles=tuple(parameters.quantiles),
         non_negative=non_negative,
-        alias=parameters.alias,
+        alias=alias_of(parameters),
         targets=targets,
     )
 

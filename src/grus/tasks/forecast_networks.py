@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from grus.errors import UsageError
 from grus.preprocess.features import Layout
 from grus.spec import Graph, Node, Op, Port, infer, ops
+from grus.tasks.cells import layers_of, step_of
 
 #: Segments longer than this blur their steps into one vector; 24 is what Lin et al. 2023 use at hourly and finer data.
 MAX_SEGMENT = 24
@@ -25,7 +26,8 @@ class NetworkConfig:
         segment: steps a segment (``segment`` only).
         anchor: how many last steps of the target are averaged into the level that is subtracted before and added
             back after the network.
-        hidden_size, layers, dropout: of the GRU.
+        cell: of the recurrent layers, one of `grus.tasks.cells.CELLS`.
+        hidden_size, layers, dropout: of these layers.
         outputs: 1 for a point, else the number of quantiles.
         head_size: per-step features of the decoder, and half the width of the per-step head.
     """
@@ -35,6 +37,7 @@ class NetworkConfig:
     horizon: int
     segment: int
     anchor: int
+    cell: str = "gru"
     hidden_size: int = 128
     layers: int = 1
     dropout: float = 0.1
@@ -127,23 +130,21 @@ def _per_step(build: _Builder, layout: Layout) -> list[str]:
 
 
 def _segment(config: NetworkConfig, layout: Layout, build: _Builder, history: str) -> str:
-    """A GRU over segments, after SegRNN (Lin et al. 2023), with covariates.
+    """Recurrent layers over segments, after SegRNN (Lin et al. 2023), with covariates.
 
-    History segments go through Linear + ReLU into the GRU; every segment of the horizon is then decoded in parallel,
-    one GRU step each from the final state, fed its position, its calendar and what is known of the series.
+    History segments go through Linear + ReLU into the layers; every segment of the horizon is then decoded in parallel,
+    one step of the cell each from the final state, fed its position, its calendar and what is known of the series.
     """
     width, length = config.hidden_size, config.segment
     build("history_segments", ops.Segment(length), history)
     build("projected", ops.Linear(width), "history_segments")
     build("encoder_input", ops.Activation("relu"), "projected")
-    build(
-        "encoder",
-        ops.GRU(width, config.layers, dropout=config.dropout if config.layers > 1 else 0.0),
-        "encoder_input",
-    )
-    state = "encoder.h" if config.layers == 1 else build(
-        "state", ops.Columns((config.layers - 1) * width, config.layers * width), "encoder.h"
-    )  # fmt: skip
+    encoder = layers_of(config.cell, width, config.layers, dropout=config.dropout)
+    build("encoder", encoder, "encoder_input")
+    states = [f"encoder{suffix}" for suffix in encoder.states]
+    if config.layers > 1:  # those of the last layer
+        last = ops.Columns((config.layers - 1) * width, config.layers * width)
+        states = [build(name, last, state) for name, state in zip(("state", "state_c"), states)]
     clock = build("clock", ops.Columns(0, 1 + layout.calendar), "future")
     build("clock_segments", ops.Segment(length), clock)
     build("clock_linear", ops.Linear(width), "clock_segments")
@@ -156,7 +157,7 @@ def _segment(config: NetworkConfig, layout: Layout, build: _Builder, history: st
         build("query", ops.Concat(), "place", *context)
         step_input = build("query_linear", ops.Linear(width), "query")
     tied = "encoder" if config.layers == 1 else ""
-    build("decoder", ops.GRUStep(width), step_input, state, weights=tied)
+    build("decoder", step_of(config.cell, width), step_input, *states, weights=tied)
     build("decoded", ops.Dropout(config.dropout), "decoder")
     return _head(config, layout, build, "decoded", length)
 
@@ -179,14 +180,14 @@ def _step_head(config: NetworkConfig, build: _Builder, decoded: str, known: list
 
 
 def _direct(config: NetworkConfig, layout: Layout, build: _Builder, history: str) -> str:
-    """A step-by-step GRU encoder, and a GRU decoder over the horizon that starts from its final state."""
+    """A step-by-step encoder, and a decoder over the horizon that starts from its final state."""
     width = config.hidden_size
-    inner = config.dropout if config.layers > 1 else 0.0
-    build("encoder", ops.GRU(width, config.layers, dropout=inner), history)
+    layers = layers_of(config.cell, width, config.layers, dropout=config.dropout)
+    build("encoder", layers, history)
     known = _per_step(build, layout)
     build("position", ops.Position(config.horizon, width // 2 or 1), "future")
     build("query", ops.Concat(), "position", *known, *_context(build, layout))
     build("query_linear", ops.Linear(width), "query")
-    build("decoder", ops.GRU(width, config.layers, dropout=inner), "query_linear", "encoder.h")
+    build("decoder", layers, "query_linear", *(f"encoder{suffix}" for suffix in layers.states))
     build("decoded", ops.Dropout(config.dropout), "decoder")
     return _step_head(config, build, "decoded", known)

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from grus.errors import UsageError
+from grus.inspection.page import recurrent_of
 from grus.preprocess.calendar import HARMONICS
 from grus.preprocess.panel import Panel
 from grus.preprocess.scaling import METHODS
 from grus.preprocess.stacked import NAME
 from grus.spec import Calendar, Forecast, Model, SeriesScale, ops
+from grus.tasks.cells import CELLS, cell_of
 from grus.training.config import Rule
 
 _MODELS = ("segment", "direct")
@@ -74,6 +76,7 @@ RULES: dict[str, Rule] = {
     "freq": _or_none(Rule(_NAME.holds, "a frequency such as 'h' or '15min'")),
     "lookback": _or_none(_POSITIVE),
     "model": _choice(_MODELS),
+    "cell": _choice(CELLS),
     "hidden_size": _POSITIVE,
     "layers": Rule(_whole(1, _MAX_LAYERS), f"a whole number from 1 to {_MAX_LAYERS}"),
     "dropout": Rule(_share, "a number of at least 0 and below 1"),
@@ -92,7 +95,7 @@ RULES: dict[str, Rule] = {
     "test_size": _COUNT,
     "batch_size": _POSITIVE,
     "windows_per_epoch": _POSITIVE,
-    "alias": _NAME,
+    "alias": _or_none(_NAME),
 }
 WINDOW_RULES: dict[str, Rule] = {"n_windows": _POSITIVE, "step_size": _or_none(_POSITIVE)}
 
@@ -127,7 +130,7 @@ def parameters_of(model: Model) -> dict[str, Any]:
     """The constructor arguments of `grus.Forecaster` that a model's description settles."""
     task = model.task_as(Forecast)
     found = {type(node.op): node.op for node in reversed(model.parts["main"].nodes)}
-    gru: ops.GRU = found[ops.GRU]  # type: ignore[assignment]
+    layers = recurrent_of(model)
     segment: ops.Segment | None = found.get(ops.Segment)  # type: ignore[assignment]
     level: ops.Last = found[ops.Last]  # type: ignore[assignment]
     dropout: ops.Dropout = found[ops.Dropout]  # type: ignore[assignment]
@@ -137,8 +140,9 @@ def parameters_of(model: Model) -> dict[str, Any]:
         "freq": task.frequency,
         "model": "direct" if segment is None else "segment",
         "segment": None if segment is None else segment.length,
-        "hidden_size": gru.hidden,
-        "layers": gru.layers,
+        "cell": cell_of(layers),
+        "hidden_size": layers.hidden,
+        "layers": layers.layers,
         "dropout": dropout.rate,
         "anchor": level.steps,
         "calendar": model.step(Calendar).features,

@@ -1,0 +1,29 @@
+"""Which recurrent cell a network is built of: GRU, LSTM or simple RNN, chosen by a word."""
+
+from grus.spec import ops
+
+_LAYERS: dict[str, type[ops.GRU] | type[ops.LSTM] | type[ops.RNN]] = {
+    "gru": ops.GRU,
+    "lstm": ops.LSTM,
+    "rnn": ops.RNN,
+}
+_STEPS: dict[str, type[ops.RecurrentStep]] = {"gru": ops.GRUStep, "lstm": ops.LSTMStep, "rnn": ops.RNNStep}
+#: What ``cell`` may be; ``rnn`` is the simple recurrent network with tanh.
+CELLS = tuple(_LAYERS)
+
+
+def layers_of(
+    cell: str, hidden: int, layers: int = 1, bidirectional: bool = False, dropout: float = 0.0
+) -> ops.Recurrent:
+    """Layers of a cell; dropout acts between them, so a single one has none."""
+    return _LAYERS[cell](hidden, layers, bidirectional, dropout=dropout if layers > 1 else 0.0)
+
+
+def step_of(cell: str, hidden: int) -> ops.RecurrentStep:
+    """One step of a cell for every step of the input."""
+    return _STEPS[cell](hidden)
+
+
+def cell_of(op: ops.Recurrent) -> str:
+    """The word for the cell of some layers."""
+    return next(cell for cell, layers in _LAYERS.items() if type(op) is layers)
