@@ -19,8 +19,8 @@ def load(folder: str | Path, *, precision: str = "float32") -> "LiveForecaster |
         folder: what ``grus fit`` or an estimator's ``save`` wrote.
         precision: ``"bf16"`` rounds the network's matrices to 16 bits, at most 2^-8 (0.4 %) of each weight: half the
             memory, and less time a step where the network does not fit the first cache. ``"int8"`` keeps 8 bits and a
-            scale an output, at most 1/254 of its largest weight: a quarter of the memory, and from 128 units on half
-            the time of a step or less. What that does to the answers depends on the model: ``evaluate`` both.
+            scale an output, at most 1/254 of its largest weight: a quarter of the memory, and from 128 units on about
+            half the time of a step or less. What that does to the answers depends on the model: ``evaluate`` both.
             Intervals and temperature are those of ``"float32"``.
 
     Returns:

@@ -93,7 +93,7 @@ class PackedGRU(_native.PackedGRU):
             -127 to 127 and a scale (an error of at most 1/254 of the row's largest weight); a product takes x and h
             as whole numbers of 16 bits (1/65534 of the largest in the row of x or h), sums exactly and then scales;
             biases, gains, gates and state stay float32. It takes a quarter of the memory, and from H=128 on a step
-            takes half the time or less. A row of x or h that is not finite gives NaN. None: as they are.
+            takes about half the time or less. A row of x or h that is not finite gives NaN. None: as they are.
         isa: an instruction set by name; default: ``GRUS_ISA``, else the best of this machine.
 
     Raises:
