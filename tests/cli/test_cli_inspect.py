@@ -120,5 +120,5 @@ def test_a_model_without_a_recurrent_layer(capsys, tmp_path, texts):
     done = run(capsys, "inspect", tmp_path / "bag", texts[1])
     assert done.code != 0
     assert done.err.startswith(
-        "error: the model must have a recurrent layer (GRU), got only Embedding, Pool, Linear"
+        "error: the model must have a recurrent layer with a GRU's gates, got only Embedding, Pool, Linear"
     )

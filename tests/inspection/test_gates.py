@@ -161,13 +161,13 @@ def test_what_has_no_gates_says_so():
     x = torch.randn(5, 2, 3)
     refused(
         UnsupportedError,
-        "the module must have a recurrent layer (GRU), got only LSTM",
+        "the module must have a recurrent layer with a GRU's gates, got only LSTM",
         torch.nn.LSTM(3, 4), x,
     )  # fmt: skip
     graph = GRAPHS["Linear"]
     refused(
         UnsupportedError,
-        "the network must have a recurrent layer (GRU), got only Linear",
+        "the network must have a recurrent layer with a GRU's gates, got only Linear",
         Program(graph, random_tensors(graph)), random_inputs(graph, 2, {"src": 3}),
     )  # fmt: skip
     graph = GRAPHS["GRU"]

@@ -157,9 +157,8 @@ def check_recurrent(model: Model) -> None:
 
 def no_gru(what: str, parts: Sequence[str]) -> UnsupportedError:
     """What is said of a model that has no gates."""
-    return UnsupportedError(
-        f"{what} must have a recurrent layer (GRU), got only {', '.join(dict.fromkeys(parts)) or 'nothing'}"
-    )
+    got = ", ".join(dict.fromkeys(parts)) or "nothing"
+    return UnsupportedError(f"{what} must have a recurrent layer with a GRU's gates, got only {got}")
 
 
 def _newest_windows(live: LiveForecaster, rows: Any, future: Any = None) -> dict[str, np.ndarray]:
