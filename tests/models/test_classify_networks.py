@@ -8,6 +8,7 @@ from grus.errors import UnsupportedError
 from grus.models import GraphModule
 from grus.runtime import Program
 from grus.spec import Port, infer, require_streaming
+from grus.tasks.cells import CELLS
 from grus.tasks.classify_networks import EMBEDDING_SCALE, POOLS, NetworkConfig, build_network, start_small
 
 TOKENS, SEQ = Port("tokens", "tokens", 9, "src"), Port("x", "seq", 3, "src")
@@ -20,12 +21,13 @@ def inputs(port, rows=4, steps=6):
     return {"x": rng.normal(size=(rows, steps, port.size)).astype(np.float32)}
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("port", [TOKENS, SEQ], ids=["tokens", "seq"])
-def test_torch_and_runtime_agree_and_padding_is_never_read(port, pool, bidirectional, layers):
-    config = NetworkConfig(5, pool, bidirectional, hidden_size=8, layers=layers, embedding_size=6)
+def test_torch_and_runtime_agree_and_padding_is_never_read(port, pool, bidirectional, layers, cell):
+    config = NetworkConfig(5, pool, bidirectional, cell, hidden_size=8, layers=layers, embedding_size=6)
     graph = build_network(config, port)
     assert infer(graph)["logits"].size == 5
     assert graph.outputs == {"logits": "logits"}

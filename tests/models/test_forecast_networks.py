@@ -24,6 +24,9 @@ VARIANTS = {
     "quantiles": {"quantiles": (0.1, 0.5, 0.9)},
     "two-layers": {"layers": 2},
     "two-layers-quantiles": {"layers": 2, "quantiles": (0.25, 0.5)},
+    "lstm": {"cell": "lstm"},
+    "lstm-two-layers": {"cell": "lstm", "layers": 2},
+    "rnn-two-layers": {"cell": "rnn", "layers": 2},
     "no-calendar": {"calendar": ()},
     "odd-horizon": {"horizon": 7, "lookback": 15, "segment": 5},
 }

@@ -1,8 +1,8 @@
 """LSTM and simple RNN in the runtime: NumPy steps around the native products and activations.
 
 A row has the same bits alone, in any batch and in any chunks: the products are those of `PackedLinear`, the native
-sigmoid and tanh do not depend on the place of a number in its array (NumPy's differ between the body of an array and
-its end), and sums and products of two numbers are rounded alike everywhere.
+sigmoid and tanh do not depend on the place of a number in its array (of NumPy's nobody promises that), and sums and
+products of two numbers are rounded alike everywhere.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,9 @@ from grus.spec import Shape, ops
 
 #: Steps whose input products are held at once: of a long sequence they are larger than all else.
 BLOCK = 256
+
+#: Where an input is infinite, or a state of relu grew beyond all bounds, NaN is the answer and no news.
+_QUIET = np.errstate(invalid="ignore", over="ignore")
 
 States = tuple[np.ndarray, ...]
 Step = Callable[[np.ndarray, States], States]
@@ -74,9 +77,7 @@ class _Layer:
         return self._next(self._input.run(x), states)
 
     def _next(self, products: np.ndarray, states: States) -> States:
-        # Where an input is infinite, or a state of relu grew beyond all bounds, NaN is the answer and no news.
-        with np.errstate(invalid="ignore", over="ignore"):
-            return self._step(products + self._recurrent.run(states[0]), states)
+        return self._step(products + self._recurrent.run(states[0]), states)
 
     def run(self, x: np.ndarray, states: States, lengths: np.ndarray | None) -> tuple[np.ndarray, States]:
         """All steps of x [B, T, I], and the states after each row's last valid step; zeros where there is none.
@@ -109,6 +110,7 @@ class CellImplementation:
         self.op = op
         self._layers = tuple(_Layer(weights, suffix, _step_of(op)) for suffix in op.suffixes)
 
+    @_QUIET
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Run a chunk through the stack."""
         batch = len(chunk.x)
@@ -151,6 +153,7 @@ class CellStepImplementation:
     def __init__(self, op: ops.LSTMStep | ops.RNNStep, weights: Weights, inputs: tuple[Shape, ...]) -> None:
         self._layer = _Layer(weights, "l0", _step_of(op.layer))
 
+    @_QUIET
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Step every input step once from its row's states."""
         x, *states = chunk.inputs
