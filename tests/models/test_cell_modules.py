@@ -31,6 +31,7 @@ def test_a_sequence_of_no_steps_leaves_the_state(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_padding_has_no_gradient_and_is_never_read(name):
+    torch.manual_seed(0)  # with some weights all units of a relu cell are off at some step
     module = GraphModule(GRAPHS[name]).eval()
     lengths = {"src": torch.tensor([6, 0, 2])}
     inputs = given(name, 3, 6)
