@@ -1,8 +1,10 @@
-"""A disk that has room for so much and no more."""
+"""A disk, a memory and a clock that have room for so much and no more."""
 
 import resource
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -14,3 +16,37 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def most_memory(more: int) -> Iterator[None]:
+    """No more than so many bytes beyond what the process has mapped: what asks for them gets a MemoryError (Linux)."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        yield
+        return
+    mapped = next(
+        int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmData")
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, ((mapped << 10) + more, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+@contextmanager
+def most_seconds(seconds: float) -> Iterator[None]:
+    """TimeoutError in what takes longer, also if it does not come back before it has its answer."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise TimeoutError(f"took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -16,8 +16,8 @@ from graph_oracle import run
 from grus.errors import UnsupportedError
 from grus.export.c99.lower import LOWERINGS as C99_LOWERINGS
 from grus.export.network import Network
-from grus.export.onnx_graph import to_onnx
-from grus.export.onnx_ops import LOWERINGS
+from grus.export.onnx_format.graph import to_onnx
+from grus.export.onnx_format.ops import LOWERINGS
 from grus.models import GraphModule
 from grus.models.ops import MODULES
 from grus.runtime import Program, State

@@ -10,7 +10,7 @@ from grus.errors import GrusError
 
 if TYPE_CHECKING:
     from grus.decode import ClassEvaluation, Evaluation, LiveClassifier, LiveForecaster, load
-    from grus.decode.explain import explain
+    from grus.decode.explaining.explain import explain
     from grus.nn import accelerate, decelerate
     from grus.tasks.classify import Classifier
     from grus.tasks.forecast import Forecaster
@@ -26,7 +26,7 @@ _HOMES = {
     "LiveForecaster": "grus.decode",
     "accelerate": "grus.nn",
     "decelerate": "grus.nn",
-    "explain": "grus.decode.explain",
+    "explain": "grus.decode.explaining.explain",
     "load": "grus.decode",
 }
 

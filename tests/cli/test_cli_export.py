@@ -10,7 +10,7 @@ import onnx_runs
 from example_classifiers import classifier
 from grus.artifact import save_model
 from grus.export.network import Network
-from grus.export.onnx_graph import to_onnx
+from grus.export.onnx_format.graph import to_onnx
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_file_that_does_not_hold_is_not_written(capsys, folder, tmp_path, monk
         tensors = {name: array * 1.01 for name, array in network.tensors.items()}
         return to_onnx(Network(network.graph, tensors), metadata)
 
-    monkeypatch.setattr("grus.export.onnx_graph.to_onnx", wrong)
+    monkeypatch.setattr("grus.export.onnx_format.graph.to_onnx", wrong)
     ran = run(capsys, "export", folder, "--to", "onnx", "-o", tmp_path / "m.onnx")
     assert (ran.code, ran.out) == (1, "")
     assert "error: export: in ONNX Runtime output 'logits' must be within" in ran.err

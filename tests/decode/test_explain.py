@@ -11,11 +11,21 @@ import grus
 from example_classifiers import classifier, texts
 from example_series import ROLES, hourly, random_model
 from grus.artifact import save_model
-from grus.decode.explain_cell import take_step
-from grus.decode.explain_given import given_cell
-from grus.decode.explain_lines import Explanation
-from grus.decode.explain_model import model_cell, read_row
-from grus.decode.expression import LatexWriter, Number, Product, Sum, Symbol, Writer, dot, evaluate, fill
+from grus.decode.explaining.cell import take_step
+from grus.decode.explaining.expression import (
+    LatexWriter,
+    Number,
+    Product,
+    Sum,
+    Symbol,
+    Writer,
+    dot,
+    evaluate,
+    fill,
+)
+from grus.decode.explaining.given import given_cell
+from grus.decode.explaining.lines import Explanation
+from grus.decode.explaining.model import model_cell, read_row
 from grus.errors import DataError, UsageError
 from grus.kernels.layout import GRUWeights, negate_update_gate, reorder_gates, to_onnx_layout
 from grus.kernels.native import PackedGRU

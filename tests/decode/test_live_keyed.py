@@ -12,7 +12,7 @@ from test_live_streams import one, records, with_recent
 
 from example_classifiers import events, series, texts
 from example_series import COVARIATES, HOUR, ROLES, START, hourly, random_forecaster
-from grus.decode.streams import Eviction, Streams, Wanted
+from grus.decode.streaming.keyed import Eviction, Streams, Wanted
 from grus.errors import GrusError, ModelFolderError, UnsupportedError, UsageError
 from grus.preprocess.panel import build_panel
 from grus.runtime.sealed import seal, unseal

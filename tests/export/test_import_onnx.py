@@ -11,7 +11,7 @@ import onnx_runs
 from example_graphs import GRAPHS, random_tensors
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.export import Network, from_onnx
-from grus.export.onnx_graph import to_onnx
+from grus.export.onnx_format.graph import to_onnx
 from grus.kernels.layout import from_onnx_layout
 from grus.kernels.reference import StackOptions, gru_stack
 from grus.runtime import Program

@@ -12,7 +12,7 @@ from onnx_models import H, I, Written, gru_model
 from example_graphs import GRAPHS, random_tensors
 from grus.errors import DataError
 from grus.export import Network, check_onnx
-from grus.export.onnx_graph import to_onnx
+from grus.export.onnx_format.graph import to_onnx
 
 GOOD = Written()
 

@@ -16,8 +16,12 @@ from example_graphs import GRAPHS, of_op, random_inputs, random_tensors
 from example_models import small_model
 from grus.artifact import save_model
 from grus.errors import GrusError, ModelFolderError, UnsupportedError, UsageError
-from grus.export import Network, onnx, onnx_cell, onnx_export, onnx_graph, onnx_ops
-from grus.export.onnx_proof import difference, steps_of, with_state_ports
+from grus.export import Network, onnx
+from grus.export.onnx_format import cell as onnx_cell
+from grus.export.onnx_format import exporting as onnx_export
+from grus.export.onnx_format import graph as onnx_graph
+from grus.export.onnx_format import ops as onnx_ops
+from grus.export.onnx_format.proof import difference, steps_of, with_state_ports
 from grus.models import GraphModule
 from grus.runtime import Program
 from grus.spec import CAPABILITIES, OPS, Port, chain, ops

@@ -1,6 +1,5 @@
 """Mutated ONNX files through check_onnx and from_onnx: a typed error or a plain answer, never a crash, and never slow."""
 
-import os
 import time
 
 import numpy as np
@@ -10,11 +9,13 @@ from onnx_models import Written, gru_model
 
 from example_graphs import GRAPHS, random_tensors
 from grus.errors import DataError, GrusError
-from grus.export import Network, check_onnx, from_onnx, onnx_wire
-from grus.export.onnx_graph import to_onnx
-from grus.export.onnx_read import array_of
+from grus.export import Network, check_onnx, from_onnx
+from grus.export.onnx_format import wire as onnx_wire
+from grus.export.onnx_format.graph import to_onnx
+from grus.export.onnx_format.read import array_of
+from mutations import fuzz_cases, mutated
 
-CASES = int(os.environ.get("GRUS_FUZZ_CASES", "10000"))
+CASES = fuzz_cases(10_000)
 FILES = {
     "torch": gru_model(Written(reset=0)),
     "bidirectional": gru_model(Written(direction="bidirectional", batch_first=True)),
@@ -22,30 +23,6 @@ FILES = {
     "made state": gru_model(Written(state="zeros")),
     "two layers": to_onnx(Network(GRAPHS["GRU-2-layers"], random_tensors(GRAPHS["GRU-2-layers"]))),
 }
-
-
-def mutated(data: bytes, rng: np.random.Generator) -> bytes:
-    """One to four changes: bits, bytes, whole runs left out, doubled or moved, an end cut off."""
-    out = bytearray(data)
-    for _ in range(int(rng.integers(1, 5))):
-        place = int(rng.integers(0, len(out)))
-        length = int(rng.integers(1, 20))
-        match int(rng.integers(0, 6)):
-            case 0:
-                out[place] ^= 1 << int(rng.integers(0, 8))
-            case 1:
-                out[place] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(0, 256)]))
-            case 2:
-                del out[place : place + length]
-            case 3:
-                out[place:place] = out[place : place + length]
-            case 4:
-                start = int(rng.integers(0, len(out)))
-                out[place : place + length] = out[start : start + length]
-            case _:
-                del out[place + len(out) // 2 :]
-        out = out or bytearray(b"\0")
-    return bytes(out)
 
 
 def survive(data: bytes) -> bool:
@@ -178,6 +155,6 @@ def test_the_fuzz_itself_notices_what_is_no_typed_error(monkeypatch):
     def broken(model, scope, node):
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr("grus.export.onnx_check._look", broken)
+    monkeypatch.setattr("grus.export.onnx_format.check._look", broken)
     with pytest.raises(IndexError):
         survive(FILES["torch"].SerializeToString())

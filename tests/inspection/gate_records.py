@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from grus.inspection.gates import Cell, Record, run_cells
+from grus.inspection.inside.gates import Cell, Record, run_cells
 from grus.kernels.native import PackedGRU
 
 

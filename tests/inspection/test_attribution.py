@@ -6,7 +6,7 @@ import torch
 
 from example_classifiers import classifier
 from grus.errors import UsageError
-from grus.inspection.attribution import (
+from grus.inspection.inside.attribution import (
     fresh_layers,
     gradient_by_lag,
     integrated_gradients,

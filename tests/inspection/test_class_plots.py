@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from grus.inspection import palette, plots
-from grus.inspection.class_plots import plot_channels, plot_confusion, plot_reliability, shortened
+from grus.inspection.classes.plots import plot_channels, plot_confusion, plot_reliability, shortened
 
 
 def draw(ax):

@@ -5,7 +5,7 @@ import pytest
 from class_report_cases import a_class_model
 
 from grus.decode.class_scores import evaluate_classes
-from grus.inspection.class_record import (
+from grus.inspection.classes.record import (
     Mistake,
     Mixup,
     confident_mistakes,

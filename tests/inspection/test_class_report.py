@@ -13,8 +13,8 @@ from html_page import Page
 from PIL import Image
 
 from grus.decode.class_scores import evaluate_classes
-from grus.inspection.class_page import data_uri, describe_classifier, headline, label_table
-from grus.inspection.classify_report import write_classify_report
+from grus.inspection.classes.page import data_uri, describe_classifier, headline, label_table
+from grus.inspection.classes.report import write_classify_report
 from grus.inspection.wording import percent
 from grus.spec import Model, ops
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from grus.inspection import gate_plots, palette
+from grus.inspection import palette
+from grus.inspection.inside import gate_plots
 from grus.inspection.plots import figure_of, new_axes
 
 RNG = np.random.default_rng(0)

@@ -16,7 +16,7 @@ from grus.artifact import save_model
 from grus.decode import LiveClassifier
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.inspection import Record, record, records
-from grus.inspection.gates import Cell, run_cells
+from grus.inspection.inside.gates import Cell, run_cells
 from grus.kernels.native import PackedGRU
 from grus.models import GraphModule
 from grus.nn import GRU
@@ -147,7 +147,7 @@ def test_many_rows_are_run_in_parts_with_the_same_bits(monkeypatch):
     gru = torch.nn.GRU(3, 4, batch_first=True)
     x = torch.randn(7, 5, 3)
     whole = record(gru, x)
-    monkeypatch.setattr("grus.inspection.gates._KEPT", 200)
+    monkeypatch.setattr("grus.inspection.inside.gates._KEPT", 200)
     assert_bitwise_equal(record(gru, x).z, whole.z)
 
 
@@ -193,7 +193,7 @@ def test_a_live_model_is_recorded_without_torch(tmp_path):
         "for name in ('torch', 'matplotlib', 'pyarrow'): sys.modules[name] = None\n"
         "import numpy as np, grus\n"
         "from grus.inspection import record\n"
-        "from grus.inspection.memory import measured_horizon, units\n"
+        "from grus.inspection.inside.memory import measured_horizon, units\n"
         f"found = record(grus.load({str(tmp_path / 'model')!r}), [np.ones((7, 3))])\n"
         "print(found.z.shape, units(found).keep.shape, measured_horizon(found).steps.shape)\n"
     )

@@ -12,11 +12,11 @@ from example_classifiers import classifier, examples_for
 from example_series import random_model
 from grus.decode import LiveClassifier, LiveForecaster
 from grus.errors import DataError, UsageError
-from grus.inspection.inspect_case import classify_case, forecast_case
-from grus.inspection.inspect_page import added_words, written_words
-from grus.inspection.inspect_record import findings_dict, inspect_case
-from grus.inspection.inspect_report import write_inspect_report
-from grus.inspection.inspect_tables import moments_table
+from grus.inspection.inside.case import classify_case, forecast_case
+from grus.inspection.inside.findings import findings_dict, inspect_case
+from grus.inspection.inside.page import added_words, written_words
+from grus.inspection.inside.report import write_inspect_report
+from grus.inspection.inside.tables import moments_table
 from grus.inspection.wording import to_json
 from grus.preprocess.examples import Examples
 

@@ -7,7 +7,7 @@ from gate_records import constant_gate
 
 from grus.errors import UsageError
 from grus.inspection import record
-from grus.inspection.memory import half_life, measured_horizon, moved, units, written
+from grus.inspection.inside.memory import half_life, measured_horizon, moved, units, written
 from grus.nn import GRU
 
 Z = np.array([0.5, 0.9, 0.99, 0.05])

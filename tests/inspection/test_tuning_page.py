@@ -10,9 +10,9 @@ from html_page import Page
 from report_cases import a_case
 from tuning_cases import a_study, parameters
 
-from grus.inspection.classify_report import write_classify_report
+from grus.inspection.classes.report import write_classify_report
 from grus.inspection.report import write_forecast_report
-from grus.inspection.tuning_page import describe_search, study_dict, tuning_section
+from grus.inspection.tuning.page import describe_search, study_dict, tuning_section
 from grus.training.history import RateTest
 from grus.training.search import Study, Trial
 

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from grus.inspection import palette, plots
-from grus.inspection.tuning_plots import plot_rate_test, plot_surface
+from grus.inspection.tuning.plots import plot_rate_test, plot_surface
 
 NAN = np.nan
 

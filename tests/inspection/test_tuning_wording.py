@@ -4,7 +4,7 @@ import dataclasses
 
 from tuning_cases import a_study
 
-from grus.inspection.tuning_wording import (
+from grus.inspection.tuning.wording import (
     search_line,
     settings,
     spelled,

@@ -15,6 +15,7 @@ from grus.errors import GrusError, ModelFolderError, UnsupportedError, UsageErro
 from grus.runtime import Program, State
 from grus.runtime.sealed import seal, unseal
 from grus.spec import require_streaming
+from mutations import fuzz_cases, mutated
 from numerics import assert_bitwise_equal
 
 
@@ -27,6 +28,7 @@ def streams(graph):
 
 
 NAMES = [name for name, graph in GRAPHS.items() if streams(graph)]
+CASES = fuzz_cases(5_000)
 TIMES = {"src": 8, "tgt": 8}
 
 
@@ -211,21 +213,10 @@ def test_counts_below_zero_are_refused():
 
 
 def mutations(blob, count, rng):
-    """Bytes changed, cut out, repeated, and (every other one) sealed again, as someone who means harm would."""
+    """Mutated blobs, every other one sealed again, as someone who means harm would."""
     for number in range(count):
-        raw = bytearray(blob[:-32])
-        for _ in range(rng.integers(1, 4)):
-            at = int(rng.integers(len(raw)))
-            if (kind := rng.integers(4)) == 0:
-                raw[at] = rng.integers(256)
-            elif kind == 1:
-                del raw[at : at + int(rng.integers(1, 9))]
-            elif kind == 2:
-                raw[at:at] = raw[: int(rng.integers(1, 9))]
-            else:
-                raw[at] ^= 1 << int(rng.integers(8))
-            raw = raw or bytearray(b"\0")
-        yield bytes(raw) + (hashlib.sha256(raw).digest() if number % 2 else blob[-32:])
+        raw = mutated(blob[:-32], rng)
+        yield raw + (hashlib.sha256(raw).digest() if number % 2 else blob[-32:])
 
 
 def test_mutated_bytes_give_a_typed_error_or_a_state_that_runs():
@@ -234,7 +225,7 @@ def test_mutated_bytes_give_a_typed_error_or_a_state_that_runs():
     accepted = 0
     for name in NAMES:
         run, inputs, state = after_a_chunk(name, batch=2)
-        for blob in mutations(state.to_bytes(), 500, rng):
+        for blob in mutations(state.to_bytes(), CASES // len(NAMES), rng):
             try:
                 found = State.from_bytes(blob, run)
                 with np.errstate(all="ignore"):
@@ -243,4 +234,4 @@ def test_mutated_bytes_give_a_typed_error_or_a_state_that_runs():
                 continue
             accepted += 1
     assert accepted  # some of those sealed again hold other numbers only, and are states like any
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 10 + CASES / 500

@@ -14,7 +14,7 @@ from grus.errors import UnsupportedError, UsageError
 from grus.export import onnx
 from grus.export.c99 import export_c
 from grus.inspection import record
-from grus.inspection.class_page import describe_classifier
+from grus.inspection.classes.page import describe_classifier
 from grus.inspection.forecast_page import describe_model
 from grus.inspection.page import count_weights
 from grus.tasks.cells import CELLS, cell_of, layers_of, step_of

@@ -101,9 +101,10 @@ def _read_config(path: Path) -> dict[str, Any]:
     if file.stat().st_size > MAX_CONFIG_BYTES:
         raise ModelFolderError(f"{file}: must be at most {MAX_CONFIG_BYTES} bytes, got {file.stat().st_size}")
     try:
-        config = json.loads(
-            file.read_text(encoding="utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants
-        )
+        text = file.read_text(encoding="utf-8")
+        config = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        if "\\ud" in text.lower():  # half of a surrogate pair is no character, and could not be written again
+            json.dumps(config, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ModelFolderError(
@@ -188,8 +189,9 @@ def _check_finite(where: str, tensors: Mapping[str, np.ndarray]) -> None:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise ValueError(f"key {twice!r} stands twice")
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from grus.cli.answers import Prediction, Scores
 from grus.cli.watch import WatchedClassifier
 from grus.data.examples import read_like
-from grus.inspection.class_wording import (
+from grus.inspection.classes.wording import (
     calibration_sentence,
     class_evaluation_dict,
     class_verdict,

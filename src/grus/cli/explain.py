@@ -12,7 +12,7 @@ from grus.cli.options import Config, named
 from grus.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from grus.decode.explain_lines import Explanation
+    from grus.decode.explaining.lines import Explanation
     from grus.spec import Model
 
 #: Options by what they are for; given without it they would be ignored.
@@ -146,8 +146,8 @@ def _check_options(ctx: typer.Context, model: Path | None, data: str | None, cel
 
 
 def _explanation(ctx: typer.Context) -> "Explanation":
-    from grus.decode.explain import explain, explain_given
-    from grus.decode.explain_given import given_cell, random_cell
+    from grus.decode.explaining.explain import explain, explain_given
+    from grus.decode.explaining.given import given_cell, random_cell
 
     o: Any = ctx.params
     x, h, notation, unit = _stdin_or(o["x"], "--x"), o["h"], o["notation"], o["unit"]
@@ -173,7 +173,7 @@ def _of_data(o: dict[str, Any], place: dict[str, Any]) -> "Explanation":
     from grus.artifact import load_model
     from grus.cli.tables import table_file
     from grus.data.readers import read_columns
-    from grus.decode.explain import explain
+    from grus.decode.explaining.explain import explain
 
     with table_file(o["data"]) as path:
         rows = _read_data(load_model(o["model"])[0], path)

@@ -108,7 +108,7 @@ def _train(
 def _show(classifier: "Classifier", people: "People") -> dict[str, Any]:
     """Tell people the scores, and return them as plain data."""
     from grus.cli.classify_answers import tell
-    from grus.inspection.class_wording import class_evaluation_dict
+    from grus.inspection.classes.wording import class_evaluation_dict
 
     found = {"validation": classifier.validation_, "test": classifier.test_}
     evaluations = {name: e for name, e in found.items() if e is not None}

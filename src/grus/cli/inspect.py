@@ -8,7 +8,7 @@ import typer
 from grus.cli.options import Config, Data, ModelFolder, Quiet
 
 if TYPE_CHECKING:
-    from grus.inspection.inspect_record import Findings
+    from grus.inspection.inside.findings import Findings
 
 _PAGE = Path("inspect.html")
 
@@ -48,8 +48,8 @@ def inspect(
     """
     from grus.cli.people import People
     from grus.cli.tables import put
-    from grus.inspection.inspect_record import findings_dict
-    from grus.inspection.inspect_report import write_inspect_report
+    from grus.inspection.inside.findings import findings_dict
+    from grus.inspection.inside.report import write_inspect_report
     from grus.inspection.wording import to_json
 
     people = People(quiet)
@@ -67,7 +67,7 @@ def inspect(
 
 
 def _sentences(found: "Findings") -> list[str]:
-    from grus.inspection.gate_words import describe_memory, moment_sentence
+    from grus.inspection.inside.gate_words import describe_memory, moment_sentence
 
     return [moment_sentence(found), describe_memory(found)]
 
@@ -94,9 +94,9 @@ def _find(folder: Path, data: str, row: int | None) -> "tuple[Findings, Any]":
     from grus.data import readers
     from grus.data.examples import read_like
     from grus.decode import LiveClassifier, LiveForecaster
-    from grus.inspection.gates import check_recurrent
-    from grus.inspection.inspect_case import classify_case, forecast_case
-    from grus.inspection.inspect_record import inspect_case
+    from grus.inspection.inside.case import classify_case, forecast_case
+    from grus.inspection.inside.findings import inspect_case
+    from grus.inspection.inside.gates import check_recurrent
     from grus.spec import Classify, Images
 
     model, tensors = load_model(folder)

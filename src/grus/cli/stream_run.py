@@ -19,7 +19,7 @@ from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers, Lines, RowReader
 from grus.decode import LiveForecaster, load
 from grus.decode.rows import to_columns
-from grus.decode.streams import Eviction, Record, Streams, Wanted
+from grus.decode.streaming.keyed import Eviction, Record, Streams, Wanted
 from grus.errors import DataError, ModelFolderError, UsageError
 from grus.preprocess.columns import missing_column
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.scores import Evaluation, Score
-    from grus.decode.streams import Streams
+    from grus.decode.streaming.keyed import Streams
     from grus.decode.windows import Forecasts
 
 __all__ = [
@@ -34,7 +34,7 @@ _HOMES = {
     "LiveClassifier": "classifier",
     "LiveForecaster": "forecaster",
     "Score": "scores",
-    "Streams": "streams",
+    "Streams": "streaming.keyed",
 }
 
 

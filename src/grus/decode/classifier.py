@@ -23,7 +23,7 @@ from grus.runtime.state import Rows, digest_of
 from grus.spec import Classify, Model
 
 if TYPE_CHECKING:
-    from grus.decode.class_stream import ClassStream
+    from grus.decode.streaming.classifier import ClassStream
 
 #: Rows run at once, and numbers in their padded input: bounds the memory, and keeps a batch in cache.
 _BATCH, _VALUES = 512, 1 << 22
@@ -105,7 +105,7 @@ class LiveClassifier:
 
     @cached_property
     def _stream(self) -> "ClassStream":
-        from grus.decode.class_stream import ClassStream
+        from grus.decode.streaming.classifier import ClassStream
 
         return ClassStream(self)
 

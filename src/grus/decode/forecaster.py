@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grus.decode.forecast_spec import check_forecast
 from grus.decode.intervals import (
     check_levels,
     drawn_mean,
@@ -30,8 +31,8 @@ from grus.runtime.state import Rows, digest_of
 from grus.spec import Forecast, Model, ops
 
 if TYPE_CHECKING:
-    from grus.decode.forecast_stream import ForecastStream
     from grus.decode.scores import Evaluation
+    from grus.decode.streaming.forecaster import ForecastStream
 
 #: Windows run at once: bounds the memory of an evaluation, and keeps a batch in cache.
 _BATCH = 512
@@ -50,6 +51,7 @@ class LiveForecaster:
     def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], precision: str = "float32") -> None:
         self.model = model
         self.task = model.task_as(Forecast)
+        check_forecast(model)
         self._preprocessor = Preprocessor(self.task, model.preprocess, tensors)
         weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
         self.program = Program(model.parts["main"], weights, precision)
@@ -118,7 +120,7 @@ class LiveForecaster:
 
     @cached_property
     def _stream(self) -> "ForecastStream":
-        from grus.decode.forecast_stream import ForecastStream
+        from grus.decode.streaming.forecaster import ForecastStream
 
         return ForecastStream(self)
 

@@ -6,10 +6,10 @@ Keras layers are read without importing their library.
 """
 
 from grus.export.c99 import CReport, export_c
-from grus.export.findings import Finding, OnnxCheck
 from grus.export.network import Network
-from grus.export.onnx_export import OnnxFile, onnx
-from grus.export.onnx_files import check_onnx, from_onnx
+from grus.export.onnx_format.entrances import check_onnx, from_onnx
+from grus.export.onnx_format.exporting import OnnxFile, onnx
+from grus.export.onnx_format.findings import Finding, OnnxCheck
 from grus.export.weights import from_concatenated, from_keras, from_torch
 
 __all__ = [

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grus.inspection import plots, tuning_plots
+from grus.inspection import plots
 from grus.inspection.svg import to_svg
+from grus.inspection.tuning import plots as tuning_plots
 from grus.inspection.wording import count, duration
 from grus.spec import Model, ops
 from grus.training import History

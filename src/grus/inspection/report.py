@@ -11,7 +11,7 @@ from grus.data.splits import Split
 from grus.decode import Evaluation
 from grus.inspection.forecast_page import forecast_page
 from grus.inspection.render import render
-from grus.inspection.tuning_page import study_dict, tuning_section
+from grus.inspection.tuning.page import study_dict, tuning_section
 from grus.inspection.wording import evaluation_dict, to_json
 from grus.preprocess.panel import Panel
 from grus.spec import Model

@@ -20,6 +20,9 @@ from grus.spec.steps import (
 
 SCHEMA = 1
 
+#: No forecast may look further back or ahead: rows are gathered that far, whatever the size of the network.
+MAX_STEPS = 1 << 18
+
 
 class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", forbid_unknown_fields=True):
     """The forecasting task: what the columns mean, how far to look back and ahead, and how answers are formed.
@@ -57,8 +60,9 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
 
     def check(self) -> None:
         """Raise SpecError unless the numbers make sense."""
-        for what in ("horizon", "lookback", "season"):
-            check_size(f"forecast: {what}", getattr(self, what))
+        for what in ("horizon", "lookback"):
+            check_size(f"forecast: {what}", getattr(self, what), high=MAX_STEPS)
+        check_size("forecast: season", self.season)
         check_size("forecast: levels_known", self.levels_known, low=0, high=999)
         check_size("forecast: recent", self.recent, low=0, high=999)
         if list(self.quantiles) != sorted(set(self.quantiles)) or not all(0 < q < 1 for q in self.quantiles):

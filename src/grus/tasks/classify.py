@@ -12,7 +12,7 @@ from grus.data.frames import like
 from grus.decode import ClassEvaluation, LiveClassifier
 from grus.decode.class_scores import fit_temperature
 from grus.errors import UsageError
-from grus.inspection.classify_report import write_classify_report
+from grus.inspection.classes.report import write_classify_report
 from grus.models import GraphModule
 from grus.preprocess.categories import spell
 from grus.preprocess.classify import StepOptions

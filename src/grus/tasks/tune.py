@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from grus.errors import DivergenceError, TrainingInterrupted, UnsupportedError, UsageError
-from grus.inspection.tuning_wording import search_line, trial_line, winner_line
+from grus.inspection.tuning.wording import search_line, trial_line, winner_line
 from grus.tasks.estimator import TrainedEstimator
 from grus.tasks.run_folder import claim_run
 from grus.training import History, Job, TrainingConfig, train

@@ -1,0 +1,1 @@
+"""Live models row by row: what a stream of each task remembers, and many keyed streams at once."""

@@ -1,0 +1,1 @@
+"""ONNX out, proved by running it, and in, as hostile input; the entrances are in `grus.export`."""

@@ -1,0 +1,1 @@
+"""Torch modules as networks, read by duck typing."""

@@ -1,0 +1,1 @@
+"""A look inside a network: gates and states, memory, attribution, and the page of ``grus inspect``."""

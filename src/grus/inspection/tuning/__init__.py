@@ -1,0 +1,1 @@
+"""A search for settings, on reports and on the terminal."""
