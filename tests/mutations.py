@@ -28,7 +28,7 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
             case 0:
                 out[place] ^= 1 << int(rng.integers(0, 8))
             case 1:
-                out[place] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(0, 256)]))
+                out[place] = (0, 1, 0x7F, 0x80, 0xFF, int(rng.integers(0, 256)))[int(rng.integers(0, 6))]
             case 2:
                 del out[place : place + length]
             case 3:

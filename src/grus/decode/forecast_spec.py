@@ -17,7 +17,10 @@ def check_forecast(model: Model) -> None:
     if set(model.parts) != {"main"}:
         raise SpecError(f"forecast: the one graph must be main, got {sorted(model.parts)}")
     graph = model.parts["main"]
-    wanted, found = {port.name: port for port in layout(model).ports()}, {port.name: port for port in graph.inputs}
+    wanted, found = (
+        {port.name: port for port in layout(model).ports()},
+        {port.name: port for port in graph.inputs},
+    )
     for name in sorted({*wanted, *found}):
         if wanted.get(name) != found.get(name):
             raise SpecError(
