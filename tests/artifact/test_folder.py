@@ -12,6 +12,7 @@ import safetensors.numpy
 from example_models import small_model
 from grus.artifact import load_model, save_model
 from grus.errors import ModelFolderError
+from limits import most_seconds
 
 
 @pytest.fixture
@@ -108,6 +109,8 @@ def test_foreign_and_missing_folders(tmp_path):
         ('{"format": "grus-model", "schema": 1, "mod', "not readable as JSON"),
         ("[" * 100_000, "not readable as JSON"),
         ('{"format": "grus-model", "format": "grus-model"}', "key 'format' stands twice"),
+        ('{"format": "grus-model", "schema": 1, "model": "\\uD800"}', "surrogates not allowed"),
+        ('{"format": "grus-model", "schema": 1, "model": "\\ud83d\\ude00"}', "Expected `object`, got `str`"),
         ('{"format": "grus-model", "schema": NaN}', "NaN is not a number of JSON"),
         (
             '{"format": "grus-model", "schema": 2}',
@@ -122,6 +125,13 @@ def test_foreign_and_missing_folders(tmp_path):
 def test_damaged_configs(saved, text, sentence):
     write_config(saved, text)
     refused(saved, sentence if "true" not in text else "config.json")
+
+
+def test_a_key_that_stands_twice_among_many_is_found_at_once(saved):
+    keys = ", ".join(f'"{number}": 0' for number in range(200_000))
+    write_config(saved, f'{{{keys}, "199999": 0}}')
+    with most_seconds(10):
+        refused(saved, "key '199999' stands twice")
 
 
 def test_not_utf8(saved):
