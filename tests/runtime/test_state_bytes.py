@@ -15,7 +15,7 @@ from grus.errors import GrusError, ModelFolderError, UnsupportedError, UsageErro
 from grus.runtime import Program, State
 from grus.runtime.sealed import seal, unseal
 from grus.spec import require_streaming
-from mutations import fuzz_cases, mutated
+from mutations import fuzz_cases, mutated, mutated_json
 from numerics import assert_bitwise_equal
 
 
@@ -213,10 +213,19 @@ def test_counts_below_zero_are_refused():
 
 
 def mutations(blob, count, rng):
-    """Mutated blobs, every other one sealed again, as someone who means harm would."""
+    """Mutated blobs, most of them sealed again, as someone who means harm would: anywhere, in the header, in the body."""
+    header, body = unseal(b"GRUSTATE", 1, blob, "state")
     for number in range(count):
         raw = mutated(blob[:-32], rng)
-        yield raw + (hashlib.sha256(raw).digest() if number % 2 else blob[-32:])
+        match number % 4:
+            case 0:
+                yield raw + blob[-32:]
+            case 1:
+                yield raw + hashlib.sha256(raw).digest()
+            case 2:
+                yield seal(b"GRUSTATE", 1, mutated_json(bytes(header).decode(), rng).encode(), [body])
+            case _:
+                yield seal(b"GRUSTATE", 1, bytes(header), [mutated(bytes(body) or b"\0", rng)])
 
 
 def test_mutated_bytes_give_a_typed_error_or_a_state_that_runs():
