@@ -28,7 +28,7 @@ from mutations import fuzz_cases, mutated, mutated_json
 CASES = fuzz_cases(5_000)
 MEMORY = 256 << 20
 SECONDS = 5.0
-"""Far more than any case takes: the machine may be busy."""
+"""Far more than any case takes."""
 EXTREMES = np.array([0.0, -0.0, 1e-45, 1e38, -1e38, 1e308, -1.0, np.inf, np.nan, 5e-324])
 
 
