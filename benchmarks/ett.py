@@ -7,9 +7,10 @@ stride 1 and none is dropped; MSE and MAE are averaged over all windows, steps a
     scripts/bench ett --naive                              the floors, all sets and horizons
     scripts/bench ett --table ett.jsonl                    every horizon at both lookbacks, three seeds, on ETTh1
     scripts/bench ett --table ett.jsonl --horizons 96 --lookbacks 96 --seeds 0
+    scripts/bench ett --table ett.jsonl --lookbacks 96 --with '{"hidden_size": 128, "dropout": 0.3}'    another recipe
 
-A table goes on where it was stopped: runs whose result stands in the file are not made again. The recipes were chosen
-on validation rows alone.
+A table goes on where it was stopped: runs whose result stands in the file, with the same settings, are not made again.
+The recipes were chosen on validation rows alone, of which each result has the MSE too.
 """
 
 import argparse
@@ -74,11 +75,12 @@ def load(name: str) -> Panel:
     return build_panel(table, Roles("y", "unique_id", "ds"), source=name)
 
 
-def test_windows(panel: Panel, name: str, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-    """Series and origins of every test window."""
+def windows(panel: Panel, name: str, horizon: int, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
+    """Series and origins of every window of the test rows, or of the validation rows."""
     train, val, test = sizes(name)
-    count = test - horizon + 1
-    origins = panel.offsets[:-1, None] + train + val + np.arange(count)
+    first, rows = (train, val) if part == "validation" else (train + val, test)
+    count = rows - horizon + 1
+    origins = panel.offsets[:-1, None] + first + np.arange(count)
     return np.repeat(np.arange(panel.n_series), count), origins.ravel()
 
 
@@ -93,7 +95,7 @@ def scaled_errors(panel: Panel, name: str, series: np.ndarray, origins: np.ndarr
 def naive(name: str, horizon: int, panel: Panel | None = None) -> dict[str, tuple[float, float]]:
     """MSE and MAE of repeat last and of the daily seasonal naive forecast."""
     panel = load(name) if panel is None else panel
-    series, origins = test_windows(panel, name, horizon)
+    series, origins = windows(panel, name, horizon)
     rivals = {
         "repeat last": repeat_last(panel, origins, horizon),
         "seasonal naive": seasonal_naive(panel, origins, horizon, STEPS_PER_DAY[name]),
@@ -101,20 +103,28 @@ def naive(name: str, horizon: int, panel: Panel | None = None) -> dict[str, tupl
     return {rival: scaled_errors(panel, name, series, origins, point) for rival, point in rivals.items()}
 
 
-def run(name: str, lookback: int, horizon: int, seed: int) -> dict[str, Any]:
-    """Train one model and score every test window."""
+def settings_of(lookback: int, more: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of a lookback with what else was asked for, as a file of results spells it."""
+    return json.loads(json.dumps(SHARED | RECIPES[lookback] | more))
+
+
+def run(name: str, lookback: int, horizon: int, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train one model and score every validation and test window."""
     from grus import Forecaster
 
     rows, cpu = sum(sizes(name)), time.process_time()
     _, val, test = sizes(name)
     model = Forecaster(
         horizon, id="unique_id", time="ds", target="y", lookback=lookback, val_size=val, test_size=test, seed=seed,
-        **(SHARED | RECIPES[lookback]),
+        **settings,
     )  # fmt: skip
     begin = time.perf_counter()
     model.fit(long_table(data_folder("ett") / f"{name}.csv.gz", rows))
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    series, origins = test_windows(model.panel_, name, horizon)
+    series, origins = windows(model.panel_, name, horizon, "validation")
+    forecasts = model.live_.forecast(model.panel_, series, origins)
+    validation_mse, _ = scaled_errors(model.panel_, name, series, origins, forecasts.point)
+    series, origins = windows(model.panel_, name, horizon)
     forecasts = model.live_.forecast(model.panel_, series, origins, LEVELS)
     mse, mae = scaled_errors(model.panel_, name, series, origins, forecasts.point)
     truth = model.panel_.target[origins[:, None] + np.arange(horizon)]
@@ -127,23 +137,24 @@ def run(name: str, lookback: int, horizon: int, seed: int) -> dict[str, Any]:
     history = model.history_
     return {
         "set": name, "lookback": lookback, "horizon": horizon, "seed": seed, "mse": mse, "mae": mae, **inside,
-        "validation": history.best_score, "best_epoch": history.best_epoch, "epochs": len(history.epochs),
+        "validation": history.best_score, "validation_mse": validation_mse, "best_epoch": history.best_epoch, "epochs": len(history.epochs),
         "windows": len(origins), "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
-        **SHARED, **RECIPES[lookback],
+        **settings,
     }  # fmt: skip
 
 
-def results(file: Path) -> list[dict[str, Any]]:
-    """What stands in a file of results."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+def results(file: Path, more: dict[str, Any]) -> list[dict[str, Any]]:
+    """What stands in a file of results, of runs with these settings."""
+    found = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    return [r for r in found if r == r | settings_of(r["lookback"], more)]
 
 
-def fill(file: Path, name: str, wanted: Iterator[tuple[int, int, int]]) -> None:
+def fill(file: Path, name: str, wanted: Iterator[tuple[int, int, int]], more: dict[str, Any]) -> None:
     """Make the runs that a file of results lacks, cheapest first, and append each as it is done."""
-    done = {(r["set"], r["lookback"], r["horizon"], r["seed"]) for r in results(file)}
+    done = {(r["set"], r["lookback"], r["horizon"], r["seed"]) for r in results(file, more)}
     for lookback, horizon, seed in sorted(wanted, key=lambda run: (run[2], run[0] + run[1])):
         if (name, lookback, horizon, seed) not in done:
-            result = run(name, lookback, horizon, seed)
+            result = run(name, lookback, horizon, seed, settings_of(lookback, more))
             with file.open("a") as out:
                 out.write(json.dumps(result) + "\n")
 
@@ -194,6 +205,7 @@ def main() -> None:
     parser.add_argument("--horizons", type=whole, default=HORIZONS, help="comma separated")
     parser.add_argument("--lookbacks", type=whole, default=tuple(RECIPES), help="comma separated, of 96,720")
     parser.add_argument("--seeds", type=whole, default=(0, 1, 2), help="comma separated")
+    parser.add_argument("--with", dest="more", type=json.loads, default={}, help="settings, as JSON")
     args = parser.parse_args()
     if args.naive:
         for name in STEPS_PER_DAY:
@@ -205,8 +217,8 @@ def main() -> None:
                     )
         return
     print(f"{os.cpu_count()} cores; results go to {args.table}", file=sys.stderr)
-    fill(args.table, args.set, itertools.product(args.lookbacks, args.horizons, args.seeds))
-    print(table(results(args.table), args.set))
+    fill(args.table, args.set, itertools.product(args.lookbacks, args.horizons, args.seeds), args.more)
+    print(table(results(args.table, args.more), args.set))
 
 
 if __name__ == "__main__":

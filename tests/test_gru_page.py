@@ -6,7 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
+import onnxruntime as runtime
 import pytest
+import torch
 
 import grus
 from grus.kernels.layout import from_keras_layout
@@ -66,7 +69,6 @@ def flat(names, kind):
 
 
 def test_cells_of_torch(names):
-    torch = pytest.importorskip("torch")
     I, H, x, h = (names[name] for name in ("I", "H", "x", "h"))  # noqa: E741
     rng = np.random.default_rng(1)
 
@@ -94,7 +96,6 @@ def test_cells_of_torch(names):
 
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
 def test_parameters_of_stacks(names, kind):
-    torch = pytest.importorskip("torch")
     made = getattr(torch.nn, kind)(5, 4, num_layers=2, bidirectional=True)
     count = names["parameters"]
     expected = 2 * (count(names[kind], 5, 4) + count(names[kind], 8, 4))
@@ -103,7 +104,6 @@ def test_parameters_of_stacks(names, kind):
 
 @pytest.mark.parametrize("linear_before_reset", [0, 1])
 def test_onnx_runtime(names, linear_before_reset):
-    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     inputs = {name: names[name].astype(np.float32)[None] for name in "WRB"}
     inputs |= {"X": names["x"].astype(np.float32)[None, None], "H": names["h"].astype(np.float32)[None, None]}
     node = onnx.helper.make_node(

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from grus.data.examples import is_table, read_examples, read_like
@@ -155,7 +156,6 @@ def test_plain_data(data, kind, roles):
 
 
 def test_torch_tensors():
-    torch = pytest.importorskip("torch")
     reading = read_examples([torch.zeros(3, 2), torch.ones(1, 2)], [0, 1])
     assert reading.examples.series.tolist() == [[0, 0], [0, 0], [0, 0], [1, 1]]
     assert read_examples(torch.zeros(2, 3, 1), [0, 1]).roles.kind == "series"

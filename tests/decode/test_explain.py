@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from matplotlib import mathtext
 
 import grus
 from example_classifiers import classifier, texts
@@ -160,7 +162,6 @@ def test_layouts_of_other_libraries():
 
 
 def test_a_torch_module_is_explained():
-    torch = pytest.importorskip("torch")
     gru = torch.nn.GRU(3, 2, num_layers=2).double()
     x, h = torch.randn(1, 3).double(), torch.randn(2, 2).double()
     y, _ = gru(x, h)
@@ -394,7 +395,6 @@ def test_json_is_exact_and_plain():
 
 
 def test_every_line_of_latex_is_mathematics():
-    mathtext = pytest.importorskip("matplotlib.mathtext")
     parser = mathtext.MathTextParser("path")
     for notation in NOTATIONS:
         for reset_after in PLACEMENTS:

@@ -3,6 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
+from live_answers import records, same
 from test_live_classifier import POOLS, table_of
 
 from example_classifiers import classifier, events, series
@@ -24,19 +25,6 @@ def causal(kind, pool="max", time=None, **options):
     weights = {f"main.{name}": value for name, value in random_tensors(graph).items()}
     task = msgspec.structs.replace(model.task, time=time)
     return LiveClassifier(msgspec.structs.replace(model, parts={"main": graph}, task=task), kept | weights)
-
-
-def records(columns):
-    return [dict(zip(columns, row)) for row in zip(*columns.values())]
-
-
-def same(ours, theirs):
-    assert list(ours) == list(theirs)
-    for name in ours:
-        if ours[name].dtype.kind == "f":
-            assert_bitwise_equal(ours[name], theirs[name])
-        else:
-            assert ours[name].tolist() == theirs[name].tolist()
 
 
 @pytest.mark.parametrize("multi", [False, True])

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import numpy as np
 import pytest
+from live_answers import records, same
 
 from example_series import COVARIATES, HOUR, ROLES, START, hourly, random_forecaster, random_model
 from grus.decode import LiveForecaster
@@ -14,7 +15,6 @@ from grus.preprocess.panel import build_panel
 from grus.preprocess.roles import Roles
 from grus.preprocess.stacked import lay_out_table
 from grus.runtime import State
-from numerics import assert_bitwise_equal
 
 MARGINS = np.linspace(0.01, 2.0, 99)[:, None]
 
@@ -26,19 +26,6 @@ def with_recent(panel, recent=3, **options):
     return LiveForecaster(
         msgspec.structs.replace(model, task=task), {**tensors, "task.recent": np.array([0.7])}
     )
-
-
-def records(columns):
-    return [dict(zip(columns, row)) for row in zip(*columns.values())]
-
-
-def same(ours, theirs):
-    assert list(ours) == list(theirs)
-    for name in ours:
-        if ours[name].dtype.kind == "f":
-            assert_bitwise_equal(ours[name], theirs[name])
-        else:
-            assert ours[name].tolist() == theirs[name].tolist()
 
 
 def check_row_by_row(live, columns, starts=(1, 2, 5, 13, 40, 80), level=(80,), future=None):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from narrow_weights import any_case, check_rows, inputs
 
 from gru_cases import Case, Shape, make_case
 from grus.errors import UsageError
@@ -37,10 +38,6 @@ def packed(case: Case, isa: str, rounded: bool = False, weights: str | None = No
     return PackedGRU(*matrices, w.bias_ih, w.bias_hh, norm=norm, weights=weights, isa=isa, **options)
 
 
-def inputs(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    return np.ascontiguousarray(case.x.swapaxes(0, 1), np.float32), case.h_0[0].astype(np.float32)
-
-
 def check(case: Case, isa: str, reverse: bool = False) -> None:
     """Stored as bf16 equals rounded by torch, for whole sequences and for a step."""
     x, h_0 = inputs(case)
@@ -68,23 +65,7 @@ def test_equals_the_kernel_on_rounded_weights(shape: Shape, reset_after: bool, n
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_shape_and_options_equal_the_kernel_on_rounded_weights(data: st.DataObject) -> None:
-    def integer(low: int, high: int) -> int:
-        return data.draw(st.integers(low, high))
-
-    steps, batch = integer(0, 6), integer(1, 18)
-    shape = Shape(
-        T=steps,
-        B=batch,
-        I=integer(0, 40),
-        H=integer(1, 70),
-        bias=data.draw(st.booleans()),
-        layer_norm=data.draw(st.booleans()),
-        reset_after=data.draw(st.booleans()),
-        lengths=tuple(integer(0, steps) for _ in range(batch)) if data.draw(st.booleans()) else None,
-        resets=data.draw(st.booleans()),
-        zoneout=data.draw(st.sampled_from(["", "expectation"])),
-    )
-    case = make_case(shape, seed=integer(0, 5))
+    case = any_case(data)
     check(case, data.draw(st.sampled_from(ISAS)), reverse=data.draw(st.booleans()))
 
 
@@ -95,18 +76,7 @@ def test_a_row_gives_the_same_bits_alone_in_any_batch_in_any_chunks_and_at_any_t
 ) -> None:
     case = make_case(Shape(T=13, B=23, I=19, H=97, reset_after=reset_after), seed=3)
     gru, (x, h_0) = packed(case, isa, weights="bf16"), inputs(case)
-    before = native.num_threads()
-    try:
-        native.set_num_threads(1)
-        whole, last = gru.run(x, h_0)
-        for threads in (1, 2, 5):
-            native.set_num_threads(threads)
-            for rows in (slice(0, 1), slice(5, 7), slice(3, 20), slice(0, 23)):
-                y, h_n = gru.run(x[rows], h_0[rows])
-                assert_bitwise_equal(y, whole[rows])
-                assert_bitwise_equal(h_n, last[rows])
-    finally:
-        native.set_num_threads(before)
+    whole = check_rows(gru, x, h_0)
     h, parts = h_0[:3], []
     for start, stop in ((0, 4), (4, 5), (5, 13)):
         y, h = gru.run(x[:3, start:stop], h)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from narrow_weights import any_case, check_rows, inputs
 
 from gru_cases import Case, Shape, make_case
 from grus.errors import UsageError
@@ -33,10 +34,6 @@ def packed(case: Case, isa: str, weights: str | None = "int8") -> PackedGRU:
     return PackedGRU(
         w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, norm=norm, weights=weights, isa=isa, **options
     )
-
-
-def inputs(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    return np.ascontiguousarray(case.x.swapaxes(0, 1), F), case.h_0[0].astype(F)
 
 
 # --- products: to the bit ------------------------------------------------------------------------------------
@@ -183,38 +180,24 @@ def test_the_oracle_rejects_weights_as_they_are() -> None:
 def test_any_shape_and_options_have_the_same_bits_on_every_vector_isa_in_chunks_and_steps(
     data: st.DataObject,
 ) -> None:
-    def integer(low: int, high: int) -> int:
-        return data.draw(st.integers(low, high))
-
-    steps, batch = integer(0, 6), integer(1, 18)
-    shape = Shape(
-        T=steps,
-        B=batch,
-        I=integer(0, 40),
-        H=integer(1, 70),
-        bias=data.draw(st.booleans()),
-        layer_norm=data.draw(st.booleans()),
-        reset_after=data.draw(st.booleans()),
-        lengths=tuple(integer(0, steps) for _ in range(batch)) if data.draw(st.booleans()) else None,
-        resets=data.draw(st.booleans()),
-        zoneout=data.draw(st.sampled_from(["", "expectation"])),
-    )
-    case = make_case(shape, seed=integer(0, 5))
+    case = any_case(data)
     (x, h_0), o = inputs(case), case.options
     lengths = None if o.lengths is None else np.asarray(o.lengths, np.int64)
     reverse = data.draw(st.booleans())
     every = [packed(case, isa).run(x, h_0, lengths=lengths, resets=o.resets, reverse=reverse) for isa in ISAS]
     for isa, (y, h_n) in zip(ISAS, every, strict=True):
-        if isa in VECTOR_ISAS and not shape.layer_norm:  # a sum over lanes has the order of the lanes
+        if (
+            isa in VECTOR_ISAS and case.weights[0].gain_ih is None
+        ):  # a sum over lanes has the order of the lanes
             assert_bitwise_equal(y, every[0][0])
             assert_bitwise_equal(h_n, every[0][1])
         np.testing.assert_allclose(y, every[0][0], rtol=0, atol=3e-3)
         if lengths is None and o.resets is None and not reverse:
-            gru, h, cut = packed(case, isa), h_0, steps // 2
+            gru, h, cut = packed(case, isa), h_0, x.shape[1] // 2
             parts = [gru.run(x[:, :cut], h)]
             parts.append(gru.run(x[:, cut:], parts[0][1]))
             assert_bitwise_equal(np.concatenate([part[0] for part in parts], axis=1), y)
-            for t in range(steps):
+            for t in range(x.shape[1]):
                 h = gru.step(np.ascontiguousarray(x[:, t]), h)
                 assert_bitwise_equal(h, y[:, t])
 
@@ -226,18 +209,7 @@ def test_a_row_gives_the_same_bits_alone_in_any_batch_and_at_any_thread_count(
 ) -> None:
     case = make_case(Shape(T=13, B=23, I=19, H=97, reset_after=reset_after), seed=3)
     gru, (x, h_0) = packed(case, isa), inputs(case)
-    before = native.num_threads()
-    try:
-        native.set_num_threads(1)
-        whole_batch, last = gru.run(x, h_0)
-        for threads in (1, 2, 5):
-            native.set_num_threads(threads)
-            for rows in (slice(0, 1), slice(5, 7), slice(3, 20), slice(0, 23)):
-                y, h_n = gru.run(x[rows], h_0[rows])
-                assert_bitwise_equal(y, whole_batch[rows])
-                assert_bitwise_equal(h_n, last[rows])
-    finally:
-        native.set_num_threads(before)
+    check_rows(gru, x, h_0)
 
 
 # --- storage -------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def test_the_naive_floors(ett, panels, name, number):
 
 def test_no_test_window_is_dropped(ett, panels):
     for horizon, count in zip(HORIZONS, (2785, 2689, 2545, 2161), strict=True):
-        series, origins = ett.test_windows(panels["ETTh1"], "ETTh1", horizon)
+        series, origins = ett.windows(panels["ETTh1"], "ETTh1", horizon)
         assert len(series) == len(origins) == 7 * count
         assert origins[0] == 11520
         assert origins[count - 1] + horizon == 14400

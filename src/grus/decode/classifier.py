@@ -10,6 +10,7 @@ import numpy as np
 from grus.decode.class_baselines import baseline_logits
 from grus.decode.class_scores import ClassEvaluation, choose, class_probabilities, evaluate_classes
 from grus.decode.rows import to_columns
+from grus.decode.streaming.live import LiveModel
 from grus.errors import DataError, SpecError, UsageError
 from grus.preprocess.build_examples import ExampleRoles, build_examples
 from grus.preprocess.classify import ClassifyPreprocessor
@@ -19,7 +20,6 @@ from grus.preprocess.given_examples import examples_of_arrays, examples_of_image
 from grus.preprocess.labels import labels_of
 from grus.preprocess.ragged import Ragged
 from grus.runtime import Program, State
-from grus.runtime.state import Rows, digest_of
 from grus.spec import Classify, Model
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _BATCH, _VALUES = 512, 1 << 22
 
 
-class LiveClassifier:
+class LiveClassifier(LiveModel):
     """What ``grus.load`` returns for a classifier; also what the estimator itself predicts with.
 
     Wherever it takes data, that is `Examples`; a list of texts; a list of arrays [T, C] or one [R, T, C]; images
@@ -99,27 +99,10 @@ class LiveClassifier:
     # -- live --------------------------------------------------------------------------------------------------
 
     @cached_property
-    def digest(self) -> str:
-        """Tells the model's spec from every other, as hexadecimal text; the weights do not count."""
-        return digest_of(self.model)
-
-    @cached_property
     def _stream(self) -> "ClassStream":
         from grus.decode.streaming.classifier import ClassStream
 
         return ClassStream(self)
-
-    def init_state(self, n: int = 1) -> State:
-        """The state of ``n`` streams that have seen no step; raises UnsupportedError if the model cannot stream."""
-        return self._stream.begin(n)
-
-    def check_state(self, state: State) -> None:
-        """Raise UsageError unless ``state`` could be one of this model."""
-        self._stream.check(state)
-
-    def reset(self, state: State, rows: Rows) -> State:
-        """``state`` with some streams as they were before their first step."""
-        return state.assign(rows, self.init_state(1))
 
     def step(self, x: Any, state: State, *, proba: bool = False) -> tuple[Columns, State]:
         """Take in one raw step of every stream, and name the label of all steps so far.

@@ -18,6 +18,7 @@ from grus.decode.intervals import (
     season_phases,
 )
 from grus.decode.rows import to_columns
+from grus.decode.streaming.live import LiveModel
 from grus.decode.windows import Forecasts
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.preprocess.columns import Columns
@@ -27,7 +28,6 @@ from grus.preprocess.panel import Panel, extend
 from grus.preprocess.roles import Roles
 from grus.preprocess.stacked import NAME, lay_out_table, repeat_future
 from grus.runtime import Program, State
-from grus.runtime.state import Rows, digest_of
 from grus.spec import Forecast, Model, ops
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _BATCH = 512
 
 
-class LiveForecaster:
+class LiveForecaster(LiveModel):
     """What ``grus.load`` returns for a forecasting model; also what the estimator itself predicts with.
 
     Args:
@@ -114,27 +114,10 @@ class LiveForecaster:
     # -- live --------------------------------------------------------------------------------------------------
 
     @cached_property
-    def digest(self) -> str:
-        """Tells the model's spec from every other, as hexadecimal text; the weights do not count."""
-        return digest_of(self.model)
-
-    @cached_property
     def _stream(self) -> "ForecastStream":
         from grus.decode.streaming.forecaster import ForecastStream
 
         return ForecastStream(self)
-
-    def init_state(self, n: int = 1) -> State:
-        """The state of ``n`` streams that have seen no row: room for the newest ``memory`` rows of each."""
-        return self._stream.begin(n)
-
-    def check_state(self, state: State) -> None:
-        """Raise UsageError unless ``state`` could be one of this model."""
-        self._stream.check(state)
-
-    def reset(self, state: State, rows: Rows) -> State:
-        """``state`` with some streams as they were before their first row."""
-        return state.assign(rows, self.init_state(1))
 
     def step(
         self, x: Any, state: State, *, level: Sequence[float] = (), future: Any = None
