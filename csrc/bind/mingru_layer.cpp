@@ -25,6 +25,11 @@ class PackedMinGru {
         },
         layer_);
   }
+  void forward(nb::handle problem, nb::handle hn) const {
+    if (is_double(problem) != (layer_.index() == 1))
+      throw UsageError(std::string("PackedMinGRU.forward: itemsize must be that of ") + dtype());
+    std::visit([&](const auto& layer) { forward_as(layer, problem, hn); }, layer_);
+  }
   idx input_size() const {
     return std::visit([](const auto& layer) { return layer.input; }, layer_);
   }
@@ -54,6 +59,15 @@ class PackedMinGru {
     const auto weight = contiguous<T>(w);
     check_finite<S>(weight, "PackedMinGRU: weight_ih");
     return MinGru<T, S>(*isa_, w.dim(1), w.dim(0) / 2, weight.data(), pointer(b));
+  }
+  template <class T, class S>
+  void forward_as(const MinGru<T, S>& layer, nb::handle problem, nb::handle hn) const {
+    Problem<T> p(problem);
+    if (p.a.input != layer.input || p.a.hidden != layer.hidden)
+      throw UsageError("PackedMinGRU.forward: sizes must be those of the packed weights");
+    const View<T> last(hn, "h_n", p.a.batch > 0);
+    p.a.hn = last.data, p.a.hn_row = last.row;
+    compute(p.a.batch * p.a.time * 2 * layer.hidden * layer.input, [&] { layer.run(p.a); });
   }
 };
 
@@ -111,6 +125,7 @@ void def_mingru(nb::module_& m) {
            nb::sig("def run(self, x: numpy.ndarray, h0: numpy.ndarray | None = None, *, "
                    "lengths: numpy.ndarray | None = None, resets: numpy.ndarray | None = None, "
                    "reverse: bool = False, out: numpy.ndarray | None = None) -> tuple[numpy.ndarray, numpy.ndarray]"))
+      .def("forward", &PackedMinGru::forward, "problem"_a, "h_n"_a)
       .def_prop_ro("input_size", &PackedMinGru::input_size)
       .def_prop_ro("hidden_size", &PackedMinGru::hidden_size)
       .def_prop_ro("dtype", &PackedMinGru::dtype)

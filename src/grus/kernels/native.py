@@ -210,6 +210,14 @@ class PackedMinGRU(_native.PackedMinGRU):
         """Run whole sequences; arguments, results and errors are those of ``PackedGRU.run``."""
         return super().run(x, h0, lengths=lengths, resets=resets, reverse=reverse, out=out)
 
+    def forward(self, problem: Problem, h_n: View) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Run a layer as ``mingru_forward_train`` does, with these weights; those of ``problem`` are not read.
+
+        Raises:
+            UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.
+        """
+        super().forward(problem, h_n)
+
 
 def isa() -> str:
     """Return the instruction set that new layers use: ``GRUS_ISA`` if set, else the best of this machine."""

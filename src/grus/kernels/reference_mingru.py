@@ -126,8 +126,8 @@ def mingru_direction(x: Array, h_0: Array, weights: MinGRUWeights, options: Opti
 def mingru_direction_backward(d_output: Array, d_h_n: Array, trace: Trace) -> Grads:
     """Gradients of one direction, from the gradients of its output [T, B, H] and h_n [B, H].
 
-    Gradients that reach padding in ``d_output`` are ignored; the gradient of x at padding is zero, and that of h_0 of an
-    empty row is its ``d_h_n``.
+    Gradients that reach padding in ``d_output`` are ignored; the gradient of x at padding is zero, and that
+    of h_0 of an empty row is its ``d_h_n``.
     """
     order, live = trace.order[:, :, None], trace.valid[:, :, None]
     d_output = np.where(live, np.take_along_axis(d_output, order, axis=0), 0)
