@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "errors.h"
+#include "share.h"
 #include "team.h"
 
 namespace grus {
@@ -96,13 +97,6 @@ template Aligned<char> allocate<char>(idx);
 
 namespace {
 
-// Multiply-adds that pay for waking another thread, measured: below it two threads were no faster than one
-// (2 Zen 4 cores: a part of 300 000 takes about 8 us).
-constexpr idx kPartWork = 300000;
-
-// Alone: no one to meet.
-constexpr Together kAlone{0, 1, nullptr, nullptr};
-
 // Into how many parts the hidden units are cut, 1 for none. Cutting rows needs no meetings, so units are cut only
 // where rows are too few for the threads, or where a part would read weights that do not fit its cache for a tile of
 // less than 8 rows; and only if a part has work for 3 us a step (a meeting takes 0.2 us, or far more on a busy machine).
@@ -120,11 +114,6 @@ int unit_parts(idx rows, idx time, idx hidden, idx step_work, idx bytes, bool no
   return static_cast<int>(std::max<idx>(1, parts));
 }
 
-int parts_for(idx rows, idx work_per_row) {
-  const idx by_work = rows * work_per_row / kPartWork;
-  return static_cast<int>(std::max<idx>(1, std::min<idx>({rows, by_work, num_threads()})));
-}
-
 // Packs `weights` weights, in parts where there are many: one thread packs 3 a nanosecond.
 constexpr idx kPackWork = 100000;
 template <class F>
@@ -132,30 +121,6 @@ void packing(idx weights, F pack) {
   const int parts = static_cast<int>(std::max<idx>(1, std::min<idx>(weights / kPackWork, num_threads())));
   if (parts == 1) return pack(kAlone);
   parallel(parts, [&](int p) { pack(Together{p, parts, nullptr, nullptr}); });
-}
-
-// Rows longest first, dealt to parts back and forth (0 1 2 2 1 0 ...), so that parts carry equal work.
-// Rows of one part stay longest first. Without lengths parts are runs of neighbours.
-std::vector<idx> deal(idx batch, const int64_t* lengths, int parts, std::vector<idx>& starts) {
-  std::vector<idx> rows(batch);
-  for (idx i = 0; i < batch; ++i) rows[i] = i;
-  starts.assign(parts + 1, 0);
-  for (int p = 0; p <= parts; ++p) starts[p] = batch * p / parts;
-  if (!lengths) return rows;
-  std::stable_sort(rows.begin(), rows.end(), [&](idx a, idx b) { return lengths[a] > lengths[b]; });
-  if (parts == 1) return rows;
-  std::vector<std::vector<idx>> dealt(parts);
-  for (idx i = 0; i < batch; ++i) {
-    const idx turn = i % (2 * parts);
-    dealt[turn < parts ? turn : 2 * parts - 1 - turn].push_back(rows[i]);
-  }
-  rows.clear();
-  for (int p = 0; p < parts; ++p) {
-    starts[p] = static_cast<idx>(rows.size());
-    rows.insert(rows.end(), dealt[p].begin(), dealt[p].end());
-  }
-  starts[parts] = batch;
-  return rows;
 }
 
 }  // namespace

@@ -94,6 +94,22 @@ GRAPHS: dict[str, Graph] = {
         Node("a", ops.RNN(7, nonlinearity="relu"), ("x",)),
         Node("b", ops.RNNStep(7, nonlinearity="relu"), ("y", "a.h"), weights="a"),
     ),
+    "MinGRU": _cell(ops.MinGRU(7)),
+    "MinGRU-2-layers-dropout": _cell(ops.MinGRU(7, layers=2, dropout=0.5)),
+    "MinGRU-bidirectional-no-bias": _cell(ops.MinGRU(7, layers=2, bidirectional=True, bias=False)),
+    "MinGRU-initial-state": _graph(
+        (X, Port("h", "vec", 14)),
+        Node("a", ops.MinGRU(7, layers=2), ("x", "h")),
+        Node("b", ops.Last(), ("a",)),
+    ),
+    "MinGRU-of-segments": chain(X, [ops.Segment(4), ops.MinGRU(7), ops.Pool("mean")]),
+    "MinGRUStep": _graph((X, Port("h", "vec", 7)), Node("a", ops.MinGRUStep(7, bias=False), ("x", "h"))),
+    "MinGRU-encoder-decoder": _graph(
+        (X, Port("y", "seq", 5, "tgt")),
+        Node("a", ops.MinGRU(7), ("x",)),
+        Node("b", ops.MinGRU(7), ("y", "a.h")),
+        Node("d", ops.MinGRUStep(7), ("y", "a.h"), weights="a"),
+    ),
     "encoder-decoder": _graph(
         (X, Y),
         Node("a", ops.GRU(7), ("x",)),

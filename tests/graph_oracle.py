@@ -3,7 +3,8 @@
 import numpy as np
 
 from grus.kernels.layout import GRUWeights
-from grus.kernels.reference import StackOptions, gru_stack, sigmoid
+from grus.kernels.reference import Options, StackOptions, gru_stack, sigmoid
+from grus.kernels.reference_mingru import MinGRUWeights, mingru_stack
 from grus.spec import Graph, node_weights, ops
 
 
@@ -133,6 +134,22 @@ def _cell_step(op, weights, inputs, lengths):
     return np.concatenate(steps, axis=1) if steps else np.zeros((*x.shape[:2], op.hidden), x.dtype)
 
 
+def _mingru(op, weights, inputs, lengths):
+    x, *given = inputs
+    layers = [MinGRUWeights(weights[f"weight_ih_{s}"], weights.get(f"bias_ih_{s}")) for s in op.suffixes]
+    flat = given[0] if given else np.zeros((len(x), op.parts * op.hidden), x.dtype)
+    h_0 = flat.reshape(len(x), op.parts, op.hidden).swapaxes(0, 1)
+    ways = [Options(lengths=lengths, reverse=way == 1) for way in range(op.directions)]
+    y, h = mingru_stack(x.swapaxes(0, 1), h_0, layers, ways)
+    return {"": y.swapaxes(0, 1), ".h": h.swapaxes(0, 1).reshape(len(x), -1)}
+
+
+def _mingru_step(op, weights, inputs, lengths):
+    x, h = inputs
+    rows = x.reshape(-1, 1, x.shape[2]), np.repeat(h, x.shape[1], axis=0)
+    return _mingru(op.layer, weights, rows, None)[""].reshape(*x.shape[:2], op.hidden)
+
+
 RULES = {
     ops.Linear: lambda op, w, i, n: i[0] @ w["weight"].T + w.get("bias", i[0].dtype.type(0)),
     ops.Activation: lambda op, w, i, n: {
@@ -159,4 +176,6 @@ RULES = {
     ops.LSTMStep: _cell_step,
     ops.RNN: _cells,
     ops.RNNStep: _cell_step,
+    ops.MinGRU: _mingru,
+    ops.MinGRUStep: _mingru_step,
 }

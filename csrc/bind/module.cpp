@@ -6,6 +6,7 @@
 #include <cstring>
 #include <variant>
 
+#include "mingru_layer.h"
 #include "packed.h"
 #include "stack.h"
 #include "team.h"
@@ -154,6 +155,7 @@ NB_MODULE(_native, m) {
       .def_prop_ro("isa", &PackedGru::isa);
 
   def_stack(m);
+  def_mingru(m);
 
   nb::class_<PackedLinear>(m, "PackedLinear")
       .def(nb::init<nb::handle, nb::handle, const std::string&, const std::string&>(), "weight"_a, "bias"_a.none(),

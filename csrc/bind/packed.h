@@ -75,6 +75,73 @@ void check_finite(const std::vector<T>& w, const char* where) {
     if (!(number - number == 0)) throw UsageError(std::string(where) + " must be finite to be stored as int8");
 }
 
+// What `run` of a packed layer calls its arrays in errors.
+struct RunNames {
+  const char *x, *h0, *lengths, *resets, *out, *h_n;
+};
+#define GRUS_RUN_NAMES(CLASS)                                                                          \
+  {CLASS ".run: x",      CLASS ".run: h0",  CLASS ".run: lengths", CLASS ".run: resets", CLASS ".run: out", \
+   CLASS ".run: h_n"}
+
+// x [B, T, I], h0 [B, H] or None, lengths, resets -> (y [B, T, H], h_n [B, H]). work: multiply-adds of a row and step.
+template <class Layer, class T = typename Layer::Number>
+nb::object run_sequences(const Layer& layer, const RunNames& names, T keep, idx work, nb::handle xo, nb::handle h0o,
+                         nb::handle lengths_o, nb::handle resets_o, bool reverse, nb::handle out) {
+  constexpr Kind kind = kind_of<T>;
+  const Array x(xo, names.x);
+  x.expect(kind, {-1, -1, layer.input}, "BTI");
+  SequenceArgs<T> a{};
+  a.batch = x.dim(0);
+  a.time = x.dim(1);
+  a.reverse = reverse;
+  a.keep = keep;
+
+  std::optional<Array> h0, lengths, resets;
+  std::optional<Input<T>> h0_in;
+  std::vector<int64_t> lengths_in;
+  std::optional<Input<uint8_t>> resets_in;
+  if (!h0o.is_none()) {
+    h0.emplace(h0o, names.h0);
+    h0->expect(kind, {a.batch, layer.hidden}, "BH");
+    h0_in.emplace(*h0);
+    a.h0 = h0_in->data;
+    a.h0_row = h0_in->stride0;
+  }
+  if (!lengths_o.is_none()) {
+    lengths.emplace(lengths_o, names.lengths);
+    lengths->expect(Kind::i64, {a.batch}, "B");
+    // A copy: another thread may change the caller's array after the check.
+    lengths_in = contiguous<int64_t>(*lengths);
+    check_lengths(lengths_in.data(), a.batch, a.time);
+    a.lengths = lengths_in.data();
+  }
+  if (!resets_o.is_none()) {
+    resets.emplace(resets_o, names.resets);
+    resets->expect(Kind::boolean, {a.batch, a.time}, "BT");
+    resets_in.emplace(*resets);
+    a.resets = resets_in->data;
+    a.resets_row = resets_in->stride0;
+    a.resets_time = 1;
+  }
+  const nb::object yo = out.is_none() ? empty({a.batch, a.time, layer.hidden}, kind) : nb::borrow(out);
+  const nb::object ho = empty({a.batch, layer.hidden}, kind);
+  const Array y(yo, names.out, true), hn(ho, names.h_n, true);
+  y.expect(kind, {a.batch, a.time, layer.hidden}, "BTH");
+  y.check_output();
+  if (!out.is_none()) check_apart(y, x, names.out, "x");
+  const Input<T> x_in(x);
+  a.x = x_in.data;
+  a.x_row = x_in.stride0;
+  a.x_time = x_in.stride1;
+  a.y = static_cast<T*>(y.writable_data());
+  a.y_row = y.stride(0);
+  a.y_time = y.stride(1);
+  a.hn = static_cast<T*>(hn.writable_data());
+  a.hn_row = layer.hidden;
+  compute(a.batch * a.time * work, [&] { layer.run(a); });
+  return nb::make_tuple(yo, ho);
+}
+
 class PackedGru {
  public:
   PackedGru(nb::handle weight_ih, nb::handle weight_hh, nb::handle bias_ih, nb::handle bias_hh, bool reset_after,
@@ -152,61 +219,11 @@ class PackedGru {
   }
 
   template <class T, class S>
-  nb::object run_as(const Gru<T, S>& layer, nb::handle xo, nb::handle h0o, nb::handle lengths_o, nb::handle resets_o,
+  nb::object run_as(const Gru<T, S>& layer, nb::handle x, nb::handle h0, nb::handle lengths, nb::handle resets,
                     bool reverse, nb::handle out) const {
-    constexpr Kind kind = kind_of<T>;
-    const Array x(xo, "PackedGRU.run: x");
-    x.expect(kind, {-1, -1, layer.input}, "BTI");
-    SequenceArgs<T> a{};
-    a.batch = x.dim(0);
-    a.time = x.dim(1);
-    a.reverse = reverse;
-    a.keep = static_cast<T>(zoneout_);
-
-    std::optional<Array> h0, lengths, resets;
-    std::optional<Input<T>> h0_in;
-    std::vector<int64_t> lengths_in;
-    std::optional<Input<uint8_t>> resets_in;
-    if (!h0o.is_none()) {
-      h0.emplace(h0o, "PackedGRU.run: h0");
-      h0->expect(kind, {a.batch, layer.hidden}, "BH");
-      h0_in.emplace(*h0);
-      a.h0 = h0_in->data;
-      a.h0_row = h0_in->stride0;
-    }
-    if (!lengths_o.is_none()) {
-      lengths.emplace(lengths_o, "PackedGRU.run: lengths");
-      lengths->expect(Kind::i64, {a.batch}, "B");
-      // A copy: another thread may change the caller's array after the check.
-      lengths_in = contiguous<int64_t>(*lengths);
-      check_lengths(lengths_in.data(), a.batch, a.time);
-      a.lengths = lengths_in.data();
-    }
-    if (!resets_o.is_none()) {
-      resets.emplace(resets_o, "PackedGRU.run: resets");
-      resets->expect(Kind::boolean, {a.batch, a.time}, "BT");
-      resets_in.emplace(*resets);
-      a.resets = resets_in->data;
-      a.resets_row = resets_in->stride0;
-      a.resets_time = 1;
-    }
-    const nb::object yo = out.is_none() ? empty({a.batch, a.time, layer.hidden}, kind) : nb::borrow(out);
-    const nb::object ho = empty({a.batch, layer.hidden}, kind);
-    const Array y(yo, "PackedGRU.run: out", true), hn(ho, "PackedGRU.run: h_n", true);
-    y.expect(kind, {a.batch, a.time, layer.hidden}, "BTH");
-    y.check_output();
-    if (!out.is_none()) check_apart(y, x, "PackedGRU.run: out", "x");
-    const Input<T> x_in(x);
-    a.x = x_in.data;
-    a.x_row = x_in.stride0;
-    a.x_time = x_in.stride1;
-    a.y = static_cast<T*>(y.writable_data());
-    a.y_row = y.stride(0);
-    a.y_time = y.stride(1);
-    a.hn = static_cast<T*>(hn.writable_data());
-    a.hn_row = layer.hidden;
-    compute(a.batch * a.time * 3 * layer.hidden * (layer.input + layer.hidden), [&] { layer.run(a); });
-    return nb::make_tuple(yo, ho);
+    static constexpr RunNames names = GRUS_RUN_NAMES("PackedGRU");
+    return run_sequences(layer, names, static_cast<T>(zoneout_), 3 * layer.hidden * (layer.input + layer.hidden), x, h0,
+                         lengths, resets, reverse, out);
   }
 
   template <class T, class S>

@@ -13,6 +13,7 @@ namespace GRUS_ISA {
 #include "core/linear.h"
 #include "core/sequence.h"
 #include "core/backward.h"
+#include "core/mingru.h"
 
 template <class L>
 static void each_sigmoid(const typename L::T* a, typename L::T* out, idx n) {
@@ -33,11 +34,13 @@ template <class L, class S>
 constexpr StoredKernels<typename L::T, S> stored() {
   using P = Pack<L>;
   using Q = Sequence<L, S>;
+  using M = Minimal<L, S>;
   return {P::template gru_wx_size<S>, P::template gru_wh_size<S>, P::template linear_w_size<S>,
           P::template gru<S>,         Q::scratch,                 Q::run,
           Q::step_row,                Q::step_room,               Q::one,
           Q::many,                    P::template linear<S>,      Linear<L, S>::room_size,
-          Linear<L, S>::run};
+          Linear<L, S>::run,      P::template min_wx_size<S>, P::template minimal<S>,
+          M::scratch,             M::run};
 }
 
 template <class L>
@@ -56,6 +59,11 @@ struct Table {
       Backward<L>::scratch,
       Backward<L>::run,
       Pack<L>::linear_bias_size,
+      Pack<L>::min_bias_size,
+      Pack<L>::min_wxT_size,
+      Pack<L>::min_backward,
+      MinimalBackward<L>::scratch,
+      MinimalBackward<L>::run,
       each_sigmoid<L>,
       each_tanh<L>,
   };

@@ -73,6 +73,12 @@ struct WeightGrads {
   T *w_ih, *w_hh, *b_ih, *b_hh, *gain_ih, *gain_hh;
 };
 
+// The same of a MinGRU, which has no recurrent weights.
+template <class T>
+struct MinWeightGrads {
+  T *w_ih, *b_ih;  // [2H, I], [2H]
+};
+
 // y = x w^T + b over rows given by a base and a stride. S: what the weights are stored as.
 template <class T, class S>
 struct LinearArgs {
@@ -121,6 +127,13 @@ struct StoredKernels {
   void (*pack_linear)(idx input, idx output, const T* w, const T* b, S* wp, T* bp);
   idx (*linear_room)(idx input);  // bytes
   void (*linear)(const LinearArgs<T, S>& a, idx row0, idx row1, void* room);
+  // A MinGRU. Of SequenceArgs it takes batch to lengths, reverse and resets, the rest is not looked at; bias is packed by
+  // pack_min. `part` owns a share of the hidden units; parts have nothing to wait for, each has a scratch of its own.
+  idx (*min_wx_size)(idx input, idx hidden);
+  void (*pack_min)(idx input, idx hidden, const T* w, const T* b, S* wx, T* bias);
+  idx (*min_scratch)(idx input, idx hidden);
+  void (*min_sequence)(const SequenceArgs<T>& a, const S* wx, const idx* rows, idx count, void* scratch,
+                       const Together& part);
 };
 
 template <class T>
@@ -143,6 +156,16 @@ struct Kernels {
                    const Together& together);
 
   idx (*linear_bias_size)(idx output);
+
+  // Back through a MinGRU: BackwardArgs as min_sequence takes SequenceArgs; wxT packed by pack_min_backward for these very
+  // parts. Each part writes the gradients of its own units' weights; dx, dx_row and dx_time are its own too, since
+  // what parts give there is to be added up.
+  idx (*min_bias_size)(idx hidden);
+  idx (*min_wxT_size)(idx input, idx hidden);
+  void (*pack_min_backward)(idx input, idx hidden, const T* w, T* wxT, const Together& part);
+  idx (*min_backward_scratch)(idx input, idx hidden);
+  void (*min_backward)(const BackwardArgs<T>& a, const T* wx, const idx* rows, idx count, void* scratch,
+                       const MinWeightGrads<T>& grads, const Together& part);
 
   void (*sigmoid)(const T* a, T* out, idx n);
   void (*tanh)(const T* a, T* out, idx n);

@@ -4,6 +4,7 @@
 //                      [hidden / W][hidden][2][W] then panels [hidden][<= 3][W] of n      reset before
 //   biases             [hidden / W][4][W]           r and z summed, n of x, n of h (reset before: n summed, 0)
 //   linear             panels [input][<= 3][W]
+//   MinGRU             x weights [hidden / W][input][2][W] and biases [hidden / W][2][W], z and n side by side
 // S is what the weights are stored as: T, Bf16, or Int8, whose blocks tile.h describes. Lanes beyond the last unit are
 // zero. Several may pack one matrix, a part each; none waits for another.
 
@@ -173,5 +174,37 @@ struct Pack {
   static void linear(idx input, idx output, const T* w, const T* b, S* wp, T* bp) {
     panels(w, input, output, wp, {0, 1, nullptr, nullptr});
     for (idx j = 0; j < linear_bias_size(output); ++j) bp[j] = b && j < output ? b[j] : 0;
+  }
+
+  template <class S>
+  static idx min_wx_size(idx input, idx hidden) {
+    return blocks(hidden, W) * 2 * column<S>(input);
+  }
+  static idx min_bias_size(idx hidden) { return blocks(hidden, W) * W * 2; }
+  template <class S>
+  static void minimal(idx input, idx hidden, const T* w, const T* b, S* wx, T* bias) {
+    gates(w, input, hidden, 2, wx, {0, 1, nullptr, nullptr});
+    for (idx j = 0; j < min_bias_size(hidden); ++j) {
+      const idx unit = j / (2 * W) * W + j % W, gate = j / W % 2;
+      bias[j] = b && unit < hidden ? b[gate * hidden + unit] : 0;
+    }
+  }
+  // For the gradient of x: the rows of w in the order of the gate gradients, z and n of W units after each other; every
+  // part's share by itself, in panels [its units * 2][<= 3][W]. Rows beyond the last unit are zero.
+  static idx min_wxT_size(idx input, idx hidden) { return min_bias_size(hidden) * blocks(input, W) * W; }
+  static void min_backward(idx input, idx hidden, const T* w, T* wxT, const Together& part) {
+    const Span own = share(blocks(hidden, W), 1, part);
+    const idx n = blocks(input, W);
+    T* to = wxT + own.first * 2 * W * n * W;
+    for (idx panel = 0; panel < n; panel += 3) {
+      const idx width = least(3, n - panel) * W, live = least(width, input - panel * W);
+      for (idx j = own.first; j < own.last; ++j)
+        for (idx k = 0; k < 2 * W; ++k, to += width) {
+          const idx unit = j * W + k % W;
+          const bool real = unit < hidden;
+          if (real) memcpy(to, w + (k / W * hidden + unit) * input + panel * W, (size_t)live * sizeof(T));
+          for (idx i = real ? live : 0; i < width; ++i) to[i] = 0;
+        }
+    }
   }
 };

@@ -96,7 +96,8 @@ TestSize = Annotated[int, _option("Last steps of each series kept for a test.", 
 
 Network = Annotated[Literal["segment", "direct"], _option("Over segments, or over steps.", _NETWORK)]
 Cell = Annotated[
-    Literal["gru", "lstm", "rnn"], _option("Of the recurrent layers; rnn: simple, tanh.", _NETWORK)
+    Literal["gru", "lstm", "rnn", "mingru"],
+    _option("Of the recurrent layers; rnn: simple, tanh; mingru: for very long sequences.", _NETWORK),
 ]
 HiddenSize = Annotated[int, _option("Units of a recurrent layer.", _NETWORK)]
 Layers = Annotated[int, _option("Recurrent layers.", _NETWORK)]

@@ -78,6 +78,30 @@ class Stack:
     @property
     def directions(self) -> int: ...
 
+class PackedMinGRU:
+    def __init__(
+        self, weight_ih: numpy.ndarray, bias_ih: numpy.ndarray | None, *, weights: str = "", isa: str = ""
+    ) -> None: ...
+    def run(
+        self,
+        x: numpy.ndarray,
+        h0: numpy.ndarray | None = None,
+        *,
+        lengths: numpy.ndarray | None = None,
+        resets: numpy.ndarray | None = None,
+        reverse: bool = False,
+        out: numpy.ndarray | None = None,
+    ) -> tuple[numpy.ndarray, numpy.ndarray]: ...
+    def forward(self, problem: object, h_n: object) -> None: ...
+    @property
+    def input_size(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def isa(self) -> str: ...
+
 class PackedLinear:
     def __init__(
         self, weight: numpy.ndarray, bias: numpy.ndarray | None, *, weights: str = "", isa: str = ""
@@ -97,6 +121,17 @@ class PackedLinear:
 def saved_size(hidden: int, reset_after: bool, norm: bool, isa: str = "") -> int: ...
 def forward_train(problem: object, h_n: object, isa: str = "") -> None: ...
 def backward(
+    problem: object,
+    d_output: object | None,
+    d_h_n: object | None,
+    d_x: object | None,
+    d_h_0: object | None,
+    grads: object,
+    add_d_x: bool,
+    isa: str = "",
+) -> None: ...
+def min_forward_train(problem: object, h_n: object, isa: str = "") -> None: ...
+def min_backward(
     problem: object,
     d_output: object | None,
     d_h_n: object | None,

@@ -18,12 +18,15 @@ from grus.kernels import _native
 __all__ = [
     "PackedGRU",
     "PackedLinear",
+    "PackedMinGRU",
     "Problem",
     "View",
     "available_isas",
     "gru_backward",
     "gru_forward_train",
     "isa",
+    "mingru_backward",
+    "mingru_forward_train",
     "num_threads",
     "same_memory",
     "saved_size",
@@ -168,6 +171,54 @@ class PackedGRU(_native.PackedGRU):
         super().forward(problem, h_n)
 
 
+class PackedMinGRU(_native.PackedMinGRU):
+    """One MinGRU layer in one direction, with the equations of ``grus.kernels.reference_mingru``.
+
+        z = sigmoid(W_z x + b_z);  n = W_n x + b_n;  h' = (1 - z) * n + z * h
+
+    Args:
+        weight_ih: ``[2H, I]``, gates in the order z, n; float32 or float64.
+        bias_ih: ``[2H]`` of the same dtype, or None.
+        weights: ``"bf16"`` or ``"int8"`` stores weight_ih in 16 or 8 bits, see ``PackedGRU``; None as it is.
+        isa: an instruction set by name; default: ``GRUS_ISA``, else the best of this machine.
+
+    Raises:
+        UsageError: a wrong shape, an unknown ``weights`` or ``isa``, or int8 weights that are not finite.
+        TypeError: a wrong dtype (with ``weights`` also float64), or not an array.
+    """
+
+    def __init__(
+        self,
+        weight_ih: Array,
+        bias_ih: Array | None = None,
+        *,
+        weights: str | None = None,
+        isa: str | None = None,
+    ) -> None:
+        super().__init__(weight_ih, bias_ih, weights=weights or "", isa=isa or "")
+
+    def run(
+        self,
+        x: Array,
+        h0: Array | None = None,
+        *,
+        lengths: Array | None = None,
+        resets: Array | None = None,
+        reverse: bool = False,
+        out: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Run whole sequences; arguments, results and errors are those of ``PackedGRU.run``."""
+        return super().run(x, h0, lengths=lengths, resets=resets, reverse=reverse, out=out)
+
+    def forward(self, problem: Problem, h_n: View) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Run a layer as ``mingru_forward_train`` does, with these weights; those of ``problem`` are not read.
+
+        Raises:
+            UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.
+        """
+        super().forward(problem, h_n)
+
+
 def isa() -> str:
     """Return the instruction set that new layers use: ``GRUS_ISA`` if set, else the best of this machine."""
     return _native.isa()
@@ -200,7 +251,7 @@ class Problem(NamedTuple):
         reset_after: which equation of n, see ``PackedGRU``.
         reverse: each row runs backwards over its own valid steps.
         weights: addresses of weight_ih [3H, I], weight_hh [3H, H], bias_ih, bias_hh, gain_ih, gain_hh [3H], all
-            contiguous; 0 for absent ones.
+            contiguous; 0 for absent ones. A MinGRU has weight_ih [2H, I] and bias_ih [2H] alone.
         x: [B, T, I].
         h_0: [B, H], or None for zeros.
         output: [B, T, H]; written by forward, read by backward.
@@ -271,3 +322,29 @@ def gru_backward(
         UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.
     """
     _native.backward(problem, d_output, d_h_n, d_x, d_h_0, grads, add_d_x, isa)
+
+
+def mingru_forward_train(problem: Problem, h_n: View, *, isa: str = "") -> None:
+    """Run one direction of a MinGRU layer: fills output and h_n [B, H]; nothing else is needed for backward.
+
+    Of ``problem`` it takes all but reset_after, saved, keep, and of the options only resets.
+
+    Raises:
+        UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.
+    """
+    _native.min_forward_train(problem, h_n, isa)
+
+
+def mingru_backward(
+    problem: Problem,
+    d_output: View | None,
+    d_h_n: View | None,
+    d_x: View | None,
+    d_h_0: View | None,
+    grads: tuple[int, ...],
+    *,
+    add_d_x: bool = False,
+    isa: str = "",
+) -> None:
+    """Back-propagate through one direction of a MinGRU layer; the arguments are those of ``gru_backward``."""
+    _native.min_backward(problem, d_output, d_h_n, d_x, d_h_0, grads, add_d_x, isa)

@@ -145,7 +145,7 @@ def processing_order(steps: int, lengths: NDArray[np.integer], reverse: bool) ->
     return np.where(reverse & (time < lengths), lengths - 1 - time, time)
 
 
-def _plan(x: Array, options: Options) -> tuple[NDArray[np.integer], Mask, Mask, Array]:
+def plan(x: Array, options: Options) -> tuple[NDArray[np.integer], Mask, Mask, Array]:
     """Order, validity, dropped states and zoneout weights of every processing step, each [T, B, ...]."""
     steps, batch = x.shape[:2]
     lengths = np.full(batch, steps) if options.lengths is None else np.asarray(options.lengths)
@@ -220,7 +220,7 @@ def gru_direction(
     options = options or Options()
     steps, batch = x.shape[:2]
     _check(x, h_0, (batch, weights.hidden_size), weights)
-    order, valid, drop, keep = _plan(x, options)
+    order, valid, drop, keep = plan(x, options)
     x = np.where(valid[:, :, None], np.take_along_axis(x, order[:, :, None], axis=0), 0)
     a_i = input_products(x, weights)
     seq = {name: np.zeros((steps, *h_0.shape), x.dtype) for name in ("h_prev", "r", "z", "n", "a_hn", "out")}

@@ -1,4 +1,7 @@
-"""Torch's own LSTM and RNN as modules of a graph, with the lengths that `torch.nn` wants as packed sequences."""
+"""Cells other than the GRU as modules of a graph: torch's own LSTM and RNN, and the MinGRU of `grus.nn`.
+
+Lengths, which `torch.nn` wants as packed sequences, become those.
+"""
 
 from typing import Any
 
@@ -6,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from grus import nn as grus_nn
 from grus.spec import Shape, ops
 
 Inputs = tuple[Tensor, ...]
@@ -118,3 +122,36 @@ class RNNStep(_Step):
 
     def _next(self, x: Tensor, states: list[Tensor], weights: list[Any]) -> Tensor:
         return self._cell(x, states[0], *weights)
+
+
+class MinGRU(grus_nn.MinGRU):
+    """`grus.spec.ops.MinGRU`."""
+
+    def __init__(self, op: ops.MinGRU, inputs: tuple[Shape, ...]) -> None:
+        super().__init__(
+            inputs[0].size, op.hidden, op.layers, op.bias, batch_first=True, dropout=op.dropout,
+            bidirectional=op.bidirectional,
+        )  # fmt: skip
+        self.op = op
+
+    def forward(self, inputs: Inputs, lengths: Tensor | None) -> dict[str, Tensor]:  # type: ignore[override]
+        """Run whole sequences; outputs at padding are zero."""
+        initial = None
+        if len(inputs) == 2:
+            initial = inputs[1].unflatten(1, (self.op.parts, self.hidden_size)).transpose(0, 1).contiguous()
+        y, h = super().forward(inputs[0], initial, lengths=lengths)
+        return {"": y, ".h": h.transpose(0, 1).flatten(1)}
+
+
+class MinGRUStep(grus_nn.MinGRU):
+    """`grus.spec.ops.MinGRUStep`: every step of the input is a row of one step."""
+
+    def __init__(self, op: ops.MinGRUStep, inputs: tuple[Shape, ...]) -> None:
+        super().__init__(inputs[0].size, op.hidden, bias=op.bias, batch_first=True)
+
+    def forward(self, inputs: Inputs, lengths: Tensor | None) -> dict[str, Tensor]:  # type: ignore[override]
+        """Step."""
+        x, h = inputs
+        repeated = h.repeat_interleave(x.shape[1], 0)[None]
+        y, _ = super().forward(x.flatten(0, 1)[:, None], repeated)
+        return {"": y.view(*x.shape[:2], self.hidden_size)}

@@ -157,4 +157,6 @@ MODULES: dict[type[Op], Callable[[Any, tuple[Shape, ...]], nn.Module]] = {
     ops.LSTMStep: cells.LSTMStep,
     ops.RNN: cells.RNN,
     ops.RNNStep: cells.RNNStep,
+    ops.MinGRU: cells.MinGRU,
+    ops.MinGRUStep: cells.MinGRUStep,
 }

@@ -112,7 +112,7 @@ def _keep_mask(probability: float, shape: tuple[int, ...], device: torch.device)
 
 
 @dataclass(frozen=True, eq=False)
-class _Course:
+class Course:
     """How one direction walks through time; every tensor [T, B, 1] and in processing order, None for "all".
 
     ``order`` holds the time index of each processing step and is its own inverse; without it a reverse
@@ -131,13 +131,13 @@ class _Course:
         return x.flip(0) if self.order is None else x.gather(0, self.order.expand_as(x))
 
 
-def _course(valid: Tensor | None, lengths: Tensor | None, resets: Tensor | None, reverse: bool) -> _Course:
+def course(valid: Tensor | None, lengths: Tensor | None, resets: Tensor | None, reverse: bool) -> Course:
     """Plan one direction from valid steps [T, B], lengths [B] and resets [T, B]."""
-    course = _Course(reverse)
+    course = Course(reverse)
     if valid is not None and lengths is not None:
         time = torch.arange(len(valid), device=valid.device)[:, None]
         order = torch.where(valid, lengths - 1 - time, time)[:, :, None]
-        course = _Course(reverse, order, valid[:, :, None])
+        course = Course(reverse, order, valid[:, :, None])
         resets = None if resets is None else resets & valid
     if resets is None:
         return course
@@ -152,7 +152,7 @@ class _Direction:
 
     weights: CellWeights
     reset_after: bool
-    course: _Course
+    course: Course
     mask: Tensor | None  # [B, H]
     keep: Tensor | float  # bool [T, B, H] or a probability
 
@@ -186,7 +186,7 @@ def _directions(call: Call, steps: int, batch: int) -> tuple[list[_Direction], T
         lengths = torch.as_tensor(call.lengths, dtype=torch.int64, device=hx.device)
         valid = torch.arange(steps, device=hx.device)[:, None] < lengths
     resets = None if call.resets is None else call.resets.transpose(0, 1)
-    courses = [_course(valid, lengths, resets, reverse) for reverse in (False, True)]
+    courses = [course(valid, lengths, resets, reverse) for reverse in (False, True)]
     noise = call.noise or draw_noise(settings, len(call.weights), steps, batch, hx)
     directions = [
         _Direction(

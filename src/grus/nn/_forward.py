@@ -1,7 +1,7 @@
 """From a user's call to a checked batch and back: padded, unbatched and packed inputs of a whole GRU."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,30 +34,56 @@ def run_gru(
                 f"{name}: lengths must be None for a packed input, which has its own, got lengths"
             )
         return _run_packed(name, input, hx, weights, settings, resets, noise, return_gates)
-    _checks.sequence_input(name, input, weights[0].weight_ih, settings.batch_first)
-    batched = input.dim() == 3
-    batch_dim = 0 if settings.batch_first else 1
-    x = input if batched else input.unsqueeze(batch_dim)
-    batch, steps = x.shape[batch_dim], x.shape[1 - batch_dim]
-    state = _initial_state(name, hx, x, weights, batch if batched else None)
-    if lengths is not None:
-        lengths = _checks.lengths(name, lengths, batch, steps)
-    if resets is not None:
-        axes = {"B": batch, "T": steps} if batched else {"T": steps}
-        resets = _checks.resets(name, resets, axes, x.device).reshape(batch, steps)
-    call = Call(x, state, weights, settings, lengths, resets, noise, return_gates)
+    sizes = len(weights), weights[0].weight_hh.shape[1]
+    given = check(name, input, hx, weights[0].weight_ih, sizes, settings.batch_first, lengths, resets)
+    call = Call(given.x, given.h_0, weights, settings, given.lengths, given.resets, noise, return_gates)
     output, h_n, gates = _dispatch.run(call)
-    if not batched:
+    if input.dim() == 2:
+        batch_dim = 0 if settings.batch_first else 1
         output, h_n = output.squeeze(batch_dim), h_n.squeeze(1)
         gates = None if gates is None else Gates(*(gate.squeeze(1 + batch_dim) for gate in gates))
     return GRUResult(output, h_n, gates)
 
 
+class Given(NamedTuple):
+    """The arguments of a call, checked, on a batch: x in the caller's layout, h_0 [L * D, B, H], resets [B, T]."""
+
+    x: Tensor
+    h_0: Tensor
+    lengths: list[int] | Tensor | None
+    resets: Tensor | None
+
+
+def check(
+    name: str,
+    input: Tensor,
+    hx: Tensor | None,
+    weight_ih: Tensor,
+    sizes: tuple[int, int],
+    batch_first: bool,
+    lengths: Any,
+    resets: Any,
+) -> Given:
+    """Check a padded or unbatched input and what comes with it; ``sizes`` are L * D and H."""
+    _checks.sequence_input(name, input, weight_ih, batch_first)
+    batched = input.dim() == 3
+    batch_dim = 0 if batch_first else 1
+    x = input if batched else input.unsqueeze(batch_dim)
+    batch, steps = x.shape[batch_dim], x.shape[1 - batch_dim]
+    state = _initial_state(name, hx, x, sizes, batch if batched else None)
+    if lengths is not None:
+        lengths = _checks.lengths(name, lengths, batch, steps)
+    if resets is not None:
+        axes = {"B": batch, "T": steps} if batched else {"T": steps}
+        resets = _checks.resets(name, resets, axes, x.device).reshape(batch, steps)
+    return Given(x, state, lengths, resets)
+
+
 def _initial_state(
-    name: str, hx: Tensor | None, x: Tensor, weights: tuple[CellWeights, ...], batch: int | None
+    name: str, hx: Tensor | None, x: Tensor, sizes: tuple[int, int], batch: int | None
 ) -> Tensor:
     """h_0 as [L * D, B, H]: zeros, or the user's, checked; ``batch`` is None for an unbatched input."""
-    cells, hidden = len(weights), weights[0].weight_hh.shape[1]
+    cells, hidden = sizes
     if hx is None:
         return torch.zeros(cells, 1 if batch is None else batch, hidden, dtype=x.dtype, device=x.device)
     _checks.tensor(name, "hx", hx)
@@ -83,7 +109,8 @@ def _run_packed(
     hx, h_n, resets and gates are in the order of the batch before packing, as in torch.nn.GRU.
     """
     _checks.packed_input(name, packed.data, weights[0].weight_ih)
-    state = _initial_state(name, hx, packed.data, weights, int(packed.batch_sizes[0]))
+    sizes = len(weights), weights[0].weight_hh.shape[1]
+    state = _initial_state(name, hx, packed.data, sizes, int(packed.batch_sizes[0]))
     plain = resets is None and noise is None and not return_gates
     if _dispatch.takes_packed(packed, state, weights, settings, plain):
         output, h_n = _dispatch.run_packed(packed, state, weights, settings)

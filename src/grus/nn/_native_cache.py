@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from grus.kernels import native
-from grus.nn._native_layer import FIELDS, How, Options, Threads, address, forward
+from grus.nn._native_layer import FIELDS, How, Options, Packed, Threads, address, forward
 
 
 def _copy(w: Tensor | None) -> Tensor | None:
@@ -29,7 +29,7 @@ class _Entry:
         self.copies = [_copy(w) for w in weights]
         self.addresses = tuple(map(address, self.copies))
         self.sizes = tuple(0 if c is None else c.numel() * c.element_size() for c in self.copies)
-        self.packed: native.PackedGRU | None = None
+        self.packed: Packed | None = None
 
     def holds(self, weights: Sequence[Tensor | None], how: How) -> bool:
         """Whether these are the weights and settings that the entry was made from."""
@@ -43,10 +43,13 @@ class _Entry:
                 return False
         return native.same_memory(tuple(map(address, weights)), self.addresses, self.sizes)
 
-    def pack(self) -> native.PackedGRU:
+    def pack(self) -> Packed:
         arrays = [None if c is None else c.numpy() for c in self.copies]
         w_ih, w_hh, b_ih, b_hh, gain_ih, gain_hh = arrays
         assert w_ih is not None
+        if self.how.minimal:
+            self.packed = native.PackedMinGRU(w_ih, b_ih)
+            return self.packed
         assert w_hh is not None
         norm = None if gain_ih is None or gain_hh is None else (gain_ih, gain_hh)
         after, keep = self.how.reset_after, self.how.keep
@@ -57,12 +60,12 @@ class _Entry:
 _entries: dict[int, _Entry] = {}
 
 
-def packed(weights: Sequence[Tensor | None], how: How) -> native.PackedGRU | None:
+def packed(weights: Sequence[Tensor | None], how: How) -> Packed | None:
     """The packed weights of one direction, or None if this is the first call with these contents.
 
     A weight that lives for one call only (a parametrisation's, say) is therefore never packed.
     """
-    owner = weights[1]
+    owner = weights[0]
     number = id(owner)
     entry = _entries.get(number)
     if entry is not None and entry.owner() is owner and entry.holds(weights, how):
@@ -94,7 +97,7 @@ def infer(
     x: Tensor, h_0: Tensor, weights: Sequence[Tensor | None], how: How, options: Options
 ) -> tuple[Tensor, Tensor]:
     """Output and h_n of a layer without gradients, as ``forward`` gives them bit for bit."""
-    ready: list[native.PackedGRU] = []
+    ready: list[Packed] = []
     for d in range(how.directions):
         layer = packed(weights[d * FIELDS : (d + 1) * FIELDS] if how.directions > 1 else weights, how)
         ready += [] if layer is None else [layer]
@@ -106,7 +109,7 @@ def infer(
 def infer_step(x: Tensor, h: Tensor, weights: Sequence[Tensor | None], how: How) -> Tensor | None:
     """The state [B, H] after one step from x [B, I] and h [B, H], or None where the weights are not packed."""
     layer = packed(weights, how)
-    if layer is None:
+    if layer is None or isinstance(layer, native.PackedMinGRU):
         return None
     Threads.follow()
     return torch.from_numpy(layer.step(_readable(x).numpy(), _readable(h).numpy()))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from grus.kernels.native import Problem
-from grus.nn import _composite, _native_layer
+from grus.nn import _composite, _mingru_composite, _native_layer
 from grus.nn._native_layer import FIELDS, How, Options
 from grus.nn._types import Call, CellWeights, GRUSettings, Noise
 
@@ -87,7 +87,7 @@ def composite_backward(
         # Through views, so that h_0 (or a weight) made from x does not add to the gradient of x here.
         views = [None if t is None else t.view_as(t) for t in given]
         x, h_0, *held = views  # pyright: ignore[reportAssignmentType]
-        output, h_n, _ = _composite.run(call_of(x, h_0, held, how, options))
+        output, h_n = composite(x, h_0, held, how, options)
     pairs = [(o, d) for o, d in ((output, d_output), (h_n, d_h_n)) if d is not None]
     targets = [v for v, want in zip(views, wanted) if want and v is not None]
     if not pairs or not targets:
@@ -104,8 +104,17 @@ def composite_backward(
     return [next(found) if want and v is not None else None for v, want in zip(views, wanted)]
 
 
+def composite(
+    x: Tensor, h_0: Tensor, weights: Sequence[Tensor | None], how: How, options: Options
+) -> tuple[Tensor, Tensor]:
+    """Output and h_n of the layer in PyTorch operations."""
+    if how.minimal:
+        return _mingru_composite.run_layer(x, h_0, weights, how, options)
+    return _composite.run(call_of(x, h_0, weights, how, options))[:2]
+
+
 def call_of(x: Tensor, h_0: Tensor, weights: Sequence[Tensor | None], how: How, options: Options) -> Call:
-    """The layer as a call on the composite path."""
+    """A GRU's layer as a call on the composite path."""
     cells = tuple(
         CellWeights(*weights[i : i + FIELDS])  # pyright: ignore[reportArgumentType]
         for i in range(0, len(weights), FIELDS)

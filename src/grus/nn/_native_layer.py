@@ -1,4 +1,4 @@
-"""One layer of a GRU through the native kernels: on tensors, forward and backward, all directions of the layer.
+"""One layer of a GRU or a MinGRU through the native kernels: on tensors, forward and backward, all its directions.
 
 Kernels take addresses: reading one costs a fraction of a microsecond, converting a tensor several.
 """
@@ -12,8 +12,13 @@ from torch import Tensor
 
 from grus.kernels import native
 
+Packed = native.PackedGRU | native.PackedMinGRU
+
 FIELDS = 6
-"""Weights of one direction, in the order of ``CellWeights``; absent ones are None."""
+"""Weights of one direction, in the order of ``CellWeights``; absent ones are None.
+
+A MinGRU has weight_ih [2H, I] and bias_ih [2H] alone.
+"""
 
 
 class How(NamedTuple):
@@ -24,12 +29,14 @@ class How(NamedTuple):
         reset_after: where the reset gate acts.
         directions: 1, or 2: forwards and backwards, concatenated.
         keep: zoneout as a probability, whose expectation is taken; 0 if there is a zoneout mask.
+        minimal: a MinGRU; then reset_after, keep and of the options mask and zoneout say nothing.
     """
 
     batch_first: bool = False
     reset_after: bool = True
     directions: int = 1
     keep: float = 0.0
+    minimal: bool = False
 
 
 class Options(NamedTuple):
@@ -92,6 +99,8 @@ def sizes(x: Tensor, how: How) -> tuple[int, int]:
 
 def saved_size(h_0: Tensor, how: How, norm: bool) -> int:
     """Numbers that backward needs of every row, step and direction."""
+    if how.minimal:
+        return 0
     return native.saved_size(int(h_0.shape[-1]), how.reset_after, norm)
 
 
@@ -163,7 +172,8 @@ class Ran(NamedTuple):
     Args:
         output: [T, B, D * H] in the layout of x.
         h_n: [D, B, H].
-        saved: [D, T, B, S] for ``backward``, or None. It begins with r, z and n, and is not written at padding.
+        saved: [D, T, B, S] for ``backward``, or None, as always of a MinGRU. It begins with r, z and n, and is not
+            written at padding.
         problems: the calls as the kernels took them, one a direction.
     """
 
@@ -181,7 +191,7 @@ def forward(
     options: Options,
     save: bool,
     clean: bool = False,
-    packed: Sequence[native.PackedGRU] = (),
+    packed: Sequence[Packed] = (),
 ) -> Ran:
     """Run a layer, without autograd.
 
@@ -202,7 +212,7 @@ def forward(
     output = x.new_empty((*x.shape[:2], how.directions * h_0.shape[2]))
     h_n = x.new_empty(h_0.shape)
     saved = None
-    if save:
+    if save and not how.minimal:
         size = saved_size(h_0, how, held[4] is not None)
         saved = (x.new_zeros if clean else x.new_empty)((how.directions, steps, batch, size))
     problems = [_problem(d, x, h_0, output, saved, held, how, options) for d in range(how.directions)]
@@ -210,6 +220,8 @@ def forward(
         last: native.View = _slice(h_n, d)  # pyright: ignore[reportAssignmentType]
         if packed:
             packed[d].forward(problem, last)
+        elif how.minimal:
+            native.mingru_forward_train(problem, last)
         else:
             native.gru_forward_train(problem, last)
     return Ran(output, h_n, saved, problems)
@@ -219,7 +231,7 @@ def backward(
     x: Tensor,
     h_0: Tensor,
     output: Tensor,
-    saved: Tensor,
+    saved: Tensor | None,
     weights: Sequence[Tensor | None],
     how: How,
     options: Options,
@@ -244,8 +256,9 @@ def backward(
     d_x = x.new_empty(x.shape) if wanted[0] else None
     d_h_0 = h_0.new_empty(h_0.shape) if wanted[1] else None
     grads = [None if w is None or not want else w.new_empty(w.shape) for w, want in zip(weights, wanted[2:])]
+    run = native.mingru_backward if how.minimal else native.gru_backward
     for d, problem in enumerate(problems):
-        native.gru_backward(
+        run(
             problem,
             _sequence(d_output, how.batch_first, d * hidden),
             _slice(d_h_n, d),

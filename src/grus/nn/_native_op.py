@@ -1,7 +1,7 @@
 """A layer's native kernels as registered ops, for torch.compile, torch.export and everything else that traces.
 
 Weights travel as one list of those that are there: weight_ih, weight_hh, both biases if ``bias``, both gains if
-``norm``, a direction.
+``norm``, a direction; of a MinGRU (``minimal``) weight_ih and bias_ih.
 """
 
 from collections.abc import Sequence
@@ -22,17 +22,24 @@ class _Flags(NamedTuple):
     reset_after: bool
     directions: int
     keep: float
+    minimal: bool
     bias: bool
     norm: bool
 
     @property
     def how(self) -> How:
-        return How(*self[:4])
+        return How(*self[:5])
+
+    @property
+    def here(self) -> list[bool]:
+        """Which of the ``FIELDS`` of a direction are there."""
+        recurrent = not self.minimal
+        return [True, recurrent, self.bias, self.bias and recurrent, self.norm, self.norm]
 
 
-def _spread(weights: Sequence[Tensor], bias: bool, norm: bool) -> list[Tensor | None]:
+def _spread(weights: Sequence[Tensor], flags: _Flags) -> list[Tensor | None]:
     """From the weights that are there to ``FIELDS`` a direction."""
-    here = [True, True, bias, bias, norm, norm]
+    here = flags.here
     remaining = iter(weights)
     spread: list[Tensor | None] = []
     for _ in range(len(weights) // sum(here)):
@@ -53,14 +60,15 @@ def _forward(
     reset_after: bool,
     directions: int,
     keep: float,
+    minimal: bool,
     bias: bool,
     norm: bool,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     options = Options(_whole(lengths), resets, _rows(mask), _rows(zoneout))
-    how = How(batch_first, reset_after, directions, keep)
-    spread = _spread(weights, bias, norm)
-    output, h_n, saved, _ = _native_layer.forward(x, h_0, spread, how, options, save, clean=True)
+    flags = _Flags(batch_first, reset_after, directions, keep, minimal, bias, norm)
+    spread = _spread(weights, flags)
+    output, h_n, saved, _ = _native_layer.forward(x, h_0, spread, flags.how, options, save, clean=True)
     return output, h_n, x.new_empty(0) if saved is None else saved
 
 
@@ -74,11 +82,11 @@ def _rows(t: Tensor | None) -> Tensor | None:
 
 @_forward.register_fake
 def _forward_fake(x: Tensor, h_0: Tensor, weights: Any, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
-    flags, save = _Flags(*rest[4:10]), rest[10]
+    flags, save = _Flags(*rest[4:11]), rest[11]
     steps, batch = _native_layer.sizes(x, flags.how)
     output = x.new_empty((*x.shape[:2], flags.directions * h_0.shape[2]))
     size = (flags.directions, steps, batch, _native_layer.saved_size(h_0, flags.how, flags.norm))
-    return output, x.new_empty(h_0.shape), x.new_empty(size if save else 0)
+    return output, x.new_empty(h_0.shape), x.new_empty(size if save and size[-1] else 0)
 
 
 @torch.library.custom_op("grus::gru_layer_backward", mutates_args=(), device_types="cpu")
@@ -98,20 +106,21 @@ def _backward(
     reset_after: bool,
     directions: int,
     keep: float,
+    minimal: bool,
     bias: bool,
     norm: bool,
     wanted: Sequence[bool],
 ) -> list[Tensor]:
     options = Options(_whole(lengths), resets, _rows(mask), _rows(zoneout))
-    flags = _Flags(batch_first, reset_after, directions, keep, bias, norm)
-    spread = _spread(weights, bias, norm)
+    flags = _Flags(batch_first, reset_after, directions, keep, minimal, bias, norm)
+    spread = _spread(weights, flags)
     remaining = iter(wanted[2:])
     each = [*wanted[:2], *(w is not None and next(remaining) for w in spread)]
     grads = _native_layer.backward(
         x,
         h_0,
         _native_layer.rows(output),
-        saved.contiguous(),
+        None if minimal else saved.contiguous(),
         spread,
         flags.how,
         options,
@@ -150,7 +159,7 @@ def _gradient(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None, _: Any) -
     nothing = (None,) * (len(options) + len(flags) + 1)
     wanted = [needs[0], needs[1], *_each(needs[2], ctx.count)]
     if torch.is_grad_enabled():
-        spread = _spread(weights, flags.bias, flags.norm)
+        spread = _spread(weights, flags)
         flags_wanted = iter(wanted[2:])
         each = [*wanted[:2], *(w is not None and next(flags_wanted) for w in spread)]
         found = composite_backward(x, h_0, spread, flags.how, Options(*options), d_output, d_h_n, each)
@@ -179,7 +188,7 @@ def run(
     for i, w in enumerate(weights):
         if w is not None:
             held.append(w)
-        elif bias and i % FIELDS in (2, 3):
+        elif bias and not how.minimal and i % FIELDS in (2, 3):
             held.append(x.new_zeros(3 * h_0.shape[2]))
     save = torch.is_grad_enabled() and any(t.requires_grad for t in (x, h_0, *held))
     return _forward(x, h_0, held, *options, *how, bias, norm, save)

@@ -1,5 +1,6 @@
 """The GRU by the native kernels: whole stacks and single steps, with every option, on the CPU."""
 
+from collections.abc import Sequence
 from itertools import chain
 
 import torch
@@ -15,9 +16,10 @@ from grus.nn._types import Call, CellCall, CellWeights, Gates, Noise
 DTYPES = (torch.float32, torch.float64)
 
 
-def can_run(
-    x: Tensor, hx: Tensor, weights: tuple[CellWeights, ...], masks: tuple[Tensor | None, ...]
-) -> bool:
+Weights = Sequence[Sequence[Tensor | None]]
+
+
+def can_run(x: Tensor, hx: Tensor, weights: Weights, masks: tuple[Tensor | None, ...]) -> bool:
     """Whether the kernels take these tensors, here and now; ``masks`` are constants to them.
 
     Not under autocast (which wants other dtypes), nor where someone else looks at every operation: transforms of
@@ -52,7 +54,7 @@ def _watched() -> bool:
     )
 
 
-def records(x: Tensor, hx: Tensor, weights: tuple[CellWeights, ...]) -> bool:
+def records(x: Tensor, hx: Tensor, weights: Weights) -> bool:
     """Whether autograd records this call."""
     return torch.is_grad_enabled() and any(
         t is not None and t.requires_grad for t in (x, hx, *chain.from_iterable(weights))
@@ -64,16 +66,23 @@ def _run_layer(
 ) -> tuple[Tensor, Tensor, Gates | None]:
     """Output, h_n [D, B, H] and, if asked for, gates [D, T, B, H] of a layer."""
     weights = [w for cell in cells for w in cell]
-    if torch.compiler.is_compiling():
-        output, h_n, _ = _native_op.run(x, h_0, weights, how, options)
-    elif records(x, h_0, cells):
-        output, h_n = GRULayer.apply(x, h_0, how, *options, *weights)  # pyright: ignore[reportGeneralTypeIssues]
-    elif want_gates:
+    tracked = torch.compiler.is_compiling() or records(x, h_0, cells)
+    if want_gates and not tracked:
         output, h_n, saved, _ = _native_layer.forward(x, h_0, weights, how, options, save=True)
         return output, h_n, _saved_gates(saved, h_0.shape[2], options.lengths)
-    else:
-        return *_native_cache.infer(x, h_0, weights, how, options), None
+    output, h_n = run_layer(x, h_0, weights, how, options)
     return output, h_n, _gates(x, h_0, output, cells, how, options) if want_gates else None
+
+
+def run_layer(
+    x: Tensor, h_0: Tensor, weights: list[Tensor | None], how: How, options: Options
+) -> tuple[Tensor, Tensor]:
+    """Output and h_n [D, B, H] of a layer, ``FIELDS`` weights a direction."""
+    if torch.compiler.is_compiling():
+        return _native_op.run(x, h_0, weights, how, options)[:2]
+    if records(x, h_0, (weights,)):
+        return GRULayer.apply(x, h_0, how, *options, *weights)  # pyright: ignore[reportReturnType]
+    return _native_cache.infer(x, h_0, weights, how, options)
 
 
 def run(call: Call) -> tuple[Tensor, Tensor, Gates | None]:

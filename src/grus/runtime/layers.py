@@ -1,13 +1,13 @@
 """GRU layers on their own: for those who have a trained torch.nn.GRU and no model folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from grus.errors import UsageError
 from grus.kernels._native import Stack
-from grus.kernels.native import PackedGRU
+from grus.kernels.native import PackedGRU, PackedMinGRU
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -115,17 +115,7 @@ class Recurrent(Stack):
         if self._is_step(x, state) and lengths is None and state is not None:
             y, state = self.step(x[:, 0], state)
             return y[:, None], state
-        final: list[np.ndarray] = []
-        for layer in range(self.layers):
-            outputs: list[np.ndarray] = []
-            for way in range(self.directions):
-                index = layer * self.directions + way
-                h_0 = None if state is None else state[:, index]
-                y, h = self.stack[index].run(x, h_0, lengths=lengths, reverse=way == 1)
-                outputs.append(y)
-                final.append(h)
-            x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
-        return x, np.stack(final, axis=1)
+        return run_stack(self.stack, self.directions, x, state, lengths)
 
     def _is_step(self, x: np.ndarray, state: np.ndarray | None) -> bool:
         return (
@@ -135,6 +125,26 @@ class Recurrent(Stack):
             and x.dtype == state.dtype == self.dtype
             and len(state) == len(x)
         )
+
+
+def run_stack(
+    stack: Sequence[PackedGRU | PackedMinGRU],
+    directions: int,
+    x: np.ndarray,
+    state: np.ndarray | None,
+    lengths: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run layers on top of each other, as `Recurrent.run` does; directions of a layer stand next to each other."""
+    final: list[np.ndarray] = []
+    for begin in range(0, len(stack), directions):
+        outputs: list[np.ndarray] = []
+        for way in range(directions):
+            h_0 = None if state is None else state[:, begin + way]
+            y, h = stack[begin + way].run(x, h_0, lengths=lengths, reverse=way == 1)
+            outputs.append(y)
+            final.append(h)
+        x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
+    return x, np.stack(final, axis=1)
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -14,7 +14,12 @@ from grus.kernels.native import PackedLinear
 from grus.runtime import pools
 from grus.runtime.cells import CellImplementation, CellStepImplementation
 from grus.runtime.chunk import Chunk, Implementation, Result, Weights
-from grus.runtime.recurrent import GRUImplementation, GRUStepImplementation
+from grus.runtime.recurrent import (
+    GRUImplementation,
+    GRUStepImplementation,
+    MinGRUImplementation,
+    MinGRUStepImplementation,
+)
 from grus.runtime.state import NodeState
 from grus.spec import Op, Shape, ops
 
@@ -154,4 +159,6 @@ IMPLEMENTATIONS: dict[type[Op], Build] = {
     ops.LSTMStep: CellStepImplementation,
     ops.RNN: CellImplementation,
     ops.RNNStep: CellStepImplementation,
+    ops.MinGRU: MinGRUImplementation,
+    ops.MinGRUStep: MinGRUStepImplementation,
 }

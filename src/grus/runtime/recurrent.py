@@ -1,27 +1,30 @@
-"""The recurrent ops of the runtime, on the native kernels."""
+"""The GRU and the MinGRU of the runtime, on the native kernels."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from grus.kernels.native import PackedGRU
+from grus.kernels.native import PackedGRU, PackedMinGRU
 from grus.runtime.chunk import Chunk, Result, Weights
-from grus.runtime.layers import Recurrent, pack
+from grus.runtime.layers import Recurrent, pack, run_stack
 from grus.runtime.state import NodeState
 from grus.spec import Shape, ops
 
 
-class GRUImplementation:
-    """`grus.spec.ops.GRU`: layers and directions in PyTorch's order; remembers the state of every layer."""
+class _Layers:
+    """Layers and directions in PyTorch's order; remembers the state of every layer.
 
-    def __init__(self, op: ops.GRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
-        self.op, self.stored = op, weights.stored
-        self._layers = Recurrent(
-            weights, reset_after=op.reset_after, zoneout=op.zoneout, weights=weights.stored
-        )
+    Attributes:
+        stack: the packed weights of every layer and direction.
+    """
 
-    @property
-    def stack(self) -> tuple[PackedGRU, ...]:
-        """The packed weights of every layer and direction."""
-        return self._layers.stack
+    op: ops.GRU | ops.MinGRU
+    stack: Sequence[PackedGRU | PackedMinGRU]
+
+    def _run(
+        self, x: np.ndarray, state: np.ndarray, lengths: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        raise NotImplementedError
 
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Run a chunk through the stack."""
@@ -29,7 +32,7 @@ class GRUImplementation:
         initial = self.initial(chunk)
         carried, begun = state or (initial, np.zeros(batch, np.bool_))
         initial = np.where(begun[:, None], carried, initial).reshape(batch, len(self.stack), self.op.hidden)
-        y, h = self._layers.run(chunk.x, initial, chunk.lengths if chunk.ragged else None)
+        y, h = self._run(chunk.x, initial, chunk.lengths if chunk.ragged else None)
         h_n = h.reshape(batch, len(self.stack) * self.op.hidden)
         assert chunk.lengths is not None
         return {"": y, ".h": h_n}, () if state is None else (h_n, begun | (chunk.lengths > 0))
@@ -46,6 +49,39 @@ class GRUImplementation:
         return (self._zeros(batch), np.zeros(batch, np.bool_))
 
 
+class GRUImplementation(_Layers):
+    """`grus.spec.ops.GRU`."""
+
+    op: ops.GRU
+    stack: tuple[PackedGRU, ...]
+
+    def __init__(self, op: ops.GRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
+        self.op, self.stored = op, weights.stored
+        layers = Recurrent(weights, reset_after=op.reset_after, zoneout=op.zoneout, weights=weights.stored)
+        self.stack, self._run = layers.stack, layers.run
+
+
+class MinGRUImplementation(_Layers):
+    """`grus.spec.ops.MinGRU`."""
+
+    op: ops.MinGRU
+    stack: tuple[PackedMinGRU, ...]
+
+    def __init__(self, op: ops.MinGRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
+        self.op = op
+        self.stack = tuple(_pack_minimal(weights, suffix) for suffix in op.suffixes)
+
+    def _run(
+        self, x: np.ndarray, state: np.ndarray, lengths: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return run_stack(self.stack, self.op.directions, x, state, lengths)
+
+
+def _pack_minimal(weights: Weights, suffix: str) -> PackedMinGRU:
+    bias = weights.get(f"bias_ih_{suffix}")
+    return PackedMinGRU(weights[f"weight_ih_{suffix}"], bias, weights=weights.stored)
+
+
 class GRUStepImplementation:
     """`grus.spec.ops.GRUStep`: every step of the input once from the same state."""
 
@@ -58,6 +94,25 @@ class GRUStepImplementation:
         batch, time, size = x.shape
         repeated = np.repeat(h, time, axis=0)
         y = self._packed.step(np.ascontiguousarray(x).reshape(batch * time, size), repeated)
+        return {"": y.reshape(batch, time, y.shape[-1])}, ()
+
+    def init_state(self, batch: int) -> NodeState:
+        """Nothing."""
+        return ()
+
+
+class MinGRUStepImplementation:
+    """`grus.spec.ops.MinGRUStep`: every step of the input is a row of one step."""
+
+    def __init__(self, op: ops.MinGRUStep, weights: Weights, inputs: tuple[Shape, ...]) -> None:
+        self._packed = _pack_minimal(weights, "l0")
+
+    def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
+        """Step every input step once from its row's state."""
+        x, h = chunk.inputs
+        batch, time, size = x.shape
+        rows = np.ascontiguousarray(x).reshape(batch * time, 1, size)
+        _, y = self._packed.run(rows, np.repeat(h, time, axis=0))
         return {"": y.reshape(batch, time, y.shape[-1])}, ()
 
     def init_state(self, batch: int) -> NodeState:

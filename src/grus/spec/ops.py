@@ -14,7 +14,18 @@ from typing import ClassVar, Literal
 
 from grus.errors import SpecError
 from grus.spec.op import Inputs, Op, Outputs, Time, Weights
-from grus.spec.recurrent import GRU, LSTM, RNN, GRUStep, LSTMStep, Recurrent, RecurrentStep, RNNStep
+from grus.spec.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    GRUStep,
+    LSTMStep,
+    MinGRU,
+    MinGRUStep,
+    Recurrent,
+    RecurrentStep,
+    RNNStep,
+)
 from grus.spec.shapes import Shape, check_rate, check_size, want
 
 
@@ -257,6 +268,8 @@ __all__ = [
     "LSTMStep",
     "Last",
     "Linear",
+    "MinGRU",
+    "MinGRUStep",
     "Multiply",
     "Op",
     "Pool",
@@ -273,12 +286,14 @@ __all__ = [
 
 OPS: tuple[type[Op], ...] = (
     Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
-    AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep,
+    AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep, MinGRU,
+    MinGRUStep,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
     | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep | LSTM | LSTMStep | RNN | RNNStep
+    | MinGRU | MinGRUStep
 )  # fmt: skip
 
 

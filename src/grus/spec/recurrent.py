@@ -1,4 +1,4 @@
-"""The recurrent ops: GRU, LSTM and simple RNN, over a sequence or once from a state; part of `grus.spec.ops`."""
+"""The recurrent ops: GRU, LSTM, simple RNN, MinGRU, over a sequence or once from a state; part of `grus.spec.ops`."""
 
 from typing import ClassVar, Literal
 
@@ -134,6 +134,28 @@ class RNN(Recurrent, frozen=True, tag="rnn"):
         return super().infer(inputs)
 
 
+class MinGRU(Recurrent, frozen=True, tag="mingru"):
+    """Minimal gated recurrent unit (Feng et al. 2024) over a sequence: gates that see the input only.
+
+        z = sigmoid(W_z x + b_z);  n = W_n x + b_n;  h' = (1 - z) * n + z * h
+
+    Also outputs ``name.h``. Inputs: a seq, and optionally the initial state. Gate order z, n; there are no recurrent
+    weights; z keeps the old state, see `grus.kernels.reference_mingru`. ``dropout`` acts between layers.
+    """
+
+    title: ClassVar[str] = "minimal gated recurrent unit"
+    arity: ClassVar[tuple[int, int]] = (1, 2)
+    gates: ClassVar[int] = 2
+    dropout: float = 0.0
+
+    def infer(self, inputs: Inputs) -> Outputs:
+        check_rate("MinGRU: dropout", self.dropout)
+        return super().infer(inputs)
+
+    def weights(self, inputs: Inputs) -> Weights:
+        return {name: shape for name, shape in super().weights(inputs).items() if "_ih_" in name}
+
+
 class RecurrentStep(Op, frozen=True):
     """Base of single steps: one for every step of the input, each from the same state, y_m = cell(x_m, state).
 
@@ -206,6 +228,20 @@ class RNNStep(RecurrentStep, frozen=True, tag="rnn_step"):
     def infer(self, inputs: Inputs) -> Outputs:
         _check_nonlinearity("RNNStep", self.nonlinearity)
         return super().infer(inputs)
+
+
+class MinGRUStep(RecurrentStep, frozen=True, tag="mingru_step"):
+    """One MinGRU step for every step of the input, each from the same state: y_m = MinGRU(x_m, h).
+
+    Inputs: a seq x and a vec h [hidden].
+    """
+
+    arity: ClassVar[tuple[int, int]] = (2, 2)
+
+    @property
+    def layer(self) -> MinGRU:
+        """The one layer whose step this is."""
+        return MinGRU(self.hidden, bias=self.bias)
 
 
 def _check_states(

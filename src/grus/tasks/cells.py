@@ -1,13 +1,19 @@
-"""Which recurrent cell a network is built of: GRU, LSTM or simple RNN, chosen by a word."""
+"""Which recurrent cell a network is built of: GRU, LSTM, simple RNN or MinGRU, chosen by a word."""
 
 from grus.spec import ops
 
-_LAYERS: dict[str, type[ops.GRU] | type[ops.LSTM] | type[ops.RNN]] = {
+_LAYERS: dict[str, type[ops.GRU] | type[ops.LSTM] | type[ops.RNN] | type[ops.MinGRU]] = {
     "gru": ops.GRU,
     "lstm": ops.LSTM,
     "rnn": ops.RNN,
+    "mingru": ops.MinGRU,
 }
-_STEPS: dict[str, type[ops.RecurrentStep]] = {"gru": ops.GRUStep, "lstm": ops.LSTMStep, "rnn": ops.RNNStep}
+_STEPS: dict[str, type[ops.RecurrentStep]] = {
+    "gru": ops.GRUStep,
+    "lstm": ops.LSTMStep,
+    "rnn": ops.RNNStep,
+    "mingru": ops.MinGRUStep,
+}
 #: What ``cell`` may be; ``rnn`` is the simple recurrent network with tanh.
 CELLS = tuple(_LAYERS)
 

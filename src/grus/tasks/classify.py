@@ -55,7 +55,7 @@ class Classifier(TrainedEstimator):
         tokenizer: ``word``, ``char`` or ``bpe``; vocabulary_size: most tokens known; lower: put texts in lower case.
         bidirectional: read in both directions; False makes a model that can run live, step by step.
         pool: ``mean``, ``max``, ``attention`` or ``last``.
-        cell: ``gru``, ``lstm`` or ``rnn`` (simple, tanh).
+        cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout, embedding_size: of the network.
         token_dropout: share of a text's tokens that are hidden in training, as words never seen will be.
         label_smoothing: share of the truth that is spread evenly over all labels in training.
@@ -94,7 +94,7 @@ class Classifier(TrainedEstimator):
         lower: bool = True,
         bidirectional: bool = True,
         pool: Literal["mean", "max", "attention", "last"] = "max",
-        cell: Literal["gru", "lstm", "rnn"] = "gru",
+        cell: Literal["gru", "lstm", "rnn", "mingru"] = "gru",
         hidden_size: int = 64,
         layers: int = 1,
         dropout: float = 0.5,

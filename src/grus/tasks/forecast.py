@@ -46,7 +46,7 @@ class Forecaster(TrainedEstimator):
     """A recurrent forecaster (GRU) of one or many series, with scikit-learn's habits.
 
     y_{t+1..t+H} = level + f(y - level, covariates, calendar), where the level is the mean of the last season, f is
-    a GRU, LSTM or simple RNN over segments (``segment``) or over steps (``direct``), and y is scaled per series.
+    a GRU, LSTM, simple RNN or MinGRU over segments (``segment``) or steps (``direct``), and y is scaled per series.
 
     Args:
         horizon: steps to forecast, H.
@@ -54,7 +54,7 @@ class Forecaster(TrainedEstimator):
         past: covariates known up to now; future: known for the horizon too; static: one value a series.
         freq: step between rows, e.g. ``"h"``, ``"15min"``, ``"MS"``; inferred if None.
         lookback: steps the network sees (default: about seven seasons, in whole segments).
-        model: ``segment`` or ``direct``; cell: ``gru``, ``lstm`` or ``rnn`` (simple, tanh).
+        model: ``segment`` or ``direct``; cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout: of the network.
         segment: steps a segment; anchor: steps averaged into the level (default: one season).
         calendar: calendar features by name; inferred from the frequency if None, none if empty.
@@ -93,7 +93,7 @@ class Forecaster(TrainedEstimator):
         freq: str | None = None,
         lookback: int | None = None,
         model: Literal["segment", "direct"] = "segment",
-        cell: Literal["gru", "lstm", "rnn"] = "gru",
+        cell: Literal["gru", "lstm", "rnn", "mingru"] = "gru",
         hidden_size: int = 128,
         layers: int = 1,
         dropout: float = 0.1,

@@ -14,6 +14,7 @@ from grus.export.c99.builder import Body, Value, number
 from grus.spec import Graph, Node, Op, infer, node_weights, ops, require, require_streaming
 
 Outputs = dict[str, Value]
+_Cell = ops.LSTM | ops.RNN | ops.MinGRU
 Weights = Mapping[str, np.ndarray]
 
 
@@ -271,7 +272,7 @@ def _top(c: _Lines, op: ops.Recurrent, h: str) -> tuple[Value, str]:
     return y, y.at
 
 
-def _cells(c: _Lines, op: ops.LSTM | ops.RNN, x: Value, *initial: Value) -> Outputs:
+def _cells(c: _Lines, op: _Cell, x: Value, *initial: Value) -> Outputs:
     size = op.parts * op.hidden
     states = _states(c, op, initial)
     rows = [_recurrent(c, op, suffix) for suffix in op.suffixes]
@@ -283,13 +284,13 @@ def _cells(c: _Lines, op: ops.LSTM | ops.RNN, x: Value, *initial: Value) -> Outp
         f"{_sums(c, op)}, {c.rounded});"
     )
     inputs = x.size + (op.layers - 1) * op.hidden
-    c.multiplies(op.gates * op.hidden * (inputs + size), x.steps)
+    c.multiplies(op.gates * op.hidden * (inputs + (0 if isinstance(op, ops.MinGRU) else size)), x.steps)
     return {"": y} | {name: Value(state, size, 0) for name, state in zip(op.states, states, strict=True)}
 
 
-def _cell_step(c: _Lines, op: ops.LSTMStep | ops.RNNStep, x: Value, *states: Value) -> Outputs:
+def _cell_step(c: _Lines, op: ops.RecurrentStep, x: Value, *states: Value) -> Outputs:
     y, layer = c.new(op.hidden), op.layer
-    assert isinstance(layer, ops.LSTM | ops.RNN)
+    assert isinstance(layer, _Cell)
     stack = c.body.unit.layers("step", [_recurrent(c, layer, "l0")], "grus_recurrent")
     at = ", ".join([*(state.at for state in states), "NULL"][:2])
     kept = c.body.scratch(op.hidden) if len(states) > 1 else "NULL"
@@ -297,23 +298,30 @@ def _cell_step(c: _Lines, op: ops.LSTMStep | ops.RNNStep, x: Value, *states: Val
         f"grus_recurrent_each({y.at}, {stack}, {_recurrent_step(layer)}, {x.at}, {at}, {x.steps}, {kept}, "
         f"{_sums(c, layer)}, {c.rounded});"
     )
-    c.multiplies(layer.gates * op.hidden * (x.size + op.hidden), x.steps)
+    c.multiplies(
+        layer.gates * op.hidden * (x.size + (0 if isinstance(layer, ops.MinGRU) else op.hidden)), x.steps
+    )
     return {"": y}
 
 
-def _recurrent(c: _Lines, op: ops.LSTM | ops.RNN, suffix: str) -> list[str]:
+def _recurrent(c: _Lines, op: _Cell, suffix: str) -> list[str]:
     """A row of `grus_recurrent`."""
     c.body.unit.headers.add("lstm_rnn.h")
     relu = isinstance(op, ops.RNN) and op.nonlinearity == "relu"
-    matrices = [c.matrix(f"weight_{part}_{suffix}") for part in ("ih", "hh")]
-    return [str(int(relu)), *matrices, *(c.floats(f"bias_{part}_{suffix}") for part in ("ih", "hh"))]
+    if isinstance(op, ops.MinGRU):
+        c.body.unit.headers.add("mingru.h")
+        matrices = [c.matrix(f"weight_ih_{suffix}"), "NULL"]
+    else:
+        matrices = [c.matrix(f"weight_{part}_{suffix}") for part in ("ih", "hh")]
+    biases = [c.floats(f"bias_{part}_{suffix}") for part in ("ih", "hh")]
+    return [str(op.hidden), str(int(relu)), *matrices, *biases]
 
 
-def _recurrent_step(op: ops.LSTM | ops.RNN) -> str:
-    return "grus_lstm_step" if isinstance(op, ops.LSTM) else "grus_rnn_step"
+def _recurrent_step(op: _Cell) -> str:
+    return {ops.LSTM: "grus_lstm_step", ops.RNN: "grus_rnn_step", ops.MinGRU: "grus_mingru_step"}[type(op)]
 
 
-def _sums(c: _Lines, op: ops.LSTM | ops.RNN) -> str:
+def _sums(c: _Lines, op: _Cell) -> str:
     return c.body.scratch(2 * op.gates * op.hidden)
 
 
@@ -365,4 +373,6 @@ LOWERINGS: dict[type[Op], Callable[..., Any]] = {
     ops.LSTMStep: _cell_step,
     ops.RNN: _cells,
     ops.RNNStep: _cell_step,
+    ops.MinGRU: _cells,
+    ops.MinGRUStep: _cell_step,
 }

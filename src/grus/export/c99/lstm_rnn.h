@@ -4,9 +4,10 @@
        c' = f * c + i * g;  h' = o * tanh(c')                                    LSTM, rows in the order i, f, g, o
        h' = tanh(W x + b + U h + d), or max(0, W x + b + U h + d)                simple RNN */
 
-/* One layer; biases are NULL where there are none. relu is for the simple RNN only. */
+/* One layer; biases are NULL where there are none, as are the recurrent weights of a MinGRU (mingru.h). relu is for the
+   simple RNN only. */
 typedef struct {
-  int relu;
+  int hidden, relu;
   const grus_matrix *w_ih, *w_hh;
   const float *b_ih, *b_hh;
 } grus_recurrent;
@@ -22,7 +23,7 @@ static void grus_sums(float *a, const grus_recurrent *l, const float *x, const f
 
 /* h and c become the next; work holds 8H numbers. */
 static void grus_lstm_step(const grus_recurrent *l, const float *x, float *h, float *c, float *work, int16_t *q) {
-  const int hidden = l->w_hh->size;
+  const int hidden = l->hidden;
   const float *i = work, *f = i + hidden, *g = f + hidden, *o = g + hidden;
   int j;
   grus_sums(work, l, x, h, work + 4 * hidden, q);
@@ -34,19 +35,19 @@ static void grus_lstm_step(const grus_recurrent *l, const float *x, float *h, fl
 
 /* h becomes the next; work holds 2H numbers. */
 static void grus_rnn_step(const grus_recurrent *l, const float *x, float *h, float *c, float *work, int16_t *q) {
-  const int hidden = l->w_hh->size;
+  const int hidden = l->hidden;
   int j;
   (void)c;
   grus_sums(work, l, x, h, work + hidden, q);
   for (j = 0; j < hidden; ++j) h[j] = !l->relu ? grus_tanh_f32(work[j]) : work[j] < 0.0f ? 0.0f : work[j];
 }
 
-/* A stack of layers over some steps: h and c are the states of all of them, c NULL for a simple RNN; y, if any, takes
+/* A stack of layers over some steps: h and c are the states of all of them, c NULL but for an LSTM; y, if any, takes
    the last layer's h at every step. */
 static void grus_recurrents(float *y, const grus_recurrent *layers, int count,
                             void (*step)(const grus_recurrent *, const float *, float *, float *, float *, int16_t *),
                             const float *x, float *h, float *c, int steps, float *work, int16_t *q) {
-  const int hidden = layers->w_hh->size, input = layers->w_ih->size;
+  const int hidden = layers->hidden, input = layers->w_ih->size;
   int t, l;
   for (t = 0; t < steps; ++t, x += input) {
     const float *v = x;
@@ -58,12 +59,12 @@ static void grus_recurrents(float *y, const grus_recurrent *layers, int count,
   }
 }
 
-/* Every step once from the same states; kept holds H numbers, NULL for a simple RNN. */
+/* Every step once from the same states; kept holds H numbers, NULL but for an LSTM. */
 static void grus_recurrent_each(
     float *y, const grus_recurrent *l,
     void (*step)(const grus_recurrent *, const float *, float *, float *, float *, int16_t *), const float *x,
     const float *h, const float *c, int steps, float *kept, float *work, int16_t *q) {
-  const int hidden = l->w_hh->size;
+  const int hidden = l->hidden;
   int t;
   for (t = 0; t < steps; ++t, y += hidden, x += l->w_ih->size) {
     memcpy(y, h, (size_t)hidden * sizeof *y);

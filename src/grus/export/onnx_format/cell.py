@@ -4,7 +4,9 @@ The operator's equations are those of `grus.kernels.reference` with gates in the
 ``linear_before_reset`` for ``reset_after``. It knows neither layer normalisation nor zoneout.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from onnx import helper
@@ -27,6 +29,46 @@ class Cell:
     def is_plain(self) -> bool:
         """Whether the GRU operator can say it."""
         return not self.weights.layer_norm and not self.zoneout
+
+    @property
+    def hidden(self) -> int:
+        """The number of units, H."""
+        return self.weights.hidden_size
+
+    @property
+    def rows(self) -> int:
+        """Numbers of A_i."""
+        return 3 * self.hidden
+
+    def products(self, b: Builder, x: str) -> str:
+        """See `input_products`."""
+        return input_products(b, self, x)
+
+    def step(self, b: Builder, a_i: str, h: str, axis: int) -> str:
+        """See `step`."""
+        return step(b, self, a_i, h, axis)
+
+
+class ScanCell(Protocol):
+    """One direction of one layer as a Scan wants it: what is computed for all steps at once, and one step."""
+
+    @property
+    def hidden(self) -> int:
+        """The number of units, H."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many numbers `products` gives a step."""
+        ...
+
+    def products(self, b: Builder, x: str) -> str:
+        """All that does not need the state: [T, B, I] -> [T, B, rows]."""
+        ...
+
+    def step(self, b: Builder, a_i: str, h: str, axis: int) -> str:
+        """The next state from one step's products [..., rows] and h [..., H], whose features lie along ``axis``."""
+        ...
 
 
 def cells(op: ops.GRU | ops.GRUStep, weights: dict[str, np.ndarray], layer: int = 0) -> list[Cell]:
@@ -58,7 +100,7 @@ def run_layer(b: Builder, layer: list[Cell], x: str, h_0: str, lengths: str) -> 
         The output [T, B, D * H] and the final states [D, B, H]; a row without steps keeps its initial state.
     """
     if not all(cell.is_plain for cell in layer):
-        return _scan_layer(b, layer, x, h_0, lengths)
+        return scan_layer(b, layer, x, h_0, lengths)
     parts = [to_onnx_layout(cell.weights) for cell in layer]
     w, r, bias = (b.const(np.stack(arrays), "float32", "gru") for arrays in zip(*parts, strict=True))
     hidden = layer[0].weights.hidden_size
@@ -76,7 +118,8 @@ def run_layer(b: Builder, layer: list[Cell], x: str, h_0: str, lengths: str) -> 
     return b.add("Reshape", joined, b.ints(0, 0, 2 * hidden)), final
 
 
-def _scan_layer(b: Builder, layer: list[Cell], x: str, h_0: str, lengths: str) -> tuple[str, str]:
+def scan_layer(b: Builder, layer: Sequence[ScanCell], x: str, h_0: str, lengths: str) -> tuple[str, str]:
+    """As `run_layer`, of any cells."""
     time = b.dim(x, 0)
     # One step more than there are, valid for no row: ONNX Runtime's Scan refuses a sequence without steps (1.31).
     last = b.add("Add", time, b.ints(1))
@@ -86,8 +129,8 @@ def _scan_layer(b: Builder, layer: list[Cell], x: str, h_0: str, lengths: str) -
     finals: list[str] = []
     for direction, cell in enumerate(layer):
         source = _reverse(b, x, lengths) if direction else x
-        products = input_products(b, cell, source)
-        none = b.zeros("float32", 1, b.dim(x, 1), 3 * cell.weights.hidden_size)
+        products = cell.products(b, source)
+        none = b.zeros("float32", 1, b.dim(x, 1), cell.rows)
         start = b.squeeze(b.slice(h_0, direction, direction + 1, 0), 0)
         gates = b.add("Concat", products, none, axis=0)
         final = b.add("Scan", start, gates, valid, outputs=2, body=_body(b, cell), num_scan_inputs=2)
@@ -102,16 +145,15 @@ def _reverse(b: Builder, x: str, lengths: str) -> str:
     return b.add("ReverseSequence", x, lengths, batch_axis=1, time_axis=0)
 
 
-def _body(outer: Builder, cell: Cell) -> object:
-    """One step: h [B, H], A_i [B, 3H] and whether it is valid [B, 1] -> the next h, and the output."""
+def _body(outer: Builder, cell: ScanCell) -> object:
+    """One step: h [B, H], A_i [B, rows] and whether it is valid [B, 1] -> the next h, and the output."""
     b = Builder(f"step_{len(outer.nodes)}_", outer)
-    hidden = cell.weights.hidden_size
     names = [b.prefix + name for name in ("h", "a", "valid", "next", "y")]
     h, a, valid, h_next, y = names
-    new = step(b, cell, a, h, axis=1)
+    new = cell.step(b, a, h, axis=1)
     b.name(b.add("Where", valid, new, h), h_next)
     b.name(b.add("Where", valid, new, b.const(0, "float32")), y)
-    state, gates = ("batch", hidden), ("batch", 3 * hidden)
+    state, gates = ("batch", cell.hidden), ("batch", cell.rows)
     inputs = [
         value_info(h, "float32", state),
         value_info(a, "float32", gates),
