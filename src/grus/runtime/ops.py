@@ -11,7 +11,7 @@ import numpy as np
 
 from grus.errors import DataError
 from grus.kernels.native import PackedLinear
-from grus.runtime import pools
+from grus.runtime import mixing, pools
 from grus.runtime.cells import CellImplementation, CellStepImplementation
 from grus.runtime.chunk import Chunk, Implementation, Result, Weights
 from grus.runtime.recurrent import GRUImplementation, GRUStepImplementation
@@ -154,4 +154,6 @@ IMPLEMENTATIONS: dict[type[Op], Build] = {
     ops.LSTMStep: CellStepImplementation,
     ops.RNN: CellImplementation,
     ops.RNNStep: CellStepImplementation,
+    ops.Convolution: mixing.Convolution,
+    ops.SelfAttention: mixing.SelfAttention,
 }

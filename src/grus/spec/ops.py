@@ -13,6 +13,7 @@ implementation by op class; `grus.spec.capability` says which must exist, and a 
 from typing import ClassVar, Literal
 
 from grus.errors import SpecError
+from grus.spec.mixing import Convolution, SelfAttention
 from grus.spec.op import Inputs, Op, Outputs, Time, Weights
 from grus.spec.recurrent import GRU, LSTM, RNN, GRUStep, LSTMStep, Recurrent, RecurrentStep, RNNStep
 from grus.spec.shapes import Shape, check_rate, check_size, want
@@ -251,6 +252,7 @@ __all__ = [
     "AttentionPool",
     "Columns",
     "Concat",
+    "Convolution",
     "Dropout",
     "Embedding",
     "GRUStep",
@@ -265,6 +267,7 @@ __all__ = [
     "Recurrent",
     "RecurrentStep",
     "Segment",
+    "SelfAttention",
     "Subtract",
     "Time",
     "Unsegment",
@@ -273,12 +276,13 @@ __all__ = [
 
 OPS: tuple[type[Op], ...] = (
     Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
-    AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep,
+    AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep, Convolution, SelfAttention,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
     | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep | LSTM | LSTMStep | RNN | RNNStep
+    | Convolution | SelfAttention
 )  # fmt: skip
 
 
