@@ -38,6 +38,8 @@ def classify(
     bidirectional: c.Bidirectional = True,
     pool: c.Pool = "max",
     cell: o.Cell = "gru",
+    encoder: o.Encoder = "gru",
+    kernel_size: o.KernelSize = 3,
     hidden_size: o.HiddenSize = 64,
     layers: o.Layers = 1,
     dropout: o.Dropout = 0.5,

@@ -32,6 +32,8 @@ def forecast(
     lookback: o.Lookback = None,
     model: o.Network = "segment",
     cell: o.Cell = "gru",
+    encoder: o.Encoder = "gru",
+    kernel_size: o.KernelSize = 3,
     hidden_size: o.HiddenSize = 128,
     layers: o.Layers = 1,
     dropout: o.Dropout = 0.1,

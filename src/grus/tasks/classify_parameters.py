@@ -7,6 +7,7 @@ from grus.errors import UsageError
 from grus.tasks import rules as r
 from grus.tasks.cells import CELLS
 from grus.tasks.classify_networks import POOLS
+from grus.tasks.encoders import ENCODERS
 from grus.training.config import Rule
 
 KINDS = ("text", "series", "images", "events")
@@ -36,6 +37,8 @@ RULES: dict[str, Rule] = {
     "bidirectional": r.FLAG,
     "pool": r.choice(POOLS),
     "cell": r.choice(CELLS),
+    "encoder": r.choice(ENCODERS),
+    "kernel_size": r.POSITIVE,
     "hidden_size": r.POSITIVE,
     "layers": r.LAYERS,
     "dropout": r.SHARE,

@@ -19,6 +19,7 @@ from grus.inspection.report import write_forecast_report
 from grus.preprocess.panel import Panel
 from grus.preprocess.scaling import Method
 from grus.spec import Model
+from grus.tasks.encoders import KERNEL_SIZE, Encoder
 from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.forecast_fit import (
     Ready,
@@ -55,6 +56,8 @@ class Forecaster(TrainedEstimator):
         freq: step between rows, e.g. ``"h"``, ``"15min"``, ``"MS"``; inferred if None.
         lookback: steps the network sees (default: about seven seasons, in whole segments).
         model: ``segment`` or ``direct``; cell: ``gru``, ``lstm`` or ``rnn`` (simple, tanh).
+        encoder: ``gru`` (the cell alone), ``conv-gru`` (a causal convolution of ``kernel_size`` steps, or segments,
+            before it) or ``gru-attention`` (self-attention over its states).
         hidden_size, layers, dropout: of the network.
         segment: steps a segment; anchor: steps averaged into the level (default: one season).
         calendar: calendar features by name; inferred from the frequency if None, none if empty.
@@ -94,6 +97,8 @@ class Forecaster(TrainedEstimator):
         lookback: int | None = None,
         model: Literal["segment", "direct"] = "segment",
         cell: Literal["gru", "lstm", "rnn"] = "gru",
+        encoder: Encoder = "gru",
+        kernel_size: int = KERNEL_SIZE,
         hidden_size: int = 128,
         layers: int = 1,
         dropout: float = 0.1,
@@ -123,6 +128,8 @@ class Forecaster(TrainedEstimator):
         self.freq, self.lookback = freq, lookback
         self.model, self.hidden_size, self.layers, self.dropout = model, hidden_size, layers, dropout
         self.cell, self.segment, self.anchor, self.calendar = cell, segment, anchor, calendar
+        self.encoder: Encoder = encoder
+        self.kernel_size = kernel_size
         self.loss, self.quantiles = loss, quantiles
         self.scaling: Method = scaling
         self.val_size, self.test_size = val_size, test_size

@@ -10,6 +10,7 @@ from grus.errors import UsageError
 from grus.preprocess.features import Layout
 from grus.spec import Graph, Node, Op, Port, infer, ops
 from grus.tasks.cells import layers_of, step_of
+from grus.tasks.encoders import KERNEL_SIZE, attended, convolved
 
 #: Segments longer than this blur their steps into one vector; 24 is what Lin et al. 2023 use at hourly and finer data.
 MAX_SEGMENT = 24
@@ -30,6 +31,8 @@ class NetworkConfig:
         hidden_size, layers, dropout: of these layers.
         outputs: 1 for a point, else the number of quantiles.
         head_size: per-step features of the decoder, and half the width of the per-step head.
+        encoder: what stands around the recurrent layers, one of `grus.tasks.encoders.ENCODERS`.
+        kernel_size: steps that a convolution sees (``conv-gru`` only).
     """
 
     model: str
@@ -43,6 +46,8 @@ class NetworkConfig:
     dropout: float = 0.1
     outputs: int = 1
     head_size: int = 32
+    encoder: str = "gru"
+    kernel_size: int = KERNEL_SIZE
 
 
 def segment_length(horizon: int, season: int, lookback: int | None = None) -> int:
@@ -136,8 +141,13 @@ def _segment(config: NetworkConfig, layout: Layout, build: _Builder, history: st
     one step of the cell each from the final state, fed its position, its calendar and what is known of the series.
     """
     width, length = config.hidden_size, config.segment
+    import os
+    if os.environ.get("CONV") == "steps" and config.encoder == "conv-gru":
+        c = convolved(config.encoder, build, history, config.head_size, config.kernel_size)
+        history = build("both", ops.Concat(), history, c)
     build("history_segments", ops.Segment(length), history)
-    build("projected", ops.Linear(width), "history_segments")
+    project = ops.Convolution(width, config.kernel_size) if config.encoder == "conv-gru" and os.environ.get("CONV") != "steps" else ops.Linear(width)
+    build("projected", project, "history_segments")
     build("encoder_input", ops.Activation("relu"), "projected")
     encoder = layers_of(config.cell, width, config.layers, dropout=config.dropout)
     build("encoder", encoder, "encoder_input")
@@ -145,6 +155,8 @@ def _segment(config: NetworkConfig, layout: Layout, build: _Builder, history: st
     if config.layers > 1:  # those of the last layer
         last = ops.Columns((config.layers - 1) * width, config.layers * width)
         states = [build(name, last, state) for name, state in zip(("state", "state_c"), states)]
+    if config.encoder == "gru-attention":
+        states[0] = _attended_state(config, build)
     clock = build("clock", ops.Columns(0, 1 + layout.calendar), "future")
     build("clock_segments", ops.Segment(length), clock)
     build("clock_linear", ops.Linear(width), "clock_segments")
@@ -183,11 +195,21 @@ def _direct(config: NetworkConfig, layout: Layout, build: _Builder, history: str
     """A step-by-step encoder, and a decoder over the horizon that starts from its final state."""
     width = config.hidden_size
     layers = layers_of(config.cell, width, config.layers, dropout=config.dropout)
-    build("encoder", layers, history)
+    build("encoder", layers, convolved(config.encoder, build, history, width, config.kernel_size))
+    states = [f"encoder{suffix}" for suffix in layers.states]
+    if config.encoder == "gru-attention":
+        below = [build("below", ops.Columns(0, (config.layers - 1) * width), "encoder.h")] if config.layers > 1 else []
+        top = _attended_state(config, build)
+        states[0] = build("state", ops.Concat(), *below, top) if below else top
     known = _per_step(build, layout)
     build("position", ops.Position(config.horizon, width // 2 or 1), "future")
     build("query", ops.Concat(), "position", *known, *_context(build, layout))
     build("query_linear", ops.Linear(width), "query")
-    build("decoder", layers, "query_linear", *(f"encoder{suffix}" for suffix in layers.states))
+    build("decoder", layers, "query_linear", *states)
     build("decoded", ops.Dropout(config.dropout), "decoder")
     return _step_head(config, build, "decoded", known)
+
+
+def _attended_state(config: NetworkConfig, build: _Builder) -> str:
+    """The last layer's final state, which has looked back at all states before it."""
+    return build("attended_state", ops.Last(), attended(config.encoder, build, "encoder", config.hidden_size))
