@@ -1,7 +1,7 @@
 """What a convolution before the GRU, or self-attention after it, brings to classification and forecasting.
 
-    scripts/bench hybrids --results hybrids.jsonl              every run that the file lacks, small sets first; the table
-    scripts/bench hybrids --results hybrids.jsonl --set trec   of one set (repeat it for several)
+    scripts/bench hybrids --results hybrids.jsonl              the runs that the file lacks, and the table
+    scripts/bench hybrids --results hybrids.jsonl --set trec   of one set (may be repeated)
     scripts/bench hybrids --results hybrids.jsonl --print      the table alone
 
 Every encoder gets the settings of the GRU, which were chosen for the GRU (benchmarks/classify.py, benchmarks/ett.py,
@@ -9,6 +9,7 @@ the bike sharing example with weather known): the same units, epochs and seeds. 
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -50,7 +51,8 @@ def bike(name: str, seed: int, more: dict[str, Any]) -> dict[str, Any]:
     model = Forecaster(
         24, future=WEATHER, val_size=EIGHT_WEEKS, test_size=EIGHT_WEEKS, seed=seed, log="none", **more
     ).fit(DATA, progress="quiet")
-    assert model.test_ is not None and model.validation_ is not None
+    assert model.test_ is not None
+    assert model.validation_ is not None
     return {
         "mae": model.test_.model.mae, "validation_mae": model.validation_.model.mae,
         "epochs": len(model.history_.epochs),
@@ -83,21 +85,20 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 
 def fill(file: Path, names: list[str]) -> None:
-    """Make the runs that the file lacks and append each as it is done; encoders take turns."""
+    """Make the runs that the file lacks and append each as it is done: every set once, then with the next seed."""
     done = {(r["set"], r["encoder"], r["seed"]) for r in read(file)}
-    for name in names:
+    runs = itertools.product(range(max(seeds for *_, seeds in SETS.values())), names, ENCODERS)
+    for seed, name, encoder in runs:
         make, _, seeds = SETS[name]
-        for seed in range(seeds):
-            for encoder in ENCODERS:
-                if (name, encoder, seed) in done:
-                    continue
-                cpu, begin = time.process_time(), time.perf_counter()
-                result = {"set": name, "encoder": encoder, "seed": seed, **make(name, seed, {"encoder": encoder})}
-                result["cpu_seconds"] = round(time.process_time() - cpu, 1)
-                result["seconds"] = round(time.perf_counter() - begin, 1)
-                print(json.dumps(result), file=sys.stderr, flush=True)
-                with file.open("a") as out:
-                    out.write(json.dumps(result) + "\n")
+        if seed >= seeds or (name, encoder, seed) in done:
+            continue
+        cpu, begin = time.process_time(), time.perf_counter()
+        result = {"set": name, "encoder": encoder, "seed": seed, **make(name, seed, {"encoder": encoder})}
+        result["cpu_seconds"] = round(time.process_time() - cpu, 1)
+        result["seconds"] = round(time.perf_counter() - begin, 1)
+        print(json.dumps(result), file=sys.stderr, flush=True)
+        with file.open("a") as out:
+            out.write(json.dumps(result) + "\n")
 
 
 def cell(values: list[float], figure: str) -> str:
@@ -130,7 +131,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--results", type=Path, default=Path("hybrids.jsonl"), help="file of results to go on with")
+    parser.add_argument(
+        "--results", type=Path, default=Path("hybrids.jsonl"), help="file of results to go on with"
+    )
     parser.add_argument("--set", action="append", choices=SETS, help="only this one; may be repeated")
     parser.add_argument("--print", action="store_true", help="the table alone")
     args = parser.parse_args()

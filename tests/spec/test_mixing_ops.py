@@ -59,7 +59,7 @@ def test_a_convolution_streams_and_self_attention_does_not():
         (ops.SelfAttention(4), "SelfAttention: heads must divide the 6 features of its input, got 4"),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_faults_are_refused_with_a_sentence(op, sentence):
     with pytest.raises(SpecError) as error:
         chain(X, [op])

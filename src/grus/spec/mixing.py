@@ -4,9 +4,6 @@ from grus.errors import SpecError
 from grus.spec.op import Inputs, Op, Outputs, Time, Weights
 from grus.spec.shapes import Shape, check_size, want
 
-#: No convolution may look further back: a stream remembers so many steps, whatever the size of the network.
-MAX_REACH = 1 << 16
-
 
 class Convolution(Op, frozen=True, tag="convolution"):
     """A causal convolution over time: y_t = b + sum_k W_k x_{t - (K - 1 - k) dilation}, zeros before the first step.
@@ -33,8 +30,8 @@ class Convolution(Op, frozen=True, tag="convolution"):
         for what in ("size", "kernel", "dilation"):
             check_size(f"Convolution: {what}", getattr(self, what))
         x = want("Convolution", inputs[0], "seq")
-        check_size("Convolution: (kernel - 1) * dilation", self.reach, low=0, high=MAX_REACH)
         check_size("Convolution: kernel * input size", self.kernel * x.size)
+        check_size("Convolution: (kernel - 1) * dilation * input size", self.reach * x.size, low=0)
         return {"": Shape("seq", self.size, x.clock)}
 
     def weights(self, inputs: Inputs) -> Weights:

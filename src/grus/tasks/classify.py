@@ -57,9 +57,9 @@ class Classifier(TrainedEstimator):
         bidirectional: read in both directions; False makes a model that can run live, step by step.
         pool: ``mean``, ``max``, ``attention`` or ``last``.
         cell: ``gru``, ``lstm`` or ``rnn`` (simple, tanh).
+        hidden_size, layers, dropout, embedding_size: of the network.
         encoder: ``gru`` (the cell alone), ``conv-gru`` (a causal convolution of ``kernel_size`` steps before it) or
             ``gru-attention`` (self-attention over its states; such a model reads whole examples only).
-        hidden_size, layers, dropout, embedding_size: of the network.
         token_dropout: share of a text's tokens that are hidden in training, as words never seen will be.
         label_smoothing: share of the truth that is spread evenly over all labels in training.
         class_weight: None, ``balanced`` (rows of rare labels count for more) or a weight by label.
@@ -98,11 +98,11 @@ class Classifier(TrainedEstimator):
         bidirectional: bool = True,
         pool: Literal["mean", "max", "attention", "last"] = "max",
         cell: Literal["gru", "lstm", "rnn"] = "gru",
-        encoder: Encoder = "gru",
-        kernel_size: int = KERNEL_SIZE,
         hidden_size: int = 64,
         layers: int = 1,
         dropout: float = 0.5,
+        encoder: Encoder = "gru",
+        kernel_size: int = KERNEL_SIZE,
         embedding_size: int = 64,
         token_dropout: float = 0.1,
         label_smoothing: float = 0.0,

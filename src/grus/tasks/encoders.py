@@ -17,17 +17,13 @@ HEADS = 4
 Add = Callable[..., str]
 
 
-def convolved(encoder: str, add: Add, x: str, size: int, kernel_size: int) -> str:
-    """What the recurrent layers read: x itself, or with ``conv-gru`` relu(convolution(x)) of ``size`` features."""
-    if encoder != "conv-gru":
-        return x
+def convolved(add: Add, x: str, size: int, kernel_size: int) -> str:
+    """Add relu(convolution(x)) of ``size`` features."""
     return add("convolved", ops.Activation("relu"), add("convolution", ops.Convolution(size, kernel_size), x))
 
 
-def attended(encoder: str, add: Add, h: str, size: int) -> str:
-    """The states of ``size`` features as they are read on: themselves, or with ``gru-attention`` h + attention(h)."""
-    if encoder != "gru-attention":
-        return h
+def attended(add: Add, h: str, size: int) -> str:
+    """Add h + attention(h) of states of ``size`` features, in as many heads up to four as divide it."""
     heads = next(n for n in range(HEADS, 0, -1) if size % n == 0)
     return add("attended", ops.Add(), h, add("attention", ops.SelfAttention(heads), h))
 

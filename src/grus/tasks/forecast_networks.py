@@ -81,6 +81,9 @@ def build_network(config: NetworkConfig, layout: Layout) -> Graph:
     build = _Builder(layout.ports())
     level = build("level", ops.Last(config.anchor), build("target", ops.Columns(0, 1), "past"))
     history = build("history", ops.Concat(), *_history(build, layout, level))
+    if config.encoder == "conv-gru":
+        near = convolved(build, history, config.head_size, config.kernel_size)
+        history = build("history_and_near", ops.Concat(), history, near)
     make = _segment if config.model == "segment" else _direct
     head = make(config, layout, build, history)
     anchor = level if config.outputs == 1 else build("levels", ops.Concat(), *[level] * config.outputs)
@@ -141,13 +144,8 @@ def _segment(config: NetworkConfig, layout: Layout, build: _Builder, history: st
     one step of the cell each from the final state, fed its position, its calendar and what is known of the series.
     """
     width, length = config.hidden_size, config.segment
-    import os
-    if os.environ.get("CONV") == "steps" and config.encoder == "conv-gru":
-        c = convolved(config.encoder, build, history, config.head_size, config.kernel_size)
-        history = build("both", ops.Concat(), history, c)
     build("history_segments", ops.Segment(length), history)
-    project = ops.Convolution(width, config.kernel_size) if config.encoder == "conv-gru" and os.environ.get("CONV") != "steps" else ops.Linear(width)
-    build("projected", project, "history_segments")
+    build("projected", ops.Linear(width), "history_segments")
     build("encoder_input", ops.Activation("relu"), "projected")
     encoder = layers_of(config.cell, width, config.layers, dropout=config.dropout)
     build("encoder", encoder, "encoder_input")
@@ -195,12 +193,13 @@ def _direct(config: NetworkConfig, layout: Layout, build: _Builder, history: str
     """A step-by-step encoder, and a decoder over the horizon that starts from its final state."""
     width = config.hidden_size
     layers = layers_of(config.cell, width, config.layers, dropout=config.dropout)
-    build("encoder", layers, convolved(config.encoder, build, history, width, config.kernel_size))
+    build("encoder", layers, history)
     states = [f"encoder{suffix}" for suffix in layers.states]
     if config.encoder == "gru-attention":
-        below = [build("below", ops.Columns(0, (config.layers - 1) * width), "encoder.h")] if config.layers > 1 else []
-        top = _attended_state(config, build)
-        states[0] = build("state", ops.Concat(), *below, top) if below else top
+        states[0] = _attended_state(config, build)
+        if config.layers > 1:
+            below = build("below", ops.Columns(0, (config.layers - 1) * width), "encoder.h")
+            states[0] = build("state", ops.Concat(), below, states[0])
     known = _per_step(build, layout)
     build("position", ops.Position(config.horizon, width // 2 or 1), "future")
     build("query", ops.Concat(), "position", *known, *_context(build, layout))
@@ -212,4 +211,4 @@ def _direct(config: NetworkConfig, layout: Layout, build: _Builder, history: str
 
 def _attended_state(config: NetworkConfig, build: _Builder) -> str:
     """The last layer's final state, which has looked back at all states before it."""
-    return build("attended_state", ops.Last(), attended(config.encoder, build, "encoder", config.hidden_size))
+    return build("attended_state", ops.Last(), attended(build, "encoder", config.hidden_size))

@@ -78,11 +78,11 @@ RULES: dict[str, Rule] = {
     "lookback": _or_none(_POSITIVE),
     "model": _choice(_MODELS),
     "cell": _choice(CELLS),
-    "encoder": _choice(ENCODERS),
-    "kernel_size": _POSITIVE,
     "hidden_size": _POSITIVE,
     "layers": Rule(_whole(1, _MAX_LAYERS), f"a whole number from 1 to {_MAX_LAYERS}"),
     "dropout": Rule(_share, "a number of at least 0 and below 1"),
+    "encoder": _choice(ENCODERS),
+    "kernel_size": _POSITIVE,
     "segment": _or_none(_POSITIVE),
     "anchor": _or_none(_POSITIVE),
     "calendar": _or_none(
