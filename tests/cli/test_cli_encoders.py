@@ -84,12 +84,6 @@ def test_a_forecaster_of_another_encoder(capsys, tmp_path, table, encoder):
     assert fitted.code == 0, fitted.err
     assert len(run(capsys, "predict", folder, table, "-q").out.splitlines()) == 1 + HORIZON
     assert run(capsys, "inspect", folder, table, "-o", tmp_path / "p.html", "-q").code == 0
-    made = run(capsys, "export", folder, "--to", "c", "-o", tmp_path / "c", "-q", "--json")
-    assert made.code == 0, made.err
-    again = run(
-        capsys, "fit", "forecast", table, "--from", folder, "-o", tmp_path / "m2", "--epochs", 1, "-q"
-    )
-    assert again.code == 0, again.err
 
 
 @pytest.mark.parametrize(

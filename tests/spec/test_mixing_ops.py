@@ -51,10 +51,7 @@ def test_a_convolution_streams_and_self_attention_does_not():
         (ops.Convolution(0, 3), f"Convolution: size {SIZE} 1 to 16777216, got 0"),
         (ops.Convolution(4, 0), f"Convolution: kernel {SIZE} 1 to 16777216, got 0"),
         (ops.Convolution(4, 3, 0), f"Convolution: dilation {SIZE} 1 to 16777216, got 0"),
-        (
-            ops.Convolution(4, 3, 1 << 16),
-            f"Convolution: (kernel - 1) * dilation {SIZE} 0 to 65536, got 131072",
-        ),
+        (ops.Convolution(4, 3, 1 << 21), f"Convolution: (kernel - 1) * dilation * input size {SIZE} 0 to 16777216, got 25165824"),
         (ops.SelfAttention(0), f"SelfAttention: heads {SIZE} 1 to 16777216, got 0"),
         (ops.SelfAttention(4), "SelfAttention: heads must divide the 6 features of its input, got 4"),
     ],
