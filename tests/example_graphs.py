@@ -7,6 +7,7 @@ from grus.spec import Graph, Node, Port, chain, ops, weight_shapes
 X = Port("x", "seq", 5, "src")
 Y = Port("y", "seq", 4, "tgt")
 V = Port("v", "vec", 5)
+W = Port("w", "seq", 6, "src")
 
 
 def _graph(ports, *nodes):
@@ -109,6 +110,31 @@ GRAPHS: dict[str, Graph] = {
         Node("a", ops.MinGRU(7), ("x",)),
         Node("b", ops.MinGRU(7), ("y", "a.h")),
         Node("d", ops.MinGRUStep(7), ("y", "a.h"), weights="a"),
+    ),
+    "Convolution": chain(X, [ops.Convolution(4, 3)]),
+    "Convolution-dilated-no-bias": chain(X, [ops.Convolution(4, 2, dilation=3, bias=False)]),
+    "Convolution-of-one-step": chain(X, [ops.Convolution(4, 1)]),
+    "Convolution-GRU": chain(
+        X,
+        [
+            ops.Convolution(6, 3),
+            ops.Activation("relu"),
+            ops.Convolution(6, 3, 2),
+            ops.GRU(7),
+            ops.Pool("max"),
+        ],
+    ),
+    "Convolution-of-segments": chain(X, [ops.Segment(4), ops.Convolution(6, 3), ops.Last()]),
+    "SelfAttention": _graph((W,), Node("a", ops.SelfAttention(2), ("w",))),
+    "SelfAttention-causal-no-bias": _graph(
+        (W,), Node("a", ops.SelfAttention(3, causal=True, bias=False), ("w",))
+    ),
+    "GRU-self-attention": _graph(
+        (X,),
+        Node("a", ops.GRU(6), ("x",)),
+        Node("b", ops.SelfAttention(2), ("a",)),
+        Node("c", ops.Add(), ("a", "b")),
+        Node("d", ops.AttentionPool(5), ("c",)),
     ),
     "encoder-decoder": _graph(
         (X, Y),

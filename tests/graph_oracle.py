@@ -150,6 +150,39 @@ def _mingru_step(op, weights, inputs, lengths):
     return _mingru(op.layer, weights, rows, None)[""].reshape(*x.shape[:2], op.hidden)
 
 
+def _convolution(op, weights, inputs, lengths):
+    (x,) = inputs
+    out = np.zeros((*x.shape[:2], op.size), x.dtype) + weights.get("bias", x.dtype.type(0))
+    for t in range(x.shape[1]):
+        for k in range(op.kernel):
+            back = (op.kernel - 1 - k) * op.dilation
+            if t >= back:
+                out[:, t] += x[:, t - back] @ weights["weight"][:, :, k].T
+    return out
+
+
+def _self_attention(op, weights, inputs, lengths):
+    (x,) = inputs
+    out = np.zeros_like(x)
+    d = x.shape[2] // op.heads
+    for row, steps in enumerate(_rows(x, lengths)):
+        q, k, v = np.split(
+            steps @ weights["in_proj_weight"].T + weights.get("in_proj_bias", x.dtype.type(0)), 3, axis=1
+        )
+        mixed = np.zeros_like(steps)
+        for t in range(len(steps)):
+            seen = slice(0, t + 1 if op.causal else len(steps))
+            for head in range(op.heads):
+                own = slice(head * d, (head + 1) * d)
+                scores = k[seen, own] @ q[t, own] / np.sqrt(x.dtype.type(d))
+                attention = np.exp(scores - scores.max())
+                mixed[t, own] = attention / attention.sum() @ v[seen, own]
+        out[row, : len(steps)] = mixed @ weights["out_proj_weight"].T + weights.get(
+            "out_proj_bias", x.dtype.type(0)
+        )
+    return out
+
+
 RULES = {
     ops.Linear: lambda op, w, i, n: i[0] @ w["weight"].T + w.get("bias", i[0].dtype.type(0)),
     ops.Activation: lambda op, w, i, n: {
@@ -178,4 +211,6 @@ RULES = {
     ops.RNNStep: _cell_step,
     ops.MinGRU: _mingru,
     ops.MinGRUStep: _mingru_step,
+    ops.Convolution: _convolution,
+    ops.SelfAttention: _self_attention,
 }

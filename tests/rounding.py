@@ -46,11 +46,26 @@ def round_matrices(
     layers = {
         node.weights or node.name
         for node in graph.nodes
-        if isinstance(node.op, ops.Recurrent | ops.RecurrentStep | ops.Linear | ops.AttentionPool)
+        if isinstance(
+            node.op,
+            ops.Recurrent
+            | ops.RecurrentStep
+            | ops.Linear
+            | ops.AttentionPool
+            | ops.Convolution
+            | ops.SelfAttention,
+        )
     }
 
     def rounds(name: str) -> bool:
         layer, weight = name.rsplit(".", 1)
-        return layer in layers and weight.startswith(("weight", "vector"))
+        return layer in layers and weight.startswith(
+            ("weight", "vector", "in_proj_weight", "out_proj_weight")
+        )
 
-    return {name: to(a) if rounds(name) else a for name, a in tensors.items()}
+    return {name: _rounded(a, to) if rounds(name) else a for name, a in tensors.items()}
+
+
+def _rounded(a: np.ndarray, to: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A matrix, or the weights of a convolution [outputs, inputs, steps], whose every output has one scale."""
+    return to(a) if a.ndim < 3 else to(a.reshape(len(a), -1)).reshape(a.shape)

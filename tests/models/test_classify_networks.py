@@ -45,6 +45,35 @@ def test_torch_and_runtime_agree_and_padding_is_never_read(port, pool, bidirecti
     np.testing.assert_array_equal(program(arrays, {"src": lengths})["logits"][1], found[1])
 
 
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("encoder", ["conv-gru", "gru-attention"])
+def test_hybrids_agree_and_never_read_padding(encoder, pool, bidirectional):
+    config = NetworkConfig(
+        5, pool, bidirectional, hidden_size=8, layers=2, embedding_size=6, encoder=encoder, kernel_size=4
+    )
+    for port in (TOKENS, SEQ):
+        graph = build_network(config, port)
+        torch.manual_seed(0)
+        module = GraphModule(graph).eval()
+        arrays, lengths = inputs(port), np.array([6, 2, 0, 1])
+        program = Program(graph, module.tensors())
+        found = program(arrays, {"src": lengths})["logits"]
+        with torch.no_grad():
+            tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
+            theirs = module(tensors, {"src": torch.from_numpy(lengths)})["logits"].numpy()
+        np.testing.assert_allclose(found, theirs, atol=2e-6)
+        for row, steps in enumerate(lengths):
+            alone = {name: values[row : row + 1, :steps] for name, values in arrays.items()}
+            np.testing.assert_array_equal(program(alone)["logits"][0], found[row])
+
+
+def test_a_convolution_runs_live_and_self_attention_does_not():
+    require_streaming(build_network(NetworkConfig(2, bidirectional=False, encoder="conv-gru"), SEQ))
+    with pytest.raises(UnsupportedError, match="SelfAttention needs the whole sequence"):
+        require_streaming(build_network(NetworkConfig(2, bidirectional=False, encoder="gru-attention"), SEQ))
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_one_direction_runs_live_and_two_do_not(pool):
     require_streaming(build_network(NetworkConfig(2, pool, bidirectional=False), SEQ))

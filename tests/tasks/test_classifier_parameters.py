@@ -30,6 +30,8 @@ BAD = [
     ("hidden_size", [0, -1, 12.0, "128", None, True], WHOLE),
     ("layers", [0, 65, 1.0, None], "a whole number from 1 to 64"),
     ("dropout", [-0.1, 1, NAN, "0.1", None], SHARE),
+    ("encoder", ["conv", "lstm", None, 3, ["gru"]], "'gru', 'conv-gru' or 'gru-attention'"),
+    ("kernel_size", [0, -1, 3.0, "3", None], WHOLE),
     ("embedding_size", [0, None], WHOLE),
     ("token_dropout", [1, -0.1, None], SHARE),
     ("label_smoothing", [1.0, -0.1, None], SHARE),

@@ -33,6 +33,8 @@ BAD = [
     ("hidden_size", [0, -1, 12.0, "128", None, True], WHOLE),
     ("layers", [0, -1, 1.0, 65, None], "a whole number from 1 to 64"),
     ("dropout", [-0.1, 1, 1.0, 1.5, NAN, "0.1", None], "a number of at least 0 and below 1"),
+    ("encoder", ["conv", "lstm", None, 3, ["gru"]], "'gru', 'conv-gru' or 'gru-attention'"),
+    ("kernel_size", [0, -1, 3.0, "3", None], WHOLE),
     ("segment", [0, -6, 2.0, "6"], f"{WHOLE}, or None"),
     ("anchor", [0, -1, "season"], f"{WHOLE}, or None"),
     ("calendar", ["weekend", ["weekday"], [3], [["weekend"]]], f"a list of {', '.join(HARMONICS)}, or None"),

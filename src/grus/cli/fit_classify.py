@@ -41,6 +41,8 @@ def classify(
     hidden_size: o.HiddenSize = 64,
     layers: o.Layers = 1,
     dropout: o.Dropout = 0.5,
+    encoder: o.Encoder = "gru",
+    kernel_size: o.KernelSize = 3,
     embedding_size: c.EmbeddingSize = 64,
     token_dropout: c.TokenDropout = 0.1,
     label_smoothing: c.LabelSmoothing = 0.0,

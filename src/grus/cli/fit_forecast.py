@@ -35,6 +35,8 @@ def forecast(
     hidden_size: o.HiddenSize = 128,
     layers: o.Layers = 1,
     dropout: o.Dropout = 0.1,
+    encoder: o.Encoder = "gru",
+    kernel_size: o.KernelSize = 3,
     segment: o.Segment = None,
     anchor: o.Anchor = None,
     calendar: o.Calendar = None,

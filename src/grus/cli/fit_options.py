@@ -102,6 +102,13 @@ Cell = Annotated[
 HiddenSize = Annotated[int, _option("Units of a recurrent layer.", _NETWORK)]
 Layers = Annotated[int, _option("Recurrent layers.", _NETWORK)]
 Dropout = Annotated[float, _option("Share of activations dropped in training.", _NETWORK)]
+Encoder = Annotated[
+    Literal["gru", "conv-gru", "gru-attention"],
+    _option("The cell alone, after a convolution, or before self-attention.", _NETWORK),
+]
+KernelSize = Annotated[
+    int, _option("Steps that the convolution of conv-gru sees.", _NETWORK, metavar="STEPS")
+]
 Segment = Annotated[int | None, _option("Steps a segment (default: fits the horizon).", _NETWORK)]
 Anchor = Annotated[
     int | None, _option("Last steps averaged into the level (default: a season).", _NETWORK, metavar="STEPS")

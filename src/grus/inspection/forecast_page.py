@@ -15,7 +15,14 @@ from grus.inspection.forecast_record import (
     telling_windows,
     typical_series,
 )
-from grus.inspection.page import Picture, count_weights, describe_training, learning_curves, recurrent_of
+from grus.inspection.page import (
+    Picture,
+    around_recurrent,
+    count_weights,
+    describe_training,
+    learning_curves,
+    recurrent_of,
+)
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration, figure, percent, span, verdict
 from grus.preprocess.panel import Panel
@@ -98,8 +105,9 @@ def describe_model(model: Model, panel: Panel) -> str:
     covariates = [*task.past, *task.future, *task.static]
     helped = f" and of {', '.join(covariates)}" if covariates else ""
     series = f" One model serves all {panel.n_series:,} series." if panel.n_series > 1 else ""
+    before, after = around_recurrent(model)
     return (
-        f"A {layers.title}{over} ({size}; {count_weights(model):,} weights in all) reads the last "
+        f"A {before}{layers.title}{over}{after} ({size}; {count_weights(model):,} weights in all) reads the last "
         f"{panel.frequency.count(task.lookback)} of {task.target}{helped} and forecasts the next "
         f"{panel.frequency.count(task.horizon)}.{series}"
     )

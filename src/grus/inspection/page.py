@@ -29,6 +29,15 @@ def recurrent_of(model: Model) -> ops.Recurrent:
     return next(node.op for node in model.parts["main"].nodes if isinstance(node.op, ops.Recurrent))
 
 
+def around_recurrent(model: Model) -> tuple[str, str]:
+    """What stands before and after the recurrent layers, as parts of a sentence that names them; mostly nothing."""
+    found = {type(node.op): node.op for node in model.parts["main"].nodes}
+    convolution: ops.Convolution | None = found.get(ops.Convolution)  # type: ignore[assignment]
+    attention: ops.SelfAttention | None = found.get(ops.SelfAttention)  # type: ignore[assignment]
+    before = "" if convolution is None else f"convolution of {count(convolution.kernel, 'step')} and a "
+    return before, "" if attention is None else f" with self-attention in {count(attention.heads, 'head')}"
+
+
 def count_weights(model: Model) -> int:
     """How many numbers the network has learned."""
     shapes = (shape for name, (_, shape) in model.tensors().items() if name.startswith("main."))

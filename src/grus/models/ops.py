@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from grus.errors import DataError
-from grus.models import cells, pools
+from grus.models import cells, mixing, pools
 from grus.nn import GRU
 from grus.nn.functional import CellWeights, gru_cell
 from grus.spec import Op, Shape, ops
@@ -159,4 +159,6 @@ MODULES: dict[type[Op], Callable[[Any, tuple[Shape, ...]], nn.Module]] = {
     ops.RNNStep: cells.RNNStep,
     ops.MinGRU: cells.MinGRU,
     ops.MinGRUStep: cells.MinGRUStep,
+    ops.Convolution: mixing.Convolution,
+    ops.SelfAttention: mixing.SelfAttention,
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from grus.errors import DataError
 from grus.kernels.native import PackedLinear
-from grus.runtime import pools
+from grus.runtime import mixing, pools
 from grus.runtime.cells import CellImplementation, CellStepImplementation
 from grus.runtime.chunk import Chunk, Implementation, Result, Weights
 from grus.runtime.recurrent import (
@@ -161,4 +161,6 @@ IMPLEMENTATIONS: dict[type[Op], Build] = {
     ops.RNNStep: CellStepImplementation,
     ops.MinGRU: MinGRUImplementation,
     ops.MinGRUStep: MinGRUStepImplementation,
+    ops.Convolution: mixing.Convolution,
+    ops.SelfAttention: mixing.SelfAttention,
 }

@@ -23,8 +23,8 @@ class Program:
     Args:
         graph: the spec.
         tensors: float32 arrays by ``"<node>.<weight>"``, as `grus.spec.weight_shapes` lists them.
-        precision: what the matrices of GRU, GRUStep, Linear and AttentionPool are kept as. ``"bf16"`` rounds them once
-            to 16 bits, at most 2^-8 (0.4 %) of each weight; all else stays float32, so that the outputs are bit for
+        precision: what the matrices of the layers that multiply are kept as. ``"bf16"`` rounds them once to 16 bits,
+            at most 2^-8 (0.4 %) of each weight; all else stays float32, so that the outputs are bit for
             bit those of matrices rounded beforehand. They take half the memory, and less time to read where they do
             not fit the first cache. ``"int8"`` makes each output's weights whole numbers from -127 to 127 times a
             scale: a quarter of the memory and, where a layer is large, of the time; see

@@ -13,6 +13,7 @@ implementation by op class; `grus.spec.capability` says which must exist, and a 
 from typing import ClassVar, Literal
 
 from grus.errors import SpecError
+from grus.spec.mixing import Convolution, SelfAttention
 from grus.spec.op import Inputs, Op, Outputs, Time, Weights
 from grus.spec.recurrent import (
     GRU,
@@ -262,6 +263,7 @@ __all__ = [
     "AttentionPool",
     "Columns",
     "Concat",
+    "Convolution",
     "Dropout",
     "Embedding",
     "GRUStep",
@@ -278,6 +280,7 @@ __all__ = [
     "Recurrent",
     "RecurrentStep",
     "Segment",
+    "SelfAttention",
     "Subtract",
     "Time",
     "Unsegment",
@@ -286,14 +289,14 @@ __all__ = [
 
 OPS: tuple[type[Op], ...] = (
     Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
-    AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep, MinGRU,
-    MinGRUStep,
+    AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep, MinGRU, MinGRUStep,
+    Convolution, SelfAttention,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
     | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep | LSTM | LSTMStep | RNN | RNNStep
-    | MinGRU | MinGRUStep
+    | MinGRU | MinGRUStep | Convolution | SelfAttention
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from grus.tasks.classify_data import Prepared, divide, label_source, label_weigh
 from grus.tasks.classify_job import ClassifyJob
 from grus.tasks.classify_networks import NetworkConfig, build_network, start_small
 from grus.tasks.classify_parameters import RULES, check_parameters
+from grus.tasks.encoders import KERNEL_SIZE, Encoder
 from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.run_folder import digest
 from grus.tasks.tune import RunOptions, Tuning
@@ -57,6 +58,8 @@ class Classifier(TrainedEstimator):
         pool: ``mean``, ``max``, ``attention`` or ``last``.
         cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout, embedding_size: of the network.
+        encoder: ``gru`` (the cell alone), ``conv-gru`` (a causal convolution of ``kernel_size`` steps before it) or
+            ``gru-attention`` (self-attention over its states; such a model reads whole examples only).
         token_dropout: share of a text's tokens that are hidden in training, as words never seen will be.
         label_smoothing: share of the truth that is spread evenly over all labels in training.
         class_weight: None, ``balanced`` (rows of rare labels count for more) or a weight by label.
@@ -98,6 +101,8 @@ class Classifier(TrainedEstimator):
         hidden_size: int = 64,
         layers: int = 1,
         dropout: float = 0.5,
+        encoder: Encoder = "gru",
+        kernel_size: int = KERNEL_SIZE,
         embedding_size: int = 64,
         token_dropout: float = 0.1,
         label_smoothing: float = 0.0,
@@ -122,6 +127,8 @@ class Classifier(TrainedEstimator):
         self.tokenizer: Literal["word", "char", "bpe"] = tokenizer
         self.vocabulary_size, self.lower = vocabulary_size, lower
         self.bidirectional, self.pool, self.cell = bidirectional, pool, cell
+        self.encoder: Encoder = encoder
+        self.kernel_size = kernel_size
         self.hidden_size, self.layers, self.dropout = hidden_size, layers, dropout
         self.embedding_size, self.token_dropout = embedding_size, token_dropout
         self.label_smoothing = label_smoothing
@@ -285,7 +292,10 @@ class Classifier(TrainedEstimator):
         return prepare(parts, reading.roles, options, self.max_length), reading
 
     def _network(self, task: Classify) -> NetworkConfig:
-        names = ("pool", "bidirectional", "cell", "hidden_size", "layers", "dropout", "embedding_size")
+        names = (
+            "pool", "bidirectional", "cell", "encoder", "kernel_size", "hidden_size", "layers", "dropout",
+            "embedding_size",
+        )  # fmt: skip
         sizes = {name: getattr(self, name) for name in names}
         return NetworkConfig(len(task.labels), **sizes, input_dropout=task.kind in _HIDDEN_INPUTS)
 

@@ -7,6 +7,7 @@ from grus.errors import UsageError
 from grus.tasks import rules as r
 from grus.tasks.cells import CELLS
 from grus.tasks.classify_networks import POOLS
+from grus.tasks.encoders import ENCODERS
 from grus.training.config import Rule
 
 KINDS = ("text", "series", "images", "events")
@@ -39,6 +40,8 @@ RULES: dict[str, Rule] = {
     "hidden_size": r.POSITIVE,
     "layers": r.LAYERS,
     "dropout": r.SHARE,
+    "encoder": r.choice(ENCODERS),
+    "kernel_size": r.POSITIVE,
     "embedding_size": r.POSITIVE,
     "token_dropout": r.SHARE,
     "label_smoothing": r.SHARE,

@@ -19,6 +19,7 @@ from grus.inspection.report import write_forecast_report
 from grus.preprocess.panel import Panel
 from grus.preprocess.scaling import Method
 from grus.spec import Model
+from grus.tasks.encoders import KERNEL_SIZE, Encoder
 from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.forecast_fit import (
     Ready,
@@ -56,6 +57,7 @@ class Forecaster(TrainedEstimator):
         lookback: steps the network sees (default: about seven seasons, in whole segments).
         model: ``segment`` or ``direct``; cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout: of the network.
+        encoder: ``gru`` (the cell alone), ``conv-gru`` (``kernel_size`` wide convolution first), ``gru-attention``.
         segment: steps a segment; anchor: steps averaged into the level (default: one season).
         calendar: calendar features by name; inferred from the frequency if None, none if empty.
         loss: ``mae``, ``mse`` or ``huber``; quantiles: probabilities, which replace it by the pinball loss.
@@ -63,8 +65,7 @@ class Forecaster(TrainedEstimator):
         val_size, test_size: last steps of each series kept for validation (default: about a tenth) and for test.
         epochs, batch_size, learning_rate, weight_decay, patience, ema: of the training; see TrainingConfig. A rate
             of ``auto`` is found by a range test.
-        windows_per_epoch: at most so many windows an epoch.
-        seed, device, log: of the run.
+        windows_per_epoch: at most so many windows an epoch; seed, device, log: of the run.
         alias: the name of the forecast's column (default: that of the cell).
 
     Attributes:
@@ -97,6 +98,8 @@ class Forecaster(TrainedEstimator):
         hidden_size: int = 128,
         layers: int = 1,
         dropout: float = 0.1,
+        encoder: Encoder = "gru",
+        kernel_size: int = KERNEL_SIZE,
         segment: int | None = None,
         anchor: int | None = None,
         calendar: Sequence[str] | None = None,
@@ -117,21 +120,18 @@ class Forecaster(TrainedEstimator):
         log: Log = "csv",
         alias: str | None = None,
     ) -> None:
-        self.horizon = horizon
-        self.id, self.time, self.target = id, time, target
+        self.horizon, self.id, self.time, self.target = horizon, id, time, target
         self.past, self.future, self.static = past, future, static
-        self.freq, self.lookback = freq, lookback
-        self.model, self.hidden_size, self.layers, self.dropout = model, hidden_size, layers, dropout
-        self.cell, self.segment, self.anchor, self.calendar = cell, segment, anchor, calendar
+        self.freq, self.lookback, self.segment, self.anchor = freq, lookback, segment, anchor
+        self.model, self.cell, self.encoder, self.kernel_size = model, cell, encoder, kernel_size
+        self.hidden_size, self.layers, self.dropout, self.calendar = hidden_size, layers, dropout, calendar
         self.loss, self.quantiles = loss, quantiles
         self.scaling: Method = scaling
-        self.val_size, self.test_size = val_size, test_size
-        self.epochs, self.batch_size = epochs, batch_size
+        self.val_size, self.test_size, self.epochs, self.batch_size = val_size, test_size, epochs, batch_size
         self.learning_rate: float | Literal["auto"] = learning_rate
         self.weight_decay, self.patience, self.ema = weight_decay, patience, ema
-        self.windows_per_epoch, self.seed, self.device = windows_per_epoch, seed, device
+        self.windows_per_epoch, self.seed, self.device, self.alias = windows_per_epoch, seed, device, alias
         self.log: Log = log
-        self.alias = alias
 
     def fit(
         self,

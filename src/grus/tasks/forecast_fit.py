@@ -145,6 +145,8 @@ def network_of(parameters: "Forecaster", panel: Panel) -> NetworkConfig:
         layers=p.layers,
         dropout=p.dropout,
         outputs=max(1, len(p.quantiles)),
+        encoder=p.encoder,
+        kernel_size=p.kernel_size,
     )
 
 

@@ -10,6 +10,7 @@ from grus.errors import UsageError
 from grus.preprocess.features import Layout
 from grus.spec import Graph, Node, Op, Port, infer, ops
 from grus.tasks.cells import layers_of, step_of
+from grus.tasks.encoders import KERNEL_SIZE, attended, convolved
 
 #: Segments longer than this blur their steps into one vector; 24 is what Lin et al. 2023 use at hourly and finer data.
 MAX_SEGMENT = 24
@@ -30,6 +31,8 @@ class NetworkConfig:
         hidden_size, layers, dropout: of these layers.
         outputs: 1 for a point, else the number of quantiles.
         head_size: per-step features of the decoder, and half the width of the per-step head.
+        encoder: what stands around the recurrent layers, one of `grus.tasks.encoders.ENCODERS`.
+        kernel_size: steps that a convolution sees (``conv-gru`` only).
     """
 
     model: str
@@ -43,6 +46,8 @@ class NetworkConfig:
     dropout: float = 0.1
     outputs: int = 1
     head_size: int = 32
+    encoder: str = "gru"
+    kernel_size: int = KERNEL_SIZE
 
 
 def segment_length(horizon: int, season: int, lookback: int | None = None) -> int:
@@ -76,6 +81,9 @@ def build_network(config: NetworkConfig, layout: Layout) -> Graph:
     build = _Builder(layout.ports())
     level = build("level", ops.Last(config.anchor), build("target", ops.Columns(0, 1), "past"))
     history = build("history", ops.Concat(), *_history(build, layout, level))
+    if config.encoder == "conv-gru":
+        near = convolved(build, history, config.head_size, config.kernel_size)
+        history = build("history_and_near", ops.Concat(), history, near)
     make = _segment if config.model == "segment" else _direct
     head = make(config, layout, build, history)
     anchor = level if config.outputs == 1 else build("levels", ops.Concat(), *[level] * config.outputs)
@@ -145,6 +153,8 @@ def _segment(config: NetworkConfig, layout: Layout, build: _Builder, history: st
     if config.layers > 1:  # those of the last layer
         last = ops.Columns((config.layers - 1) * width, config.layers * width)
         states = [build(name, last, state) for name, state in zip(("state", "state_c"), states)]
+    if config.encoder == "gru-attention":
+        states[0] = _attended_state(config, build)
     clock = build("clock", ops.Columns(0, 1 + layout.calendar), "future")
     build("clock_segments", ops.Segment(length), clock)
     build("clock_linear", ops.Linear(width), "clock_segments")
@@ -184,10 +194,21 @@ def _direct(config: NetworkConfig, layout: Layout, build: _Builder, history: str
     width = config.hidden_size
     layers = layers_of(config.cell, width, config.layers, dropout=config.dropout)
     build("encoder", layers, history)
+    states = [f"encoder{suffix}" for suffix in layers.states]
+    if config.encoder == "gru-attention":
+        states[0] = _attended_state(config, build)
+        if config.layers > 1:
+            below = build("below", ops.Columns(0, (config.layers - 1) * width), "encoder.h")
+            states[0] = build("state", ops.Concat(), below, states[0])
     known = _per_step(build, layout)
     build("position", ops.Position(config.horizon, width // 2 or 1), "future")
     build("query", ops.Concat(), "position", *known, *_context(build, layout))
     build("query_linear", ops.Linear(width), "query")
-    build("decoder", layers, "query_linear", *(f"encoder{suffix}" for suffix in layers.states))
+    build("decoder", layers, "query_linear", *states)
     build("decoded", ops.Dropout(config.dropout), "decoder")
     return _step_head(config, build, "decoded", known)
+
+
+def _attended_state(config: NetworkConfig, build: _Builder) -> str:
+    """The last layer's final state, which has looked back at all states before it."""
+    return build("attended_state", ops.Last(), attended(build, "encoder", config.hidden_size))

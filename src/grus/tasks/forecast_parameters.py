@@ -18,6 +18,7 @@ from grus.preprocess.scaling import METHODS
 from grus.preprocess.stacked import NAME
 from grus.spec import Calendar, Forecast, Model, SeriesScale, ops
 from grus.tasks.cells import CELLS, cell_of
+from grus.tasks.encoders import ENCODERS, encoder_of
 from grus.training.config import Rule
 
 _MODELS = ("segment", "direct")
@@ -80,6 +81,8 @@ RULES: dict[str, Rule] = {
     "hidden_size": _POSITIVE,
     "layers": Rule(_whole(1, _MAX_LAYERS), f"a whole number from 1 to {_MAX_LAYERS}"),
     "dropout": Rule(_share, "a number of at least 0 and below 1"),
+    "encoder": _choice(ENCODERS),
+    "kernel_size": _POSITIVE,
     "segment": _or_none(_POSITIVE),
     "anchor": _or_none(_POSITIVE),
     "calendar": _or_none(
@@ -141,6 +144,7 @@ def parameters_of(model: Model) -> dict[str, Any]:
         "model": "direct" if segment is None else "segment",
         "segment": None if segment is None else segment.length,
         "cell": cell_of(layers),
+        **encoder_of(model.parts["main"]),
         "hidden_size": layers.hidden,
         "layers": layers.layers,
         "dropout": dropout.rate,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from grus.errors import UnsupportedError
+from grus.export.c99 import mixing
 from grus.export.c99.builder import Body, Value, number
 from grus.spec import Graph, Node, Op, infer, node_weights, ops, require, require_streaming
 
@@ -91,8 +92,9 @@ class _Lines:
     def floats(self, name: str) -> str:
         return self.body.unit.floats(f"{self._owner}.{name}", self.weights.get(name))
 
-    def matrix(self, name: str) -> str:
-        return self.body.unit.matrix(f"{self._owner}.{name}", self.weights[name])
+    def matrix(self, name: str, values: np.ndarray | None = None) -> str:
+        values = self.weights[name] if values is None else values
+        return self.body.unit.matrix(f"{self._owner}.{name}", values)
 
     @property
     def rounded(self) -> str:
@@ -375,4 +377,6 @@ LOWERINGS: dict[type[Op], Callable[..., Any]] = {
     ops.RNNStep: _cell_step,
     ops.MinGRU: _cells,
     ops.MinGRUStep: _cell_step,
+    ops.Convolution: mixing.convolution,
+    ops.SelfAttention: mixing.self_attention,
 }

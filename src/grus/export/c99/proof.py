@@ -104,8 +104,9 @@ def as_stored(tensors: Tensors, program: Program) -> dict[str, np.ndarray]:
     out = dict(tensors)
     if program.unit.precision == "int8":
         for name in program.unit.matrices:
-            narrow, scale = quantise(out[f"main.{name}"])
-            out[f"main.{name}"] = narrow * scale[:, None]
+            weight = out[f"main.{name}"]
+            narrow, scale = quantise(weight.reshape(len(weight), -1))  # a convolution has three axes
+            out[f"main.{name}"] = (narrow * scale[:, None]).reshape(weight.shape)
     return out
 
 

@@ -22,7 +22,14 @@ from grus.inspection.classes.record import (
     visit_lines,
 )
 from grus.inspection.classes.wording import calibration_sentence, class_verdict, unseen_sentence
-from grus.inspection.page import Picture, count_weights, describe_training, learning_curves, recurrent_of
+from grus.inspection.page import (
+    Picture,
+    around_recurrent,
+    count_weights,
+    describe_training,
+    learning_curves,
+    recurrent_of,
+)
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration, figure, percent
 from grus.preprocess.examples import Examples
@@ -120,8 +127,9 @@ def describe_classifier(model: Model) -> str:
         elif isinstance(op, ops.AttentionPool):
             how = "lets attention weigh the steps"
     says = "any number of its" if task.multi else "one of"
+    before, after = around_recurrent(model)
     return (
-        f"A {both}{layers.title} ({size}{count_weights(model):,} weights in all) reads "
+        f"A {before}{both}{layers.title}{after} ({size}{count_weights(model):,} weights in all) reads "
         f"{_input(model)}, {how}, and names {says} {len(task.labels):,} labels."
     )
 
