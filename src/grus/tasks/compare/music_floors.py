@@ -1,0 +1,46 @@
+"""Polyphonic music without a network: how often each key sounds, and how often after it did or did not sound before."""
+
+import numpy as np
+
+from grus.preprocess.ragged import Ragged
+
+#: Added to every count, so that a key that training never heard is not impossible.
+_PRIOR = 0.5
+
+
+def piece_pairs(pieces: Ragged) -> tuple[np.ndarray, np.ndarray]:
+    """Each step and the one after it within its piece: two float64 arrays [N - P, 88]."""
+    everything = np.arange(int(pieces.offsets[-1]))
+    before = np.delete(everything, pieces.offsets[1:] - 1)
+    roll = pieces.ports["x"]
+    return roll[before].astype(np.float64), roll[before + 1].astype(np.float64)
+
+
+def floors_of(train: Ragged, test: Ragged) -> dict[str, float]:
+    r"""NLL per step of two answers without a network, nats: the sum over 88 keys, the mean over all predicted steps.
+
+        marginal       p(y_k) = (n_k + 1/2) / (n + 1)
+        Markov         p(y_k | x_k) = (n_{k, x, 1} + 1/2) / (n_{k, x} + 1)    x_k: whether key k sounded one step before
+
+    with counts over the training pairs of steps.
+
+    Args:
+        train: pieces that are counted; test: pieces that are predicted, from their second step on.
+    """
+    x, y = piece_pairs(train)
+    before, after = piece_pairs(test)
+    marginal = _chance(y.sum(0), np.full(y.shape[1], float(len(y))))
+    sounded = _chance((x * y).sum(0), x.sum(0))
+    silent = _chance(((1 - x) * y).sum(0), (1 - x).sum(0))
+    return {
+        "per-key marginal": _nll(after, np.broadcast_to(marginal, after.shape)),
+        "per-key Markov": _nll(after, np.where(before > 0, sounded, silent)),
+    }
+
+
+def _chance(count: np.ndarray, of: np.ndarray) -> np.ndarray:
+    return (count + _PRIOR) / (of + 2 * _PRIOR)
+
+
+def _nll(y: np.ndarray, p: np.ndarray) -> float:
+    return float(-(y * np.log(p) + (1 - y) * np.log1p(-p)).sum(1).mean())
