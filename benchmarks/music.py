@@ -5,9 +5,9 @@
     scripts/bench music --table music.jsonl --sets jsb --rows gru
     scripts/bench music --table tune.jsonl --tune --sets jsb --rows gru --seeds 0 --with '{"output_dropout": 0.3}'
 
-Predict step t + 1 from steps up to t; the sum of the binary cross-entropies of 88 keys, all steps of all pieces pooled, the
-first of each piece not predicted (Bai et al. 2018). Settings were chosen on validation pieces alone (``--tune``). A table
-goes on where it was stopped: runs whose result stands in the file, with the same settings, are not made again.
+Predict step t + 1 from steps up to t; the sum of the binary cross-entropies of 88 keys, all steps of all pieces pooled,
+the first of each piece not predicted (Bai et al. 2018). Settings were chosen on validation pieces alone (``--tune``). A
+table goes on where it was stopped: runs whose result stands in the file, with the same settings, are not made again.
 """
 
 import sys

@@ -97,7 +97,7 @@ def fill(
 def table(file: Path, rows: Iterable[Row], digits: Callable[[float], str], tested: bool) -> str:
     """Mean and spread (largest minus smallest) over the seeds, as Markdown."""
     lines = [
-        "| set | row | units | parameters | seeds | validation | test | spread | published | steps | processor min a run |",
+        "| set | row | units | parameters | seeds | validation | test | spread | published | steps | min a run |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:

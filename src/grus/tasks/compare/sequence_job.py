@@ -1,6 +1,6 @@
 """Sequences of one length as a training job: fresh batches or rows of a set, and a score on fixed validation rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -88,25 +88,21 @@ class SequenceJob:
 
     def validate(self) -> dict[str, float]:
         """Mean cost of the validation rows, and the mean metric."""
-        parts = [
-            (self._cost(outputs, truth), self._metric(outputs, truth))
-            for outputs, truth in answers(self.model, self._validation)
-        ]
-        costs, metrics = (torch.cat(side) for side in zip(*parts, strict=True))
-        scores = {"validation_loss": float(costs.mean())}
-        return scores if self._metric is self._cost else scores | {"validation_metric": float(metrics.mean())}
+        scores = {"validation_loss": float(row_errors(self.model, self._validation, self._cost).mean())}
+        if self._metric is self._cost:
+            return scores
+        return scores | {
+            "validation_metric": float(row_errors(self.model, self._validation, self._metric).mean())
+        }
 
 
+@torch.no_grad()
 def row_errors(model: GraphModule, rows: Sequences, metric: Cost) -> np.ndarray:
     """The metric of each row, float64 [R]."""
-    with torch.no_grad():
-        return torch.cat([metric(*pair).cpu() for pair in answers(model, rows)]).double().numpy()
-
-
-def answers(model: GraphModule, rows: Sequences) -> Iterator[tuple[Tensor, Tensor]]:
-    """Outputs and truth of some rows at a time, in their order, on the model's device."""
     device = next(model.parameters()).device
+    parts: list[Tensor] = []
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = rows.rows(slice(start, start + _ROWS_AT_ONCE))
-        x, truth = torch.from_numpy(part.x).to(device), torch.from_numpy(part.truth).to(device)
-        yield model({INPUT: x})[OUTPUT], truth
+        outputs = model({INPUT: torch.from_numpy(part.x).to(device)})[OUTPUT]
+        parts.append(metric(outputs, torch.from_numpy(part.truth).to(device)).cpu())
+    return torch.cat(parts).double().numpy()
