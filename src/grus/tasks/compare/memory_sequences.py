@@ -126,9 +126,9 @@ def digits(steps: int) -> tuple[Sequences, Sequences, Sequences]:
         raise MissingExtraError(
             "digits: needs the package scikit-learn, which is not installed", "pip install scikit-learn"
         ) from None
-    found = load_digits()
-    labels = found.target.astype(np.int64)
-    x = (found.data / 16).astype(np.float32).reshape(len(labels), steps, -1)
+    images, labels = map(np.asarray, load_digits(return_X_y=True))
+    labels = labels.astype(np.int64)
+    x = (images / 16).astype(np.float32).reshape(len(labels), steps, -1)
     number = np.empty(len(labels), int)
     for label in range(DIGIT_LABELS):
         same = np.flatnonzero(labels == label)
