@@ -131,6 +131,16 @@ def test_a_share_of_the_pieces(path):
         assert all(smaller.count(piece) <= larger.count(piece) for piece in smaller)
 
 
+def test_the_readout_begins_with_how_often_each_key_sounds(path):
+    job = music_problem(path, batch_size=20).job(Setting("gru", 6, 1e-2, share=0.5))
+    batch = job.batch(0, 0)
+    steps = np.concatenate([x[1:n] for x, n in zip(batch["x"], batch["lengths"], strict=True)])
+    chance = (steps.sum(0) + 0.5) / (len(steps) + 1)
+    np.testing.assert_allclose(
+        torch.sigmoid(job.model.get_parameter("nodes.logits.bias").detach()), chance, rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_next_step_is_learnt(path, cell):
     problem, setting = music_problem(path, epochs=60), Setting(cell, 24, 3e-2)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from grus.data.windows import epoch_order
 from grus.errors import UsageError
@@ -12,7 +13,7 @@ from grus.models import GraphModule
 from grus.spec import Graph, Node, Op, Port, ops
 from grus.tasks import rules
 from grus.tasks.cells import layers_of
-from grus.tasks.compare.music_floors import floors_of
+from grus.tasks.compare.music_floors import floors_of, marginal
 from grus.tasks.compare.music_job import CLOCK, INPUT, OUTPUT, MusicJob, piece_errors
 from grus.tasks.compare.music_rolls import KEYS, read_rolls
 from grus.tasks.compare.options import Options, sort_options
@@ -102,16 +103,17 @@ class MusicProblem:
     def job(self, setting: Setting) -> Job:
         """Training on the share of the pieces; larger shares hold the smaller ones."""
         own, pieces = self._options.own, self._splits["train"]
-        model = seeded_module(
-            self.graph(setting.cell, setting.hidden, setting.length),
-            setting.seed,
-            orthogonal_recurrence if own["orthogonal"] else None,
-        )
         count = max(1, round(setting.share * len(pieces)))
+        chosen = np.sort(epoch_order(len(pieces), own["data_seed"], 0, count))
+        chance = marginal(pieces, chosen)
         return MusicJob(
-            model,
+            seeded_module(
+                self.graph(setting.cell, setting.hidden, setting.length),
+                setting.seed,
+                lambda module: self._start(module, np.log(chance / (1 - chance))),
+            ),
             pieces,
-            np.sort(epoch_order(len(pieces), own["data_seed"], 0, count)),
+            chosen,
             self._splits["valid"],
             batch_size=own["batch_size"],
             seed=setting.seed,
@@ -133,6 +135,16 @@ class MusicProblem:
         """How often each key sounds, alone and after it did or did not one step before, in the training pieces."""
         _whole_pieces(length)
         return floors_of(self._splits["train"], self._splits["test"])
+
+    def _start(self, module: GraphModule, odds: np.ndarray) -> None:
+        """Let the readout begin with how often each key sounds (log-odds).
+
+        From zero its biases would take hundreds of steps to get there, and drive the states into saturation meanwhile.
+        """
+        if self._options.own["orthogonal"]:
+            orthogonal_recurrence(module)
+        with torch.no_grad():
+            module.get_parameter(f"nodes.{OUTPUT}.bias").copy_(torch.from_numpy(odds))
 
     def _layers(self, cell: str, hidden: int) -> ops.Recurrent:
         own = self._options.own

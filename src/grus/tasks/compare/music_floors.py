@@ -9,11 +9,17 @@ _PRIOR = 0.5
 
 
 def piece_pairs(pieces: Ragged) -> tuple[np.ndarray, np.ndarray]:
-    """Each step and the one after it within its piece: two float64 arrays [N - P, 88]."""
+    """Each step and the one after it within its piece: two float32 arrays [N - P, 88]."""
     everything = np.arange(int(pieces.offsets[-1]))
     before = np.delete(everything, pieces.offsets[1:] - 1)
     roll = pieces.ports["x"]
-    return roll[before].astype(np.float64), roll[before + 1].astype(np.float64)
+    return roll[before], roll[before + 1]
+
+
+def marginal(train: Ragged, chosen: np.ndarray) -> np.ndarray:
+    """How often each key sounds in the chosen pieces, (n_k + 1/2) / (n + 1) without first steps, float64 [88]."""
+    steps = np.concatenate([np.arange(train.offsets[i] + 1, train.offsets[i + 1]) for i in chosen])
+    return _chance(train.ports["x"][steps].sum(0, dtype=np.float64), len(steps))
 
 
 def floors_of(train: Ragged, test: Ragged) -> dict[str, float]:
@@ -29,16 +35,16 @@ def floors_of(train: Ragged, test: Ragged) -> dict[str, float]:
     """
     x, y = piece_pairs(train)
     before, after = piece_pairs(test)
-    marginal = _chance(y.sum(0), np.full(y.shape[1], float(len(y))))
-    sounded = _chance((x * y).sum(0), x.sum(0))
-    silent = _chance(((1 - x) * y).sum(0), (1 - x).sum(0))
+    both, ones, pressed = (part.sum(0, dtype=np.float64) for part in (x * y, y, x))
+    sounded = _chance(both, pressed)
+    silent = _chance(ones - both, len(x) - pressed)
     return {
-        "per-key marginal": _nll(after, np.broadcast_to(marginal, after.shape)),
+        "per-key marginal": _nll(after, np.broadcast_to(_chance(ones, len(y)), after.shape)),
         "per-key Markov": _nll(after, np.where(before > 0, sounded, silent)),
     }
 
 
-def _chance(count: np.ndarray, of: np.ndarray) -> np.ndarray:
+def _chance(count: np.ndarray, of: np.ndarray | int) -> np.ndarray:
     return (count + _PRIOR) / (of + 2 * _PRIOR)
 
 
