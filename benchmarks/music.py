@@ -1,0 +1,62 @@
+"""Polyphonic music (JSB Chorales, Nottingham): next-step NLL of GRU, LSTM and simple RNN beside published figures.
+
+    scripts/bench music --floors                                    answers without a network
+    scripts/bench music --table music.jsonl                         every row, three seeds
+    scripts/bench music --table music.jsonl --sets jsb --rows gru
+    scripts/bench music --table tune.jsonl --tune --sets jsb --rows gru --seeds 0 --with '{"output_dropout": 0.3}'
+
+Predict step t + 1 from steps up to t; the sum of the binary cross-entropies of 88 keys, all steps of all pieces pooled,
+the first of each piece not predicted (Bai et al. 2018). Settings were chosen on validation pieces alone (``--tune``). A
+table goes on where it was stopped: runs whose result stands in the file, with the same settings, are not made again.
+"""
+
+import sys
+from typing import Any
+
+import problem_runs
+from problem_runs import Row
+from shared_data import data_folder
+
+FILES = {
+    "jsb": ("music_jsb_chorales", "jsb_chorales.npz"),
+    "nottingham": ("music_nottingham", "nottingham.npz"),
+}
+#: Chung et al. 2014's sizes, and the best GRU that validation found.
+ROWS = [
+    Row("jsb", "gru", "gru", 46, 3e-3, {}, published="8.54 (Chung)"),
+    Row("jsb", "lstm", "lstm", 36, 3e-3, {}, published="8.67 (Chung)"),
+    Row("jsb", "rnn", "rnn", 100, 3e-3, {}, published="9.10 (Chung)"),
+    Row("jsb", "best", "gru", 256, 3e-3, {}, published="8.43 (Bai), 8.20 (LUMII)"),
+    Row("nottingham", "gru", "gru", 46, 3e-3, {}, published="3.23 (Chung)"),
+    Row("nottingham", "lstm", "lstm", 36, 3e-3, {}, published="3.20 (Chung)"),
+    Row("nottingham", "rnn", "rnn", 100, 3e-3, {}, published="3.13 (Chung)"),
+    Row("nottingham", "best", "gru", 256, 3e-3, {}, published="3.46 (Bai), 3.22 (LUMII)"),
+]
+
+
+def problem(name: str, **options: Any) -> Any:
+    """A set as a problem."""
+    from grus.tasks.compare.music import music_problem
+
+    folder, file = FILES[name]
+    return music_problem(data_folder(folder) / file, **options)
+
+
+def main() -> None:
+    """Print the floors, or fill a table and print it."""
+    if sys.argv[1:] == ["--floors"]:
+        for name in FILES:
+            for floor, value in problem(name).floors().items():
+                print(f"{name}, {floor}: {value:.2f}")
+        return
+    problem_runs.main(
+        __doc__,
+        "music.jsonl",
+        ROWS,
+        lambda row: problem(row.set, **row.options),
+        lambda value: f"{value:.3f}",
+    )
+
+
+if __name__ == "__main__":
+    main()
