@@ -116,7 +116,9 @@ def _rest(losses: np.ndarray) -> float:
     return float((left**2).sum()) / ((s - 1) * (u - 1))
 
 
-def _interval(value: float, runs: list[tuple[float, int]], units: tuple[float, int], level: float) -> Interval:
+def _interval(
+    value: float, runs: list[tuple[float, int]], units: tuple[float, int], level: float
+) -> Interval:
     parts = [(variance, df) for variance, df in (*runs, units) if df]
     total = sum(variance for variance, _ in parts)
     if not parts:

@@ -1,4 +1,4 @@
-"""What a comparison of cells leaves: runs with their errors, what each cell costs, and both at every point of a grid."""
+"""What a comparison of cells leaves: runs with their errors, what cells cost, and both at every point of a grid."""
 
 import math
 from dataclasses import dataclass, field

@@ -21,7 +21,7 @@ def quantile(level: float, df: float) -> float:
     low, high = 0.0, 1.0
     while inside(high, df) < level:
         low, high = high, 2.0 * high
-    for _ in range(100):
+    for _ in range(48):  # to the last bits of a float
         middle = (low + high) / 2.0
         low, high = (middle, high) if inside(middle, df) < level else (low, middle)
     return (low + high) / 2.0

@@ -36,9 +36,9 @@ class Verdict:
 def judge(point: Point, level: float) -> Verdict | None:
     """Pick a cell; None if none was trained to an end.
 
-    A cell is as good as the best one if their difference is no more than noise and its mean error no more than
-    `MARGIN` above. Among these the one with the shortest training epoch is picked, or with times within `ALIKE` of it
-    the one with fewest weights.
+    A cell is as good as the best one if their difference is no more than noise, and its mean error no more than
+    `MARGIN` above, nor above that of a cell which is clearly worse than the best. Among these the one with the
+    shortest training epoch is picked, or with times within `ALIKE` of it the one with fewest weights.
 
     Args:
         point: the results of all cells.
@@ -50,12 +50,9 @@ def judge(point: Point, level: float) -> Verdict | None:
     pairs = len(trained) * (len(trained) - 1) // 2
     each = 1.0 - (1.0 - level) / max(pairs, 1)
     best = min(trained, key=lambda result: result.mean)
-    alike = [
-        result
-        for result in trained
-        if result is best
-        or (not result.minus(best, each).is_clear and result.mean <= best.mean + MARGIN * abs(best.mean))
-    ]
+    worse = [result for result in trained if result is not best and result.minus(best, each).is_clear]
+    most = min([best.mean + MARGIN * abs(best.mean), *(result.mean for result in worse)])
+    alike = [result for result in trained if result not in worse and result.mean <= most]
     pick = _cheapest(alike)
     floor = point.best_floor
     return Verdict(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from grus.data.examples import Reading, read_like
+from grus.data.examples import read_like
 from grus.data.stratify import split_rows
 from grus.decode import LiveClassifier
 from grus.decode.class_baselines import baseline_logits
@@ -49,7 +49,9 @@ class ClassifyProblem:
     def __init__(
         self, data: Any, y: Any, classifier: Classifier, validation: Any = None, test: Any = None
     ) -> None:
-        me = Classifier(**check_parameters(classifier.get_params() | ({"test_size": 0} if test is not None else {})))
+        me = Classifier(
+            **check_parameters(classifier.get_params() | ({"test_size": 0} if test is not None else {}))
+        )
         self._parameters = me
         whole, self._reading = me._prepare(data, y, validation)
         self._parts = whole.parts
@@ -103,7 +105,9 @@ class ClassifyProblem:
         sequences = preprocessor.sequences(self._parts.test)
         found = baseline_logits(prepared.steps[0], sequences, prepared.port.size, arrays, task.multi)
         return {
-            name: float(_scores(class_probabilities(logits, 1.0, task.multi), self._parts.test, prepared)[0].mean())
+            name: float(
+                _scores(class_probabilities(logits, 1.0, task.multi), self._parts.test, prepared)[0].mean()
+            )
             for name, logits in found.items()
         }
 

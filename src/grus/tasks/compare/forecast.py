@@ -48,23 +48,26 @@ class ForecastProblem:
     def __init__(
         self, data: Any, forecaster: Forecaster, test_size: int | None, lengths: Sequence[int] = ()
     ) -> None:
-        me = Forecaster(**check_parameters(forecaster.get_params()))
+        given = check_parameters(forecaster.get_params() | {"test_size": test_size or 0})
+        me = Forecaster(**given)
         panel, self._names = read_panel(me, data)
         longest = max(lengths, default=None)
         # Where the split is left open it depends on the lookback, so the longest one settles it for all.
         network = network_of(type(me)(**(me.get_params() | {"lookback": longest or me.lookback})), panel)
-        rows = {"val_size": me.val_size, "test_size": test_size}
+        rows: dict[str, int | None] = {"val_size": me.val_size, "test_size": test_size and me.test_size}
         panel, split, notes = split_panel(panel, network.lookback, me.horizon, **rows)
         sizes = (int((split.val_end - split.train_end)[0]), int((split.test_end - split.val_end)[0]))
         for name, size in zip(rows, sizes, strict=True):
             if not size:
                 raise UsageError(f"compare: {name} must leave rows to compare on, got 0")
-        self._parameters = me.set_params(
-            lookback=me.lookback or network.lookback, val_size=sizes[0], test_size=sizes[1]
-        )
+        #: As given, but for the rows that are set aside; those settle what is trained.
+        self.parameters = given | dict(zip(rows, sizes, strict=True))
+        self._parameters = Forecaster(**(self.parameters | {"lookback": me.lookback or network.lookback}))
         self._panel, self._train_end = panel, split.train_end
         self.digest = panel_digest(panel)
-        self.title = f"Forecast of {', '.join(me.target) if isinstance(me.target, tuple) else panel.roles.target}"
+        self.title = (
+            f"Forecast of {', '.join(me.target) if isinstance(me.target, tuple) else panel.roles.target}"
+        )
         self.title += f", {panel.frequency.count(me.horizon)} ahead"
         self.metric = f"MAE ({panel.roles.target})"
         self.plan = self._plan(split, notes)
@@ -154,7 +157,9 @@ class ForecastProblem:
         # What has no value before it has no naive forecast to stand beside.
         truth = np.where(np.isfinite(repeat_last(panel, origins, horizon)), truth, np.nan)
         if not np.isfinite(truth).any():
-            raise DataError(f"column {self._target!r}: expected values in the test rows, got only missing ones")
+            raise DataError(
+                f"column {self._target!r}: expected values in the test rows, got only missing ones"
+            )
         by_series = panel.n_series >= count
         unit = series if by_series else np.tile(np.arange(count), panel.n_series)
         return _TestWindows(series, origins, truth, unit, panel.n_series if by_series else count, by_series)
@@ -162,8 +167,17 @@ class ForecastProblem:
     def _plan(self, split: Split, notes: tuple[str, ...]) -> list[str]:
         lines = [*plan_lines(self._panel, split, self._names), *self._panel.notes, *notes]
         windows = self._windows
-        what = "a series" if windows.by_series else "a window" if self._panel.n_series == 1 else "a place in time"
-        return [*lines, f"test      {windows.units:,} units, each {what}; windows of {self._parameters.horizon:,} steps"]
+        what = (
+            "a series"
+            if windows.by_series
+            else "a window"
+            if self._panel.n_series == 1
+            else "a place in time"
+        )
+        return [
+            *lines,
+            f"test      {windows.units:,} units, each {what}; windows of {self._parameters.horizon:,} steps",
+        ]
 
 
 @dataclass(frozen=True)
@@ -176,4 +190,3 @@ class _TestWindows:
     unit: np.ndarray
     units: int
     by_series: bool
-

@@ -26,12 +26,15 @@ class Reach(NamedTuple):
     last_state: list[float]
 
 
+NOWHERE = Reach([], [])
+
+
 def gradient_reach(job: Any) -> Reach:
     """The gradients of a trained job's model, in evaluation mode, on the first rows of its first batch."""
     model = job.model
     name = next((node.name for node in model.graph.nodes if isinstance(node.op, ops.Recurrent)), None)
     if name is None:
-        return Reach([], [])
+        return NOWHERE
     was = model.training
     model.eval()
     batch = to_tensors(job.batch(0, 0), next(model.parameters()).device)

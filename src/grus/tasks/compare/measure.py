@@ -54,7 +54,13 @@ def measure(problem: Problem, settings: Mapping[str, Setting]) -> list[Cost]:
 
 
 def _cost(
-    setting: Setting, racer: "_Racer", laps: "list[_Lap]", latency_us: float, steps: int, streams: bool, memory: int
+    setting: Setting,
+    racer: "_Racer",
+    laps: "list[_Lap]",
+    latency_us: float,
+    steps: int,
+    streams: bool,
+    memory: int,
 ) -> Cost:
     low, middle, high = np.quantile([lap.seconds for lap in laps], [0.25, 0.5, 0.75]) * racer.steps
     return Cost(
@@ -221,7 +227,10 @@ def training_memory(job: Any) -> int:
         return tensor
 
     job.model.train()
-    with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+    ):
         loss, _ = job.loss(_batch(job), None)
     del loss
     return sum(kept.values()) + 4 * weights

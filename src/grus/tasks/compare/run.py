@@ -12,7 +12,7 @@ import torch
 from grus.decode.comparing.records import CellResult, Cost, Outcome, Point, Run
 from grus.errors import DivergenceError, TrainingInterrupted, UsageError
 from grus.models import GraphModule
-from grus.tasks.compare.gradients import Reach, gradient_reach
+from grus.tasks.compare.gradients import NOWHERE, gradient_reach
 from grus.tasks.compare.measure import measure
 from grus.tasks.compare.problem import Problem, Setting
 from grus.tasks.compare.progress import WholeProgress
@@ -142,7 +142,11 @@ class _Runner:
         return found
 
     def _train(self, setting: Setting) -> Run:
-        job, config, folder = self.problem.job(setting), self.problem.config(setting), self.store.running(setting)
+        job, config, folder = (
+            self.problem.job(setting),
+            self.problem.config(setting),
+            self.store.running(setting),
+        )
         model = job.model
         assert isinstance(model, GraphModule)
         resume, begin = checkpoint_path(folder).is_file(), time.monotonic()
@@ -162,12 +166,14 @@ class _Runner:
             raise UsageError("compare: val_size must leave rows to compare learning rates on, got none")
         with torch.no_grad():
             losses = self.problem.losses(model, setting)
-        first = setting.seed == self.settings.seed
+        reach = gradient_reach(job) if setting.seed == self.settings.seed else NOWHERE
         run = dataclasses.replace(
-            _record(setting, history.seconds, history, gradient_reach(job) if first else Reach([], [])),
+            _record(setting, history.seconds, history),
             losses=losses.values.tolist(),
             weights=losses.weights.tolist(),
             also={name: float(value) for name, value in losses.also.items() if value == value},
+            gradient=reach.loss,
+            last_state=reach.last_state,
         )
         self.store.keep_run(setting, run)
         return run
@@ -181,16 +187,15 @@ class _Runner:
             self.progress.say("measuring what the cells cost, in turns")
             rates = {cell: result.rate if result.runs else own for cell, result in made.items()}
             settings = {
-                cell: Setting(cell, width, rates[cell], self.settings.seed, share, length) for cell, width in widths
+                cell: Setting(cell, width, rates[cell], self.settings.seed, share, length)
+                for cell, width in widths
             }
             costs = measure(self.problem, settings)
             self.store.keep_costs(name, costs)
         return {cost.cell: cost for cost in costs}
 
 
-def _record(
-    setting: Setting, seconds: float, history: History | None = None, reach: Reach = Reach([], [])
-) -> Run:
+def _record(setting: Setting, seconds: float, history: History | None = None) -> Run:
     """A run without its errors; without a history it diverged."""
     return Run(
         **dataclasses.asdict(setting),
@@ -198,6 +203,4 @@ def _record(
         validation=[] if history is None else [next(iter(e.validation.values())) for e in history.epochs],
         best_epoch=0 if history is None else history.best_epoch,
         seconds=seconds,
-        gradient=reach.loss,
-        last_state=reach.last_state,
     )

@@ -82,7 +82,12 @@ class Settings:
         cls, *, cells: Sequence[str] | None, rates: Any, sizes: Any, lengths: Any, **more: Any
     ) -> "Settings":
         """Checked settings; lists are put in order, without repeats."""
-        given = {"cells": CELLS if cells is None else cells, "rates": rates, "sizes": sizes, "lengths": lengths}
+        given = {
+            "cells": CELLS if cells is None else cells,
+            "rates": rates,
+            "sizes": sizes,
+            "lengths": lengths,
+        }
         found = r.check(given | more, RULES)
         for name in ("rates", "sizes", "lengths"):
             if found[name] is not None:

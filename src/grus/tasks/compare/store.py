@@ -1,9 +1,9 @@
-"""The folder of a comparison: every finished run and measurement in a file of its own, each written whole or not at all.
+"""The folder of a comparison: every finished run and measurement in a file of its own, written whole or not at all.
 
-    run.json             what the comparison is made of: going on with other data or another network is refused
-    runs/NAME.json       a finished run (`grus.decode.comparing.records.Run`)
-    costs/NAME.json      what the cells cost at one point, measured in turns
-    running/             the checkpoint of the run in progress
+run.json             what the comparison is made of: going on with other data or another network is refused
+runs/NAME.json       a finished run (`grus.decode.comparing.records.Run`)
+costs/NAME.json      what the cells cost at one point, measured in turns
+running/             the checkpoint of the run in progress
 """
 
 import shutil
