@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from grus.decode.comparing.records import CellResult, Outcome, Point, Run
+from grus.decode.comparing.verdict import judge
 from grus.inspection.compare import plots as compare_plots
 from grus.inspection.compare.plots import Estimates
 from grus.inspection.compare.table import people_header, people_rows
 from grus.inspection.compare.wording import (
     cell_name,
     is_rate,
+    listed,
     noise_sentence,
     point_name,
     verdict_sentence,
@@ -23,7 +25,7 @@ from grus.inspection.wording import count, duration
 
 @dataclass(frozen=True)
 class PointSection:
-    """One point: its verdict, its table (as many rows of cells as there are, then what costs nothing)."""
+    """One point: its verdict, its table (the cells, then what costs nothing), and which row is the pick."""
 
     name: str
     verdict: str
@@ -40,6 +42,7 @@ class ComparePage:
     noise: str
     facts: list[tuple[str, str]]
     header: list[str]
+    main: PointSection
     points: list[PointSection]
     errors: Picture | None
     curves: list[Picture]
@@ -63,7 +66,8 @@ def compare_page(outcome: Outcome) -> ComparePage:
         noise=noise_sentence(outcome),
         facts=_facts(outcome),
         header=people_header(outcome),
-        points=[_section(outcome, point) for point in outcome.points],
+        main=_section(outcome, main),
+        points=[_section(outcome, point) for point in outcome.points if point is not main],
         errors=_errors(outcome, main, shown) if shown else None,
         curves=_curves(outcome),
         learning=[_learning(shown)] if shown else [],
@@ -98,8 +102,6 @@ def _distinct(result: CellResult) -> list[Run]:
 
 
 def _section(outcome: Outcome, point: Point) -> PointSection:
-    from grus.decode.comparing.verdict import judge
-
     found = judge(point, outcome.level)
     pick = "" if found is None else f"{cell_name(found.pick.cell)} {found.pick.hidden}"
     return PointSection(
@@ -223,22 +225,24 @@ def _reach(shown: dict[str, CellResult]) -> list[Picture]:
 
 
 def _reach_sentence(shown: dict[str, CellResult]) -> str:
-    """How far back half of the gradient of the last state, and a thousandth, is left."""
-    said = []
+    """After how many steps a thousandth of the gradient of the last state is left, cell by cell."""
+    after: dict[int | None, list[str]] = {}
+    steps = 0
     for name, result in shown.items():
         values = np.array(result.runs[0].last_state)
         if len(values) < 2 or not values[0] > 0:
             continue
+        steps = len(values)
         below = np.flatnonzero(values / values[0] < 1e-3)
-        said.append(
-            f"the {name}'s falls under a thousandth after {count(int(below[0]), 'step')}" if len(below)
-            else f"the {name}'s stays above a thousandth over all {len(values):,} steps"
-        )  # fmt: skip
-    if not said:
+        after.setdefault(int(below[0]) if len(below) else None, []).append(name)
+    if not after:
         return ""
+    never = after.pop(None, [])
+    said = [f"after {count(lag, 'step')} in the {listed(after[lag])}" for lag in sorted(after)]
+    said += [f"not within {steps:,} steps in the {listed(never)}"] if never else []
     return (
         "How strongly the trained layer still passes on what it read k steps before the end, as a share of the newest "
-        f"step: {'; '.join(said)}."
+        f"step: it falls under a thousandth {listed(said)}."
     )
 
 

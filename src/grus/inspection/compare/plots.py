@@ -75,14 +75,15 @@ def plot_errors(
         )
     low = min(mean - np.nan_to_num(half) for mean, half, _ in errors.values())
     high = max(mean + np.nan_to_num(half) for mean, half, _ in errors.values())
-    if floor is not None and low - 1.5 * (high - low) <= floor[1] <= high + 1.5 * (high - low):
+    shown = floor is not None and low - 1.5 * (high - low) <= floor[1] <= high + 1.5 * (high - low)
+    if floor is not None and shown:
         ax.axvline(floor[1], color=palette.SOFT, linewidth=1.2, linestyle=(0, (2, 2)))
         left = floor[1] > (low + high) / 2
         ax.annotate(
             plain_name(floor[0]), (floor[1], -0.75), xytext=(-4 if left else 4, 0), textcoords="offset points",
             ha="right" if left else "left", va="center", color=palette.SOFT, fontsize=10,
         )  # fmt: skip
-    ax.set(xlabel=plain_name(unit), ylim=(len(names) - 0.5, -1.0))
+    ax.set(xlabel=plain_name(unit), ylim=(len(names) - 0.5, -1.0 if shown else -0.6))
     ax.set_yticks(range(len(names)), [plain_name(name) for name in names])
     ax.margins(x=0.08)
     quiet(ax)
@@ -102,7 +103,7 @@ def plot_seconds(
         curves: name -> for each run the seconds [E] and scores [E] after each epoch.
         unit: of the scores.
     """
-    ax = ax or new_axes(6.4, 3.2)[0]
+    ax = ax or new_axes(4.9, 3.2)[0]
     for number, (name, runs) in enumerate(curves.items()):
         for place, (seconds, scores) in enumerate(runs):
             style = _line(number)
@@ -118,7 +119,7 @@ def plot_seconds(
     if highest - lowest > 8 * (worst_end - lowest) > 0:
         ax.set_ylim(lowest - 0.6 * (worst_end - lowest), lowest + 8 * (worst_end - lowest))
     ax.margins(x=0.02)
-    legend_above(ax)
+    legend_above(ax, columns=2)
     return quiet(ax)
 
 
@@ -144,7 +145,7 @@ def plot_rates(
     ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
     ax.set_xticks([], minor=True)
     ax.margins(x=0.08, y=0.12)
-    legend_above(ax)
+    legend_above(ax, columns=2)
     return quiet(ax)
 
 
@@ -181,7 +182,7 @@ def plot_reach(norms: Mapping[str, np.ndarray], *, unit: str, axis: str, ax: "Ax
     ax.yaxis.set_minor_formatter("")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.margins(x=0.02)
-    legend_above(ax)
+    legend_above(ax, columns=2)
     return quiet(ax)
 
 
@@ -203,7 +204,7 @@ def plot_curve(
         unit: of the errors; axis: what is along the bottom.
         floors: name -> error [N] of what costs nothing; drawn where it does not press the rest flat.
     """
-    ax = ax or new_axes(6.4, 3.4)[0]
+    ax = ax or new_axes(4.9, 3.2)[0]
     wide = np.log(places.max() / places.min()) if len(places) > 1 else 0.0
     for number, (name, found) in enumerate(errors.items()):
         # Side by side, so that intervals at one place can be told apart.
@@ -218,17 +219,18 @@ def plot_curve(
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
     for values in (floors or {}).values():
         if low - 0.5 * (high - low) <= np.nanmin(values) and np.nanmax(values) <= high + 0.5 * (high - low):
-            ax.plot(
+            # As error bars without bars, so that it comes last in the legend.
+            ax.errorbar(
                 places,
                 values,
+                label="costs nothing",
                 color=palette.SOFT,
                 linewidth=1.2,
                 linestyle=(0, (2, 2)),
-                label="costs nothing",
             )
     ax.set(xscale="log", xlabel=axis, ylabel=plain_name(unit))
     ax.set_xticks(places, list(names))
     ax.set_xticks([], minor=True)
     ax.margins(x=0.08)
-    legend_above(ax)
+    legend_above(ax, columns=2)
     return quiet(ax)

@@ -34,7 +34,7 @@ def _rows(outcome: Outcome, point: Point) -> list[dict[str, Any]]:
 
 
 def _figures(result: CellResult, level: float) -> dict[str, Any]:
-    """Everything about one cell at one point; with every rate diverged, what it costs."""
+    """Everything about one cell at one point; where every rate diverged, only how large it is."""
     cost, found = result.cost, {}
     if result.runs:
         interval = result.interval(level)
@@ -47,6 +47,8 @@ def _figures(result: CellResult, level: float) -> dict[str, Any]:
             "error": interval.value, "error_low": interval.low, "error_high": interval.high, "spread": result.spread,
             **also, "seeds": len(result.runs), "learning_rate": result.rate, "validation": result.validation,
             "best_epoch": result.best_epoch, "seconds_to_best": result.seconds_to_best,
+            "seconds_per_epoch": cost.epoch_seconds, "cpu_seconds_per_epoch": cost.cpu_seconds,
+            "latency_us": cost.latency_us, "latency_steps": cost.latency_steps, "training_bytes": cost.memory,
         }  # fmt: skip
     return {
         "cell": result.cell,
@@ -54,11 +56,6 @@ def _figures(result: CellResult, level: float) -> dict[str, Any]:
         "parameters": cost.parameters,
         "bytes": cost.bytes,
         **found,
-        "seconds_per_epoch": cost.epoch_seconds,
-        "cpu_seconds_per_epoch": cost.cpu_seconds,
-        "latency_us": cost.latency_us,
-        "latency_steps": cost.latency_steps,
-        "training_bytes": cost.memory,
         "diverged": result.diverged,
     }
 
@@ -81,17 +78,17 @@ def people_rows(outcome: Outcome, point: Point) -> list[list[str]]:
 
 
 def _people(outcome: Outcome, result: CellResult) -> list[str]:
-    cost = result.cost
-    error = "diverged"
-    if result.runs:
-        error = plus_minus(result.interval(outcome.level), outcome.metric).removesuffix(" percentage points")
+    cost, name = result.cost, f"{cell_name(result.cell)} {result.hidden}"
+    if not result.runs:
+        return [name, "diverged", f"{cost.parameters:,}", "-", "-", "-", "-", "-"]
+    error = plus_minus(result.interval(outcome.level), outcome.metric).removesuffix(" percentage points")
     return [
-        f"{cell_name(result.cell)} {result.hidden}",
-        error + (f" ({result.diverged} diverged)" if result.runs and result.diverged else ""),
+        name,
+        error + (f" ({result.diverged} diverged)" if result.diverged else ""),
         f"{cost.parameters:,}",
-        f"{result.rate:g}" if result.runs else "-",
+        f"{result.rate:g}",
         figure(cost.epoch_seconds, 3),
-        figure(result.seconds_to_best, 3) if result.runs else "-",
+        figure(result.seconds_to_best, 3),
         latency_text(result),
         size_text(cost.memory),
     ]

@@ -65,17 +65,19 @@ def verdict_sentence(outcome: Outcome, point: Point | None = None) -> str:
     found = judge(point, outcome.level)
     if found is None:
         return "No cell came to the end of its training."
-    parts = _equals(outcome, found) + _others(outcome, point, found)
+    parts = _equals(outcome, found)
+    others = _others(outcome, point, found)
     if found.floor is not None:
         name, value = found.floor
-        parts.append(
-            f"but {name}, which costs nothing, beats every cell: {error_text(value, outcome.metric)} against "
-            f"{error_text(found.best.mean, outcome.metric)}"
-            if value < found.best.mean
-            else f"but {name}, which costs nothing, beats it: {error_text(value, outcome.metric)} against "
-            f"{error_text(found.pick.mean, outcome.metric)}"
-        )
-    text = "; ".join(parts) + "."
+        against = f"{error_text(value, outcome.metric)} against {error_text(found.pick.mean, outcome.metric)}"
+        if value < found.best.mean:
+            parts = [f"no cell beats {name}, which costs nothing ({against})", *parts]
+        else:
+            others.append(f"{name}, which costs nothing, has a smaller error than it ({against})")
+    # What is taken comes last of the first parts; why, after it.
+    text = (
+        "; ".join(parts) + (("; " if ": " in parts[-1] else ": ") + "; ".join(others) if others else "") + "."
+    )
     return text[0].upper() + text[1:]
 
 
@@ -100,9 +102,9 @@ def _equals(outcome: Outcome, found: Verdict) -> list[str]:
         + (f" to the {cell_name(r.cell)}" if len(rivals) > 1 else "")
         for r in rivals
     ]
-    names = _listed([cell_name(result.cell) for result in (pick, *rivals)])
+    names = listed([cell_name(result.cell) for result in (pick, *rivals)])
     parts = [f"{names} do not differ by more than noise ({', '.join(said)}, {runs})"]
-    gains = _listed([gain for r in rivals for gain in _gains(pick, r, len(rivals) > 1)])
+    gains = listed([gain for r in rivals for gain in _gains(pick, r, len(rivals) > 1)])
     return [*parts, f"take the {cell_name(pick.cell)}" + (f": {gains}" if gains else "")]
 
 
@@ -122,21 +124,24 @@ def _gains(pick: CellResult, rival: CellResult, named: bool) -> list[str]:
 def _others(outcome: Outcome, point: Point, found: Verdict) -> list[str]:
     """The cells that are not as good."""
     metric, pick = outcome.metric, found.pick
-    worse, unclear = [], []
-    for result in point.trained:
-        if result is pick or result in found.alike:
-            continue
-        difference = found.differences[result.cell]
-        said = f"{plus_minus(difference, metric)}{unit_of(metric)}"
-        (worse if difference.is_clear else unclear).append((cell_name(result.cell), said))
-    parts = [f"the {name} is worse by {said}" for name, said in worse]
-    parts += [
-        f"the {name} is {said} worse, which may still be noise: more seeds or more test rows would tell"
-        for name, said in unclear
-    ]
+    rest = [result for result in point.trained if result is not pick and result not in found.alike]
+    worse = [result for result in rest if found.differences[result.cell].is_clear]
+    unclear = [result for result in rest if result not in worse]
+
+    def said(results: list[CellResult]) -> str:
+        amounts = [f"{plus_minus(found.differences[r.cell], metric)}{unit_of(metric)}" for r in results]
+        return listed(
+            [
+                f"the {cell_name(r.cell)}{'' if i else ' is worse'} by {a}"
+                for i, (r, a) in enumerate(zip(results, amounts))
+            ]
+        )
+
+    parts = [said(worse)] if worse else []
+    if unclear:
+        parts.append(f"{said(unclear)}, which may still be noise (more seeds or more test rows would tell)")
     lost = [result for result in point.cells if not result.runs]
-    parts += [f"the {cell_name(result.cell)} diverged at every learning rate" for result in lost]
-    return parts
+    return parts + [f"the {cell_name(result.cell)} diverged at every learning rate" for result in lost]
 
 
 def _fraction(share: float) -> str:
@@ -145,6 +150,6 @@ def _fraction(share: float) -> str:
     return str(near) if abs(float(near) - share) <= _CLOSE else percent(share, 0)
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """``a, b and c``."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""

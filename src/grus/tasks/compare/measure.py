@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from grus.benchmark.timing import interleaved
-from grus.decode.comparing.records import Cost
+from grus.decode.comparing.records import NO_COST, Cost
 from grus.errors import UnsupportedError
 from grus.models import GraphModule
 from grus.runtime import Program
@@ -26,6 +26,8 @@ from grus.training.job import to_tensors
 #: Rounds of turns, and the training time of one turn; an epoch that is shorter is taken as a whole.
 ROUNDS, TURN_SECONDS = 5, 0.4
 LATENCY_ROUNDS = 9
+#: The rate while times are taken: the steps are made, the weights stay as good as where they are.
+_STILL = 1e-12
 
 
 def measure(problem: Problem, settings: Mapping[str, Setting]) -> list[Cost]:
@@ -51,6 +53,14 @@ def measure(problem: Problem, settings: Mapping[str, Setting]) -> list[Cost]:
         _cost(settings[cell], racer, times[cell], *latency[cell], training_memory(racer.job))
         for cell, racer in racers.items()
     ]
+
+
+def unmeasured(problem: Problem, setting: Setting) -> Cost:
+    """The size of a cell that cannot be trained here, and nothing else."""
+    graph = problem.job(setting).model.graph
+    return dataclasses.replace(
+        NO_COST, cell=setting.cell, hidden=setting.hidden, parameters=count_parameters(graph)
+    )
 
 
 def _cost(
@@ -89,7 +99,7 @@ class _Lap:
 
 @dataclass
 class _Racer:
-    """A job whose steps are timed inside the training loop itself, on weights that go on from turn to turn."""
+    """A job whose steps are timed inside the training loop itself, on weights that hardly move."""
 
     job: Any  # a Job with a GraphModule
     config: TrainingConfig
@@ -99,7 +109,7 @@ class _Racer:
         self.steps = self.job.steps(0)
         self.config = dataclasses.replace(
             self.config, epochs=1, patience=None, log="none", checkpoint_every_steps=None,
-            checkpoint_every_seconds=None, max_seconds=None, decay="constant", warmup_steps=0,
+            checkpoint_every_seconds=None, max_seconds=None, decay="constant", warmup_steps=0, learning_rate=_STILL,
         )  # fmt: skip
 
     def steps_in(self, seconds: float) -> int:

@@ -13,7 +13,7 @@ from grus.decode.comparing.records import CellResult, Cost, Outcome, Point, Run
 from grus.errors import DivergenceError, TrainingInterrupted, UsageError
 from grus.models import GraphModule
 from grus.tasks.compare.gradients import NOWHERE, gradient_reach
-from grus.tasks.compare.measure import measure
+from grus.tasks.compare.measure import measure, unmeasured
 from grus.tasks.compare.problem import Problem, Setting
 from grus.tasks.compare.progress import WholeProgress
 from grus.tasks.compare.settings import Settings
@@ -185,12 +185,21 @@ class _Runner:
         costs = self.store.costs(name)
         if costs is None or [(cost.cell, cost.hidden) for cost in costs] != widths:
             self.progress.say("measuring what the cells cost, in turns")
-            rates = {cell: result.rate if result.runs else own for cell, result in made.items()}
             settings = {
-                cell: Setting(cell, width, rates[cell], self.settings.seed, share, length)
-                for cell, width in widths
+                cell: Setting(
+                    cell,
+                    result.hidden,
+                    result.rate if result.runs else own,
+                    self.settings.seed,
+                    share,
+                    length,
+                )
+                for cell, result in made.items()
             }
-            costs = measure(self.problem, settings)
+            # What diverges at every rate cannot be timed in the loop, which refuses to go on with it.
+            timed = {cell: setting for cell, setting in settings.items() if made[cell].runs}
+            measured = {cost.cell: cost for cost in measure(self.problem, timed)}
+            costs = [measured.get(cell) or unmeasured(self.problem, settings[cell]) for cell in made]
             self.store.keep_costs(name, costs)
         return {cost.cell: cost for cost in costs}
 
