@@ -136,8 +136,11 @@ def test_labelled_rows(tmp_path, capsys):
 
 def test_what_is_refused(table, tmp_path, capsys):
     begin = ["compare", "forecast", table, "--horizon", 12]
-    refused(capsys, ["compare", "forecast", table], "grus compare forecast: option --horizon is missing",
-            "'grus compare forecast --help' shows how it is used")  # fmt: skip
+    refused(
+        capsys, "compare", "forecast", table,
+        error="grus compare forecast: option --horizon is missing",
+        hint="'grus compare forecast --help' shows how it is used",
+    )  # fmt: skip
     for options, sentence in [
         (
             ["--sizes", "0.1,2"],

@@ -2,24 +2,19 @@
 
 import json
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from html_page import Page
 
+from comparing_cases import a_cell, a_point, an_outcome
+from grus.decode.comparing.paired import Interval
 from grus.errors import ModelFolderError
 from grus.inspection.compare import plots
 from grus.inspection.compare.table import people_header, people_rows, size_text, table_columns
 from grus.inspection.compare.wording import noise_sentence, plus_minus, verdict_sentence
 from grus.inspection.plots import figure_of
 from grus.tasks.compare.comparison import Comparison
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "decode"))
-from comparing_cases import a_cell, a_point, an_outcome
-
-from grus.decode.comparing.paired import Interval
 
 
 def grid():

@@ -76,6 +76,7 @@ class _Runner:
         s = self.settings
         points = len(list(s.points()))
         self._planned, self._done = points * len(s.cells) * s.most_runs(), 0
+        self._known: dict[int | None, dict[str, float]] = {}
 
     def point(self, length: int | None, share: float) -> Point:
         """Everything at one length and share."""
@@ -100,9 +101,15 @@ class _Runner:
         return Point(
             share=share,
             length=length,
-            floors={name: float(value) for name, value in self.problem.floors(length).items()},
+            floors=self._floors(length),
             cells=[dataclasses.replace(result, cost=costs[cell]) for cell, result in made.items()],
         )
+
+    def _floors(self, length: int | None) -> dict[str, float]:
+        """What costs nothing, once a length: a linear model on many texts takes its time."""
+        if length not in self._known:
+            self._known[length] = {k: float(value) for k, value in self.problem.floors(length).items()}
+        return self._known[length]
 
     def _cell(self, setting: Setting) -> CellResult:
         """The runs of the search by rising rate, and those of all seeds at the best one; the cost comes later."""
