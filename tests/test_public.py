@@ -12,6 +12,7 @@ import grus
 PUBLIC = [
     "ClassEvaluation",
     "Classifier",
+    "Comparison",
     "Evaluation",
     "Forecaster",
     "GrusError",
@@ -19,6 +20,7 @@ PUBLIC = [
     "LiveForecaster",
     "__version__",
     "accelerate",
+    "compare",
     "decelerate",
     "explain",
     "load",

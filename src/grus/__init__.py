@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from grus.decode.explaining.explain import explain
     from grus.nn import accelerate, decelerate
     from grus.tasks.classify import Classifier
+    from grus.tasks.compare.api import compare
+    from grus.tasks.compare.comparison import Comparison
     from grus.tasks.forecast import Forecaster
 
 __version__ = "0.1.0"
@@ -20,11 +22,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "ClassEvaluation": "grus.decode",
     "Classifier": "grus.tasks.classify",
+    "Comparison": "grus.tasks.compare.comparison",
     "Evaluation": "grus.decode",
     "Forecaster": "grus.tasks.forecast",
     "LiveClassifier": "grus.decode",
     "LiveForecaster": "grus.decode",
     "accelerate": "grus.nn",
+    "compare": "grus.tasks.compare.api",
     "decelerate": "grus.nn",
     "explain": "grus.decode.explaining.explain",
     "load": "grus.decode",
@@ -33,6 +37,7 @@ _HOMES = {
 __all__ = [
     "ClassEvaluation",
     "Classifier",
+    "Comparison",
     "Evaluation",
     "Forecaster",
     "GrusError",
@@ -40,6 +45,7 @@ __all__ = [
     "LiveForecaster",
     "__version__",
     "accelerate",
+    "compare",
     "decelerate",
     "explain",
     "load",

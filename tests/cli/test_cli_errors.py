@@ -27,7 +27,7 @@ def refused(capsys, *arguments, error: str, hint: str = ""):
 
 
 COMMANDS = ", ".join(typer.main.get_command(app).list_commands(None))
-assert COMMANDS.startswith("fit, predict, evaluate, ")
+assert COMMANDS.startswith("fit, compare, predict, evaluate, ")
 USAGE = [
     (["foo"], f"grus: no such command 'foo'; the commands are {COMMANDS}", "'grus --help' says what they do"),
     (["predct", "m"], f"grus: no such command 'predct'; the commands are {COMMANDS}", "did you mean 'predict'?"),

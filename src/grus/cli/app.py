@@ -9,6 +9,10 @@ from typer.core import TyperGroup
 
 from grus.cli.bench import bench
 from grus.cli.check_onnx import check_onnx
+from grus.cli.compare_classify import classify as compare_classify
+from grus.cli.compare_forecast import forecast as compare_forecast
+from grus.cli.compare_memory import memory as compare_memory
+from grus.cli.compare_music import music as compare_music
 from grus.cli.evaluate import evaluate
 from grus.cli.explain import explain
 from grus.cli.export import export
@@ -59,7 +63,7 @@ class _Group(TyperGroup):
 
 
 class _Tasks(_Group):
-    """The tasks of ``grus fit``."""
+    """The tasks of ``grus fit`` and ``grus compare``."""
 
     noun = "task"
 
@@ -69,6 +73,16 @@ fit = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich
 app.add_typer(fit, name="fit", help="Train a model on a table: [bold]grus fit TASK DATA[/bold].")
 fit.command("forecast", context_settings=_SETTINGS)(forecast)
 fit.command("classify", context_settings=_SETTINGS)(classify)
+compare = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich")
+app.add_typer(
+    compare,
+    name="compare",
+    help="GRU, LSTM or simple RNN? On your data: [bold]grus compare TASK DATA[/bold].",
+)
+compare.command("forecast", context_settings=_SETTINGS)(compare_forecast)
+compare.command("classify", context_settings=_SETTINGS)(compare_classify)
+compare.command("memory", context_settings=_SETTINGS)(compare_memory)
+compare.command("music", context_settings=_SETTINGS)(compare_music)
 app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("export", context_settings=_SETTINGS)(export)
@@ -105,6 +119,8 @@ def root(
         the same for labels of texts, series, images and event histories
     [bold]grus evaluate model demand.csv[/bold]
         errors beside those of models that cost nothing
+    [bold]grus compare forecast demand.csv --horizon 24[/bold]
+        GRU, LSTM, simple RNN on your rows: which to take, and whether it is more than noise
     [bold]grus export model --to onnx[/bold]
         the model as a file that runs without Grus
     [bold]grus inspect model demand.csv[/bold]

@@ -32,7 +32,7 @@ from grus.training import History
 from grus.training.config import Log
 from grus.training.progress import Mode
 
-_TITLES: dict[ClassifyKind, str] = {
+TITLES: dict[ClassifyKind, str] = {
     "text": "Classification of texts",
     "series": "Classification of series",
     "images": "Classification of images",
@@ -177,7 +177,7 @@ class Classifier(TrainedEstimator):
             report_plan(ready.plan)
         if not ready.can_validate:
             config = dataclasses.replace(config, patience=None)
-        history = me._run(ready.job, config, _digest(prepared), run, resume, progress)
+        history = me._run(ready.job, config, digest_of(prepared), run, resume, progress)
         self._finish(ready, history, reading, data, y)
         return self
 
@@ -215,7 +215,7 @@ class Classifier(TrainedEstimator):
         count, chosen = check_trials(trials), choose_space(me, space, CLASSIFY, RULES)
         prepared, reading = me._prepare(data, y, validation)
         tuning = Tuning(
-            me, chosen, count, lambda one: one._make_ready(prepared, reading), _digest(prepared), options
+            me, chosen, count, lambda one: one._make_ready(prepared, reading), digest_of(prepared), options
         )
         found = tuning.run(me._make_ready(prepared, reading))
         self.set_params(**found.parameters)
@@ -262,7 +262,7 @@ class Classifier(TrainedEstimator):
         parts = {"train": self.parts_.train, "validation": self.parts_.val, "test": self.parts_.test}
         write_classify_report(
             folder / "report",
-            title=_TITLES[self.live_.task.kind],
+            title=TITLES[self.live_.task.kind],
             plan=self.plan_,
             parts={part: examples for part, examples in parts.items() if examples.rows},
             history=self.history_,
@@ -283,7 +283,7 @@ class Classifier(TrainedEstimator):
         )  # fmt: skip
         unseen = None
         if validation is not None:
-            rows, labels = _pair(validation) if y is not None else (validation, None)
+            rows, labels = pair(validation) if y is not None else (validation, None)
             unseen = read_like(rows, reading.roles, labels, labelled=True)
         parts = divide(
             reading.examples, unseen, self.val_size, self.test_size, self.seed, label_source(reading.roles)
@@ -311,14 +311,14 @@ class Classifier(TrainedEstimator):
             smoothing=self.label_smoothing,
         )
 
-    def _make_ready(self, prepared: Prepared, reading: Reading) -> "_Ready":
+    def _make_ready(self, prepared: Prepared, reading: Reading) -> "Ready":
         graph = build_network(self._network(prepared.task), prepared.port)
         module = self._module(graph)
         start_small(module)
         plan = [*reading.plan, *prepared.plan]
-        return _Ready(prepared, graph, module, self._job(module, prepared), plan)
+        return Ready(prepared, graph, module, self._job(module, prepared), plan)
 
-    def _finish(self, ready: "_Ready", history: History, reading: Reading, data: Any, y: Any) -> None:
+    def _finish(self, ready: "Ready", history: History, reading: Reading, data: Any, y: Any) -> None:
         """Fit temperature and baselines, evaluate on what validation and test rows there are, and keep it all."""
         prepared, graph, module = ready.prepared, ready.graph, ready.module
         task, arrays = fit_baselines(prepared)
@@ -342,7 +342,7 @@ class Classifier(TrainedEstimator):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Ready:
+class Ready:
     """Prepared data, and a network that waits to be trained on it; ``plan`` says so in words."""
 
     prepared: Prepared
@@ -353,15 +353,17 @@ class _Ready:
 
     @property
     def can_validate(self) -> bool:
+        """Whether there are rows to validate on."""
         return len(self.prepared.val) > 0
 
 
-def _pair(validation: Any) -> tuple[Any, Any]:
-    if not isinstance(validation, tuple) or len(validation) != 2:
+def pair(given: Any, name: str = "validation") -> tuple[Any, Any]:
+    """Data and labels of rows that stand apart; raises UsageError for anything but a pair of them."""
+    if not isinstance(given, tuple) or len(given) != 2:
         raise UsageError(
-            f"validation must be a pair (data, labels) as labels are given as y, got {type(validation).__name__}"
+            f"{name} must be a pair (data, labels) as labels are given as y, got {type(given).__name__}"
         )
-    return validation
+    return given
 
 
 def _shape(model: Model) -> tuple[int, int, int] | None:
@@ -381,7 +383,7 @@ def _classes(order: tuple[str, ...], labels: Labels | None, y: Any) -> np.ndarra
     return np.array([found.get(label, label) for label in order])
 
 
-def _digest(prepared: Prepared) -> str:
+def digest_of(prepared: Prepared) -> str:
     """A hash of everything that training sees."""
     parts: list[Any] = [prepared.task, prepared.steps, *prepared.arrays.values()]
     for rows in (prepared.train, prepared.val):

@@ -70,12 +70,12 @@ class TimeLeft:
     """Seconds to the last planned step at the mean pace so far, validation included in the pace."""
 
     def __init__(self, done: int, total: int, now: float) -> None:
-        self._first, self._total, self._begin = done, total, now
+        self._first, self.total, self._begin = done, total, now
 
     def __call__(self, done: int, now: float) -> float | None:
         """Seconds left after ``done`` steps, or None before the first; early stopping may end it sooner."""
         made = done - self._first
-        return (now - self._begin) / made * (self._total - done) if made > 0 else None
+        return (now - self._begin) / made * (self.total - done) if made > 0 else None
 
 
 def describe(record: EpochRecord, epochs: int, is_best: bool) -> str:
@@ -160,6 +160,13 @@ class BarProgress:
             f"{self._title}  starting".strip(), total=total, completed=done, clock=""
         )
         self._bar.start()
+
+    def plan(self, title: str, total: int) -> None:
+        """From here on another title, and another number of steps in all."""
+        self._title, self._score = title, ""
+        self._left.total = total
+        if self._bar is not None:
+            self._bar.update(self._task, total=total)
 
     def step(self, epoch: int, done: int, loss: float | None) -> None:
         """Redraw, at most four times a second."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -41,10 +42,12 @@ class Losses(NamedTuple):
     Args:
         values: mean error of each unit, float64 [U]; smaller is better.
         weights: what each unit counts, float64 [U], e.g. its steps.
+        also: other scores of the same model, by name with their unit; they are shown and decide nothing.
     """
 
     values: np.ndarray
     weights: np.ndarray
+    also: Mapping[str, float] = MappingProxyType({})
 
     @property
     def mean(self) -> float:
