@@ -32,6 +32,7 @@ GRAPHS: dict[str, Graph] = {
     "Activation-tanh": chain(X, [ops.Activation("tanh")]),
     "Activation-sigmoid": chain(X, [ops.Activation("sigmoid")]),
     "Dropout": chain(X, [ops.Dropout(0.5)]),
+    "Dropout-variational": chain(X, [ops.Dropout(0.5, variational=True)]),
     "Embedding-seq": _graph((Port("t", "tokens", 9, "src"),), Node("a", ops.Embedding(9, 3), ("t",))),
     "Embedding-vec": _graph((Port("t", "tokens", 9),), Node("a", ops.Embedding(9, 3), ("t",))),
     "Position": chain(X, [ops.Position(40, 3)]),
@@ -135,6 +136,16 @@ GRAPHS: dict[str, Graph] = {
         Node("b", ops.SelfAttention(2), ("a",)),
         Node("c", ops.Add(), ("a", "b")),
         Node("d", ops.AttentionPool(5), ("c",)),
+    ),
+    "language-model-tied": Graph(
+        (Port("t", "tokens", 9, "src"),),
+        (
+            Node("a", ops.Embedding(9, 7), ("t",)),
+            Node("b", ops.GRU(7, layers=2), ("a",)),
+            Node("c", ops.Linear(9), ("b",), weights="a"),
+            Node("d", ops.Linear(9, bias=False), ("b",), weights="a"),
+        ),
+        {"c": "c", "d": "d"},
     ),
     "encoder-decoder": _graph(
         (X, Y),
