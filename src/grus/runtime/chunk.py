@@ -22,10 +22,11 @@ class Weights(dict[str, np.ndarray]):
 
 @dataclass(frozen=True)
 class Chunk:
-    """The inputs of one node and the valid length of each row on their clock (None: no clock)."""
+    """The inputs of one node and the valid length of each row on their clock (None: no clock), and of its memory."""
 
     inputs: tuple[np.ndarray, ...]
     lengths: np.ndarray | None
+    memory: np.ndarray | None = None
 
     @property
     def x(self) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from grus.errors import DataError
 from grus.kernels.native import PackedLinear
 from grus.runtime import pools
+from grus.runtime.attentive import AttentiveGRU
 from grus.runtime.cells import CellImplementation, CellStepImplementation
 from grus.runtime.chunk import Chunk, Implementation, Result, Weights
 from grus.runtime.recurrent import GRUImplementation, GRUStepImplementation
@@ -154,4 +155,5 @@ IMPLEMENTATIONS: dict[type[Op], Build] = {
     ops.LSTMStep: CellStepImplementation,
     ops.RNN: CellImplementation,
     ops.RNNStep: CellStepImplementation,
+    ops.AttentiveGRU: AttentiveGRU,
 }

@@ -57,6 +57,11 @@ class Program:
         self._timed = [
             next((name for name in node.inputs if self.shapes[name].clock), None) for node in graph.nodes
         ]
+        #: The memory of each node that looks at one.
+        self._memories = [
+            next((name for name in node.inputs if self.shapes[name].kind == "memory"), None)
+            for node in graph.nodes
+        ]
         self._before = self.init_state(0)
 
     def __call__(self, inputs: Arrays, lengths: Arrays | None = None) -> dict[str, np.ndarray]:
@@ -133,9 +138,11 @@ class Program:
     ) -> tuple[dict[str, np.ndarray], State]:
         values, clocks = self._bind(inputs, lengths)
         after: dict[str, tuple[np.ndarray, ...]] = {}
-        for node, implementation, timed in zip(self.graph.nodes, self._nodes, self._timed, strict=True):
-            lengths_now = None if timed is None else self._lengths(timed, values, clocks)
-            chunk = Chunk(tuple(values[name] for name in node.inputs), lengths_now)
+        for node, implementation, *clocked in zip(
+            self.graph.nodes, self._nodes, self._timed, self._memories, strict=True
+        ):
+            steps, memory = (None if name is None else self._lengths(name, values, clocks) for name in clocked)
+            chunk = Chunk(tuple(values[name] for name in node.inputs), steps, memory)
             if see is not None:
                 see(node, implementation, chunk)
             before = None if state is None else state.nodes.get(node.name, ())

@@ -17,6 +17,7 @@ from grus.spec.steps import (
     Subwords,
     Vocabulary,
 )
+from grus.spec.translate import Translate
 
 __all__ = [
     "BACKENDS",
@@ -45,6 +46,7 @@ __all__ = [
     "Shape",
     "Step",
     "Subwords",
+    "Translate",
     "Vocabulary",
     "chain",
     "infer",

@@ -13,6 +13,7 @@ implementation by op class; `grus.spec.capability` says which must exist, and a 
 from typing import ClassVar, Literal
 
 from grus.errors import SpecError
+from grus.spec.attentive import AttentiveGRU
 from grus.spec.op import Inputs, Op, Outputs, Time, Weights
 from grus.spec.recurrent import GRU, LSTM, RNN, GRUStep, LSTMStep, Recurrent, RecurrentStep, RNNStep
 from grus.spec.shapes import Shape, check_rate, check_size, want
@@ -249,6 +250,7 @@ __all__ = [
     "Add",
     "AnyOp",
     "AttentionPool",
+    "AttentiveGRU",
     "Columns",
     "Concat",
     "Dropout",
@@ -273,12 +275,13 @@ __all__ = [
 
 OPS: tuple[type[Op], ...] = (
     Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
-    AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep,
+    AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep, AttentiveGRU,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
     | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep | LSTM | LSTMStep | RNN | RNNStep
+    | AttentiveGRU
 )  # fmt: skip
 
 
