@@ -88,7 +88,7 @@ class _Saved(NamedTuple):
 
     first: Tensor | None
     last: Tensor
-    looked: Tensor  # W q, where the score is additive, else q
+    seen: Tensor | None  # tanh(W q + k) [T, B, S, A], where the score is additive: half of a step goes into this
     q: Tensor
     c: Tensor
     a: Tensor
@@ -130,17 +130,18 @@ def _run(
         return x.new_empty(time, batch, *size)
 
     saved = _Saved(
-        None if w.first is None else room(4 * hidden), room(4 * hidden), room(keys.shape[2]), room(hidden),
-        room(memory.shape[2]), room(memory.shape[1]), room(hidden),
+        None if w.first is None else room(4 * hidden), room(4 * hidden),
+        None if w.query is None else room(*keys.shape[1:]), room(hidden), room(memory.shape[2]), room(memory.shape[1]),
+        room(hidden),
     )  # fmt: skip
-    hh, work = x.new_empty(batch, 3 * hidden), torch.empty_like(keys)
+    hh = x.new_empty(batch, 3 * hidden)
     for t in range(time):
         q, c = saved.q[t], saved.c[t]
         if w.first is None or saved.first is None:
             q.copy_(h)
         else:
             _cell(sums[t], h, w.first, saved.first[t], hh, q)
-        _attend(w, q, memory, keys, padding, work, saved, t)
+        _attend(w, q, memory, keys, padding, saved, t)
         base = sums[t] if w.context_bias is None else w.context_bias
         s = saved.s[t]
         _cell(torch.addmm(base, c, w.context.t()), q, w.last, saved.last[t], hh, s)
@@ -178,15 +179,13 @@ def _cell_back(d: Tensor, h: Tensor, u: Tensor, gates: Tensor, d_i: Tensor, d_h:
 
 
 def _attend(
-    w: _Weights, q: Tensor, memory: Tensor, keys: Tensor, padding: Tensor | None, work: Tensor, saved: _Saved, t: int
+    w: _Weights, q: Tensor, memory: Tensor, keys: Tensor, padding: Tensor | None, saved: _Saved, t: int
 ) -> None:
     """Fill attention and context of a step."""
-    if w.query is None or w.vector is None:
-        saved.looked[t].copy_(q)
+    if w.query is None or w.vector is None or saved.seen is None:
         scores = torch.bmm(keys, q[:, :, None])[..., 0]
     else:
-        torch.mm(q, w.query.t(), out=saved.looked[t])
-        scores = torch.add(keys, saved.looked[t][:, None], out=work).tanh_() @ w.vector
+        scores = torch.add(keys, (q @ w.query.t())[:, None], out=saved.seen[t]).tanh_() @ w.vector
     if padding is not None:
         # The least finite number, not -inf: a row of padding alone would be NaN, and so would its gradient.
         scores = scores.masked_fill(padding, torch.finfo(scores.dtype).min)
@@ -207,10 +206,9 @@ class _Backward:
         time, batch, hidden = saved.s.shape
         self._d_i, self._d_h = (h.new_empty(time, batch, 3 * hidden) for _ in range(2))
         self._d_i0, self._d_h0 = (None, None) if w.first is None else (torch.empty_like(self._d_i) for _ in range(2))
-        self._d_looked = torch.empty_like(saved.looked)
+        self._d_query = h.new_empty(time, batch, keys.shape[2])
         self._d_vector = None if w.vector is None else torch.zeros_like(w.vector)
         self._d_keys = torch.zeros_like(keys)
-        self._work = torch.empty_like(keys)
 
     def run(self, d_s: Tensor, d_c: Tensor, d_a: Tensor, d_final: Tensor) -> tuple[Tensor, ...]:
         """Gradients of x, memory, keys and the first state."""
@@ -241,15 +239,15 @@ class _Backward:
         w, a = self._w, self._saved.a[t]
         d_a = d_a + torch.bmm(self._memory, d_c[:, :, None])[..., 0]
         d_e = a * (d_a - (a * d_a).sum(1, keepdim=True))
-        if w.query is None or w.vector is None or self._d_vector is None:
+        seen = None if self._saved.seen is None else self._saved.seen[t]
+        if w.query is None or w.vector is None or self._d_vector is None or seen is None:
             self._d_keys.baddbmm_(d_e[:, :, None], self._saved.q[t][:, None])
             return torch.bmm(d_e[:, None], self._keys)[:, 0]
-        seen = torch.add(self._keys, self._saved.looked[t][:, None], out=self._work).tanh_()
         self._d_vector += torch.bmm(d_e[:, None], seen).sum((0, 1))
         d_sum = _tanh_backward(d_e[:, :, None] * w.vector, seen)
         self._d_keys += d_sum
-        self._d_looked[t] = d_sum.sum(1)
-        return self._d_looked[t] @ w.query
+        self._d_query[t] = d_sum.sum(1)
+        return self._d_query[t] @ w.query
 
     def weights(self, x: Tensor) -> list[Tensor]:
         """Gradients of the weights, in the order of `_ORDER`."""
@@ -264,5 +262,5 @@ class _Backward:
             d_i0, d_h0 = self._d_i0.flatten(0, 1).t(), self._d_h0.flatten(0, 1).t()
             found = [d_i0 @ rows, d_h0 @ before.flatten(0, 1), d_i0.sum(1), d_h0.sum(1), d_i @ c, *recurrent]
         if self._d_vector is not None:
-            found += [self._d_looked.flatten(0, 1).t() @ q, self._d_vector]
+            found += [self._d_query.flatten(0, 1).t() @ q, self._d_vector]
         return found
