@@ -18,12 +18,16 @@ def read_lines(path: Path) -> list[str]:
         DataError: the file is missing, cut short, or no text in UTF-8.
     """
     if not path.is_file():
-        raise DataError(f"no such file: {path}" if not path.exists() else f"{path}: expected a file, got a folder")
+        raise DataError(
+            f"no such file: {path}" if not path.exists() else f"{path}: expected a file, got a folder"
+        )
     try:
         with _open(path) as file:
             return list(lines_of(file, path.name))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: expected a whole gzip file, got one that is damaged or cut short") from error
+        raise DataError(
+            f"{path}: expected a whole gzip file, got one that is damaged or cut short"
+        ) from error
     except OSError as error:
         raise DataError(f"{path}: expected a file that can be read, got {error.strerror or error}") from error
 

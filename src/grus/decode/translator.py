@@ -63,10 +63,12 @@ class LiveTranslator:
         self.task = model.task_as(Translate)
         steps = self.task.vocabularies(model.preprocess)
         self.source, self.target = (
-            Coder(step, most) for step, most in zip(steps, (self.task.max_source, self.task.max_target), strict=True)
+            Coder(step, most)
+            for step, most in zip(steps, (self.task.max_source, self.task.max_target), strict=True)
         )
         self._encoder, self._decoder = (
-            Program(model.parts[part], model.part_tensors(part, tensors), precision) for part in ("encode", "decode")
+            Program(model.parts[part], model.part_tensors(part, tensors), precision)
+            for part in ("encode", "decode")
         )
 
     @overload
@@ -124,7 +126,9 @@ class LiveTranslator:
             memory = self.encode([tokens[row] for row in full[some]])
             limits = np.minimum(2 * lengths[some] + 20, self.target.most)
             limits = limits if max_length is None else np.full(len(some), min(max_length, self.target.most))
-            for row, hypotheses in zip(full[some], beam_search(self._decoder, memory, limits, how), strict=True):
+            for row, hypotheses in zip(
+                full[some], beam_search(self._decoder, memory, limits, how), strict=True
+            ):
                 read = tokens[row][: self.source.most]
                 found[row] = [self._translation(one, read, copy_unknown) for one in hypotheses[:count]]
         return [best[0].text for best in found] if n_best is None else found
@@ -157,7 +161,9 @@ class LiveTranslator:
                 out[row] = values
         return out
 
-    def evaluate(self, sources: Sequence[str], targets: Sequence[str], **options: Any) -> TranslationEvaluation:
+    def evaluate(
+        self, sources: Sequence[str], targets: Sequence[str], **options: Any
+    ) -> TranslationEvaluation:
         """Translate, and score the translations by given ones.
 
         Args:

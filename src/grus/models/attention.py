@@ -88,7 +88,9 @@ class _Saved(NamedTuple):
 
     first: Tensor | None
     last: Tensor
-    seen: Tensor | None  # tanh(W q + k) [T, B, S, A], where the score is additive: half of a step goes into this
+    seen: (
+        Tensor | None
+    )  # tanh(W q + k) [T, B, S, A], where the score is additive: half of a step goes into this
     q: Tensor
     c: Tensor
     a: Tensor
@@ -120,7 +122,13 @@ class _Attentive(torch.autograd.Function):
 
 
 def _run(
-    w: _Weights, x: Tensor, memory: Tensor, keys: Tensor, h: Tensor, padding: Tensor | None, live: Tensor | None
+    w: _Weights,
+    x: Tensor,
+    memory: Tensor,
+    keys: Tensor,
+    h: Tensor,
+    padding: Tensor | None,
+    live: Tensor | None,
 ) -> _Saved:
     batch, time = x.shape[:2]
     hidden = h.shape[1]
@@ -205,7 +213,9 @@ class _Backward:
         self._memory, self._keys, self._start = memory, keys, h
         time, batch, hidden = saved.s.shape
         self._d_i, self._d_h = (h.new_empty(time, batch, 3 * hidden) for _ in range(2))
-        self._d_i0, self._d_h0 = (None, None) if w.first is None else (torch.empty_like(self._d_i) for _ in range(2))
+        self._d_i0, self._d_h0 = (
+            (None, None) if w.first is None else (torch.empty_like(self._d_i) for _ in range(2))
+        )
         self._d_query = h.new_empty(time, batch, keys.shape[2])
         self._d_vector = None if w.vector is None else torch.zeros_like(w.vector)
         self._d_keys = torch.zeros_like(keys)

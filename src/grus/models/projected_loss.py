@@ -27,7 +27,9 @@ class _ProjectedLoss(torch.autograd.Function):
             # log sum exp, from the greatest logit, whose share is at least 1 / count.
             greatest, place = some.max(1, keepdim=True)
             whole = greatest - share.gather(1, place).log()
-            total += (whole - (1 - smoothing) * some.gather(1, true)).sum() - smoothing * (part @ middle).sum()
+            total += (whole - (1 - smoothing) * some.gather(1, true)).sum() - smoothing * (
+                part @ middle
+            ).sum()
             if d_weight is not None:
                 share.scatter_add_(1, true, share.new_full(true.shape, smoothing - 1))
                 torch.mm(share, weight, out=d_x[begin : begin + len(part)])

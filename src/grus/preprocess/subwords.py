@@ -69,7 +69,9 @@ def piece_coder(subwords: Subwords) -> tuple[Callable[[list[str]], list[list[str
     tokenizer = _library().Tokenizer.from_str(subwords.definition)
 
     def cut(texts: list[str]) -> list[list[str]]:
-        return [found.tokens for found in tokenizer.encode_batch(texts)] if any(texts) else [[] for _ in texts]
+        return (
+            [found.tokens for found in tokenizer.encode_batch(texts)] if any(texts) else [[] for _ in texts]
+        )
 
     return cut, tokenizer.get_vocab()
 

@@ -78,9 +78,7 @@ class AttentiveGRU:
 class _Look:
     """The memory of one call, and how it is looked at."""
 
-    def __init__(
-        self, cell: AttentiveGRU, memory: np.ndarray, keys: np.ndarray, lengths: np.ndarray
-    ) -> None:
+    def __init__(self, cell: AttentiveGRU, memory: np.ndarray, keys: np.ndarray, lengths: np.ndarray) -> None:
         self._cell, self._keys, self._memory = cell, keys, memory
         steps = np.arange(memory.shape[1])[:, None]
         self._valid = steps < lengths

@@ -141,7 +141,9 @@ class Program:
         for node, implementation, *clocked in zip(
             self.graph.nodes, self._nodes, self._timed, self._memories, strict=True
         ):
-            steps, memory = (None if name is None else self._lengths(name, values, clocks) for name in clocked)
+            steps, memory = (
+                None if name is None else self._lengths(name, values, clocks) for name in clocked
+            )
             chunk = Chunk(tuple(values[name] for name in node.inputs), steps, memory)
             if see is not None:
                 see(node, implementation, chunk)

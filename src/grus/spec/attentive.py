@@ -62,9 +62,7 @@ class AttentiveGRU(Op, frozen=True, tag="attentive_gru"):
                 f"got {memory.clock!r}, {keys.clock!r} and {x.clock!r}"
             )
         if self.score == "multiplicative" and keys.size != self.hidden:
-            raise SpecError(
-                f"AttentiveGRU: keys must have the state's size {self.hidden}, got {keys.size}"
-            )
+            raise SpecError(f"AttentiveGRU: keys must have the state's size {self.hidden}, got {keys.size}")
         for state in inputs[3:]:
             if want("AttentiveGRU: initial state", state, "vec").size != self.hidden:
                 raise SpecError(f"AttentiveGRU: initial state must have size {self.hidden}, got {state.size}")

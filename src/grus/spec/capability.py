@@ -25,7 +25,7 @@ class Row:
 _EVERYWHERE: frozenset[Backend] = frozenset({"torch", "runtime"})
 
 #: What each exporter can lower; asking for another op is an UnsupportedError that names it.
-_EXPORTS: dict[Backend, frozenset[type[Op]]] = {"onnx": frozenset(OPS) - {AttentiveGRU}, "c": frozenset(OPS) - {AttentiveGRU}}
+_EXPORTS: dict[Backend, frozenset[type[Op]]] = {"onnx": frozenset(OPS), "c": frozenset(OPS) - {AttentiveGRU}}
 
 
 def _row(op: type[Op]) -> Row:

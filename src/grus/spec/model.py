@@ -191,14 +191,25 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _check_ties(self) -> None:
         shapes = {
-            f"{part}.{name}": shape for part in self.parts for name, shape in weight_shapes(self.parts[part]).items()
+            f"{part}.{name}": shape
+            for part in self.parts
+            for name, shape in weight_shapes(self.parts[part]).items()
         }
         for node, owner in self.ties.items():
             own, other = (
-                {name.rpartition(".")[2]: shape for name, shape in shapes.items() if name.rpartition(".")[0] == where}
+                {
+                    name.rpartition(".")[2]: shape
+                    for name, shape in shapes.items()
+                    if name.rpartition(".")[0] == where
+                }
                 for where in (node, owner)
             )
-            if not own or own != other or owner in self.ties or node.partition(".")[0] == owner.partition(".")[0]:
+            if (
+                not own
+                or own != other
+                or owner in self.ties
+                or node.partition(".")[0] == owner.partition(".")[0]
+            ):
                 raise SpecError(
                     f"model: {node!r} cannot use the weights of {owner!r}: both must be nodes with weights of their own "
                     "and of equal shapes, in two parts"

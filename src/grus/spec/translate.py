@@ -70,7 +70,9 @@ class Translate(msgspec.Struct, frozen=True, tag_field="task", tag="translate", 
         sizes = {name: shape.size for name, shape in shapes.items()}
         wanted = {name: Shape("seq", sizes.get(name, 0), "src") for name in ("memory", "keys")}
         if shapes != wanted | {"state": Shape("vec", sizes.get("state", 0))}:
-            raise SpecError("translate: encode must put out memory and keys, of the source's steps, and state, a vec")
+            raise SpecError(
+                "translate: encode must put out memory and keys, of the source's steps, and state, a vec"
+            )
         ports = (
             Port("target", "tokens", target, "tgt"),
             *(Port(name, "memory", sizes[name], "src") for name in ("memory", "keys")),

@@ -97,11 +97,20 @@ class Translator(TrainedEstimator):
         self.source, self.target = source, target
         self.tokenizer: Literal["bpe", "word", "char"] = tokenizer
         self.vocabulary_size, self.joint, self.lower = vocabulary_size, joint, lower
-        self.hidden_size, self.layers, self.embedding_size, self.tied = hidden_size, layers, embedding_size, tied
+        self.hidden_size, self.layers, self.embedding_size, self.tied = (
+            hidden_size,
+            layers,
+            embedding_size,
+            tied,
+        )
         self.attention: Literal["additive", "multiplicative"] = attention
         self.decoder: Literal["conditional", "plain"] = decoder
         self.dropout, self.state_dropout, self.output_dropout = dropout, state_dropout, output_dropout
-        self.label_smoothing, self.max_length, self.length_penalty = label_smoothing, max_length, length_penalty
+        self.label_smoothing, self.max_length, self.length_penalty = (
+            label_smoothing,
+            max_length,
+            length_penalty,
+        )
         self.monitor: Literal["bleu", "loss"] = monitor
         self.val_size, self.test_size = val_size, test_size
         self.epochs, self.batch_size = epochs, batch_size

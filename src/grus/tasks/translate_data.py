@@ -67,10 +67,16 @@ def prepare(
     plan = [f"source    {pairs.names[0]}", f"target    {pairs.names[1]}", *pairs.notes]
     full, lost = drop_empty(pairs)
     if not len(full):
-        raise DataError(f"{pairs.origin}: expected pairs of sentences to learn from, got {len(pairs):,} with an empty side")
+        raise DataError(
+            f"{pairs.origin}: expected pairs of sentences to learn from, got {len(pairs):,} with an empty side"
+        )
     own, lost_too = (None, "") if validation is None else drop_empty(validation)
     split = split_rows([()] * len(full), val_size if own is None else 0, test_size, seed, pairs.origin)
-    parts = {"train": full.take(split.train), "validation": full.take(split.val), "test": full.take(split.test)}
+    parts = {
+        "train": full.take(split.train),
+        "validation": full.take(split.val),
+        "test": full.take(split.test),
+    }
     if own is not None:
         parts["validation"] = own
     steps = fit_vocabularies(parts["train"].source, parts["train"].target, options)
@@ -82,7 +88,9 @@ def prepare(
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if len(part))
     plan += [f"pairs     {sizes}", *filter(None, (lost, lost_too)), *_vocabulary_plan(steps, coders, train)]
     if cut:
-        plan.append(f"{count(cut, 'sentence')} of more than {most:,} tokens in training: the first {most:,} are read (max_length)")
+        plan.append(
+            f"{count(cut, 'sentence')} of more than {most:,} tokens in training: the first {most:,} are read (max_length)"
+        )
     return Prepared(task, steps, parts, train, val, plan)
 
 
@@ -102,7 +110,13 @@ def _vocabulary_plan(steps: tuple[AnyStep, ...], coders: list[Coder], train: Cod
     words = []
     for step, coder in zip(steps, coders):
         assert not isinstance(step, type(None))
-        kind = "pieces of words" if isinstance(step, Subwords) else "words" if getattr(step, "kind", "") == "word" else "characters"
+        kind = (
+            "pieces of words"
+            if isinstance(step, Subwords)
+            else "words"
+            if getattr(step, "kind", "") == "word"
+            else "characters"
+        )
         side = getattr(step, "side", "")
         words.append(f"{coder.end - 1:,} {kind}" + (f" ({side})" if side else " for both sides"))
     lines = [f"tokens    {', '.join(words)}"]
@@ -110,5 +124,7 @@ def _vocabulary_plan(steps: tuple[AnyStep, ...], coders: list[Coder], train: Cod
         values = coded.ports["tokens"]
         unknown = int((np.asarray(values) == 0).sum())
         if unknown:
-            lines.append(f"{percent(unknown / len(values))} of the {side}'s tokens occur too rarely to be known")
+            lines.append(
+                f"{percent(unknown / len(values))} of the {side}'s tokens occur too rarely to be known"
+            )
     return lines

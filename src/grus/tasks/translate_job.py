@@ -59,7 +59,9 @@ class TranslateJob:
         self._batches: tuple[int, list[np.ndarray]] = (-1, [])
         self._readout = {"readout": readout_of(model.decode.graph)}
         # Targets of one length stand together, and among them sources of about one.
-        self._order = train.target.lengths * (int(train.source.lengths.max(initial=0)) + 1) + train.source.lengths
+        self._order = (
+            train.target.lengths * (int(train.source.lengths.max(initial=0)) + 1) + train.source.lengths
+        )
 
     def steps(self, epoch: int) -> int:
         """Batches in an epoch: one or more passes over all pairs."""
@@ -96,7 +98,9 @@ class TranslateJob:
 
     def _cost(self, batch: Mapping[str, Tensor], smoothing: float) -> tuple[Tensor, int]:
         """The mean loss of a token, and how many there are."""
-        lengths = {"src": batch["source_lengths"]}  # a step of the target sees none after it: no need to end early
+        lengths = {
+            "src": batch["source_lengths"]
+        }  # a step of the target sees none after it: no need to end early
         outputs = self.model(batch["source"], batch["given"], lengths, self._readout)
         truth = batch["truth"]
         real = torch.arange(truth.shape[1], device=truth.device) < batch["target_lengths"][:, None]

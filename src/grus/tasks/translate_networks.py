@@ -98,7 +98,9 @@ def _decoder(config: NetworkConfig) -> Graph:
     seen = n.add("features", ops.Concat(), s, f"{s}.context", x)
     narrow = n.add("narrow", ops.Linear(width), seen)
     readout = n.dropped("readout", config.output_dropout, n.add("activation", ops.Activation("tanh"), narrow))
-    logits = n.add("logits", ops.Linear(config.target, bias=False), readout, weights="embedding" * config.tied)
+    logits = n.add(
+        "logits", ops.Linear(config.target, bias=False), readout, weights="embedding" * config.tied
+    )
     return Graph(ports, tuple(n.all), {"logits": logits, "attention": f"{s}.attention"})
 
 

@@ -8,6 +8,7 @@ every state here begins as zeros, so that whoever runs the file needs to know no
 import numpy as np
 
 from grus.export.onnx_format import lstm_rnn as onnx_lstm_rnn
+from grus.export.onnx_format.attentive import attentive_gru
 from grus.export.onnx_format.build import Builder
 from grus.export.onnx_format.cell import cells, input_products, run_layer, step
 from grus.export.onnx_format.lowering import Call, Lower, Lowering, Value, Values, run_stack
@@ -258,4 +259,5 @@ LOWERINGS: dict[type[Op], Lower] = {
     ops.LSTMStep: onnx_lstm_rnn.steps,
     ops.RNN: onnx_lstm_rnn.layers,
     ops.RNNStep: onnx_lstm_rnn.steps,
+    ops.AttentiveGRU: attentive_gru,
 }
