@@ -17,6 +17,10 @@ PUBLIC = [
     "GrusError",
     "LiveClassifier",
     "LiveForecaster",
+    "LiveTranslator",
+    "Translation",
+    "TranslationEvaluation",
+    "Translator",
     "__version__",
     "accelerate",
     "decelerate",
@@ -78,6 +82,7 @@ def test_a_live_model_needs_the_core_alone():
         import json, sys
         import grus
         grus.load, grus.LiveForecaster, grus.Evaluation, grus.LiveClassifier, grus.ClassEvaluation
+        grus.LiveTranslator, grus.Translation, grus.TranslationEvaluation
         print(json.dumps(sorted(sys.modules)))
         """
     )

@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any
 from grus.errors import GrusError
 
 if TYPE_CHECKING:
-    from grus.decode import ClassEvaluation, Evaluation, LiveClassifier, LiveForecaster, load
+    from grus.decode import (
+        ClassEvaluation,
+        Evaluation,
+        LiveClassifier,
+        LiveForecaster,
+        LiveTranslator,
+        Translation,
+        TranslationEvaluation,
+        load,
+    )
     from grus.decode.explaining.explain import explain
     from grus.nn import accelerate, decelerate
     from grus.tasks.classify import Classifier
     from grus.tasks.forecast import Forecaster
+    from grus.tasks.translate import Translator
 
 __version__ = "0.1.0"
 
@@ -24,6 +34,10 @@ _HOMES = {
     "Forecaster": "grus.tasks.forecast",
     "LiveClassifier": "grus.decode",
     "LiveForecaster": "grus.decode",
+    "LiveTranslator": "grus.decode",
+    "Translation": "grus.decode",
+    "TranslationEvaluation": "grus.decode",
+    "Translator": "grus.tasks.translate",
     "accelerate": "grus.nn",
     "decelerate": "grus.nn",
     "explain": "grus.decode.explaining.explain",
@@ -38,6 +52,10 @@ __all__ = [
     "GrusError",
     "LiveClassifier",
     "LiveForecaster",
+    "LiveTranslator",
+    "Translation",
+    "TranslationEvaluation",
+    "Translator",
     "__version__",
     "accelerate",
     "decelerate",

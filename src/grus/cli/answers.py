@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TASKS = {
     "forecast": ("grus.cli.forecast_answers", "a forecaster", ("future", "level", "step", "last")),
     "classify": ("grus.cli.classify_answers", "a classifier", ("proba",)),
+    "translate": ("grus.cli.translate_answers", "a translator", ("beam", "references")),
 }
 
 

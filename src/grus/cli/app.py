@@ -14,9 +14,11 @@ from grus.cli.explain import explain
 from grus.cli.export import export
 from grus.cli.fit_classify import classify
 from grus.cli.fit_forecast import forecast
+from grus.cli.fit_translate import translate_fit
 from grus.cli.inspect import inspect
 from grus.cli.predict import predict
 from grus.cli.stream import stream
+from grus.cli.translate import translate
 from grus.errors import UsageError
 
 # Typer's exceptions, wherever this version of it keeps them (older ones took click's).
@@ -69,6 +71,7 @@ fit = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich
 app.add_typer(fit, name="fit", help="Train a model on a table: [bold]grus fit TASK DATA[/bold].")
 fit.command("forecast", context_settings=_SETTINGS)(forecast)
 fit.command("classify", context_settings=_SETTINGS)(classify)
+fit.command("translate", context_settings=_SETTINGS)(translate_fit)
 app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("export", context_settings=_SETTINGS)(export)
@@ -76,6 +79,7 @@ app.command("check-onnx", context_settings=_SETTINGS)(check_onnx)
 app.command("inspect", context_settings=_SETTINGS)(inspect)
 app.command("explain", context_settings=_SETTINGS)(explain)
 app.command("stream", context_settings=_SETTINGS)(stream)
+app.command("translate", context_settings=_SETTINGS)(translate)
 app.command("bench", context_settings=_SETTINGS)(bench)
 
 
@@ -103,6 +107,8 @@ def root(
         the horizon after the last row
     [bold]grus fit classify reviews.jsonl -o model[/bold]
         the same for labels of texts, series, images and event histories
+    [bold]grus fit translate train.en train.de -o model[/bold]
+        from sentences and their translations to a translator: grus translate model < new.en
     [bold]grus evaluate model demand.csv[/bold]
         errors beside those of models that cost nothing
     [bold]grus export model --to onnx[/bold]

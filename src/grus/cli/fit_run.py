@@ -27,6 +27,7 @@ def fit_task(
     command_line: list[str],
     fit: Callable[..., "TrainedEstimator"],
     show: Callable[[Any, "People"], dict[str, Any]],
+    following: str = "grus predict {} DATA",
 ) -> None:
     """Train, save and report one model.
 
@@ -37,6 +38,7 @@ def fit_task(
         fit: given the estimator's arguments, the path of the data, and by keyword ``folder``, ``resume``, ``progress``
             and ``report_plan``, returns the fitted estimator.
         show: given the estimator, tells people the scores of ``validation`` and ``test``, and returns them for JSON.
+        following: what to do with the model folder, which stands for ``{}``.
     """
     from grus.cli.people import People
     from grus.cli.tables import put, require, table_file
@@ -48,7 +50,7 @@ def fit_task(
         require(package, "training")
     folder = given["out"] or _default_folder(data, task)
     run = folder.with_name(folder.name + ".run")
-    _check_folders(folder, run, given["resume"], given["force"], given["tune"] is not None)
+    _check_folders(folder, run, given["resume"], given["force"], given.get("tune") is not None)
     people.say(f"model folder: {folder}" + ("" if given["out"] else " (another one: -o FOLDER)"))
     settings = {"folder": run, "resume": given["resume"], "progress": "quiet" if people.quiet else "auto"}
     with table_file(data) as path, _resumable(run, command_line):
@@ -62,7 +64,7 @@ def fit_task(
     _keep_log(run, folder / "report")
     scores = show(estimator, people)
     report = folder / "report" / "index.html"
-    people.say([f"report: {report}", f"next: grus predict {shlex.quote(str(folder))} DATA"])
+    people.say([f"report: {report}", f"next: {following.format(shlex.quote(str(folder)))}"])
     put(to_json(_summary(estimator, folder, report, scores)) if given["json"] else f"{folder}\n")
 
 

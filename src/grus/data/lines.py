@@ -32,14 +32,17 @@ def read_lines(path: Path) -> list[str]:
         raise DataError(f"{path}: expected a file that can be read, got {error.strerror or error}") from error
 
 
-def lines_of(file: Iterable[bytes], name: str) -> Iterator[str]:
+def lines_of(file: Iterable[bytes], name: str, first: int = 1, offset: int = 0) -> Iterator[str]:
     """Line after line of a binary file, which is called ``name`` in messages.
+
+    Args:
+        file: lines with their ends.
+        first, offset: number and place of the first, where the file is a part of another.
 
     Raises:
         DataError: a line is no text in UTF-8, or holds a zero byte, which text does not.
     """
-    offset = 0
-    for number, raw in enumerate(file, start=1):
+    for number, raw in enumerate(file, start=first):
         line = raw.removeprefix(_BOM) if number == 1 else raw
         try:
             text = line.decode()

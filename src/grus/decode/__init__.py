@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.scores import Evaluation, Score
     from grus.decode.streaming.keyed import Streams
+    from grus.decode.translation_scores import TranslationEvaluation
+    from grus.decode.translator import LiveTranslator, Translation
     from grus.decode.windows import Forecasts
 
 __all__ = [
@@ -22,8 +24,11 @@ __all__ = [
     "Forecasts",
     "LiveClassifier",
     "LiveForecaster",
+    "LiveTranslator",
     "Score",
     "Streams",
+    "Translation",
+    "TranslationEvaluation",
     "load",
 ]
 
@@ -33,8 +38,11 @@ _HOMES = {
     "Forecasts": "windows",
     "LiveClassifier": "classifier",
     "LiveForecaster": "forecaster",
+    "LiveTranslator": "translator",
     "Score": "scores",
     "Streams": "streaming.keyed",
+    "Translation": "translator",
+    "TranslationEvaluation": "translation_scores",
 }
 
 
