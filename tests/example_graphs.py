@@ -25,6 +25,13 @@ def _cell(op):
     return Graph(g.inputs, g.nodes, {"out": node} | {name[1:]: node + name for name in op.states})
 
 
+def _attentive(op, *more, keys=6):
+    """An attentive decoder over the clock src, with a memory on the clock tgt."""
+    ports = (X, Port("m", "memory", 4, "tgt"), Port("k", "memory", keys, "tgt"), *more)
+    outputs = {"out": "a", "context": "a.context", "attention": "a.attention", "state": "a.h"}
+    return Graph(ports, (Node("a", op, tuple(port.name for port in ports)),), outputs)
+
+
 GRAPHS: dict[str, Graph] = {
     "Linear": chain(X, [ops.Linear(3)]),
     "Linear-no-bias-vec": chain(V, [ops.Linear(3, bias=False)]),
@@ -147,6 +154,11 @@ GRAPHS: dict[str, Graph] = {
         ),
         {"c": "c", "d": "d"},
     ),
+    "AttentiveGRU": _attentive(ops.AttentiveGRU(7)),
+    "AttentiveGRU-initial-state": _attentive(ops.AttentiveGRU(7), Port("h", "vec", 7)),
+    "AttentiveGRU-multiplicative": _attentive(ops.AttentiveGRU(7, "multiplicative"), keys=7),
+    "AttentiveGRU-plain": _attentive(ops.AttentiveGRU(7, form="plain"), Port("h", "vec", 7)),
+    "AttentiveGRU-plain-multiplicative": _attentive(ops.AttentiveGRU(7, "multiplicative", "plain"), keys=7),
     "encoder-decoder": _graph(
         (X, Y),
         Node("a", ops.GRU(7), ("x",)),

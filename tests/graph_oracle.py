@@ -19,7 +19,13 @@ def run(graph: Graph, tensors, inputs, lengths=None, dtype=np.float64):
         steps = None if lengths is None or base not in lengths else lengths[base]
         for cut in cuts:
             steps = None if steps is None else steps // int(cut)
-        outputs = RULES[type(node.op)](node.op, weights, [values[name] for name in node.inputs], steps)
+        given = [values[name] for name in node.inputs]
+        if isinstance(node.op, ops.AttentiveGRU):
+            # a memory has valid steps of its own
+            there = None if lengths is None else lengths.get(clocks[node.inputs[1]])
+            outputs = _attentive(node.op, weights, given, steps, there)
+        else:
+            outputs = RULES[type(node.op)](node.op, weights, given, steps)
         outputs = outputs if isinstance(outputs, dict) else {"": outputs}
         for suffix, value in outputs.items():
             values[node.name + suffix] = value
@@ -181,6 +187,38 @@ def _self_attention(op, weights, inputs, lengths):
             "out_proj_bias", x.dtype.type(0)
         )
     return out
+
+
+def _attentive(op, weights, inputs, lengths, memory_lengths):
+    """Every row by itself, a step at a time; it sees only the valid steps of its memory."""
+    x, memory, keys, *given = inputs
+    batch, time = x.shape[:2]
+    h = (given[0] if given else np.zeros((batch, op.hidden), x.dtype)).copy()
+    states, contexts = (np.zeros((batch, time, size), x.dtype) for size in (op.hidden, memory.shape[2]))
+    attention = np.zeros((batch, time, memory.shape[1]), x.dtype)
+
+    def cell(number, row, state):
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        layer = GRUWeights(**{name: weights[f"{name}_l{number}"] for name in names})
+        return gru_stack(row[None, None], state[None, None], [layer], StackOptions(False, True, None)).h_n[
+            0, 0
+        ]
+
+    for b, steps in enumerate(_rows(x, lengths)):
+        m, k = (_rows(values, memory_lengths)[b] for values in (memory, keys))
+        for t, x_t in enumerate(steps):
+            q = cell(0, x_t, h[b]) if op.form == "conditional" else h[b]
+            if len(m):
+                seen = (
+                    np.tanh(weights["query"] @ q + k) @ weights["vector"] if op.score == "additive" else k @ q
+                )
+                share = np.exp(seen - seen.max())
+                attention[b, t, : len(m)] = share / share.sum()
+                contexts[b, t] = attention[b, t, : len(m)] @ m
+            c = contexts[b, t]
+            h[b] = cell(1, c, q) if op.form == "conditional" else cell(0, np.concatenate([x_t, c]), q)
+            states[b, t] = h[b]
+    return {"": states, ".context": contexts, ".attention": attention, ".h": h}
 
 
 RULES = {

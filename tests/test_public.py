@@ -21,6 +21,10 @@ PUBLIC = [
     "LiveClassifier",
     "LiveForecaster",
     "LiveGenerator",
+    "LiveTranslator",
+    "Translation",
+    "TranslationEvaluation",
+    "Translator",
     "__version__",
     "accelerate",
     "compare",
@@ -84,6 +88,7 @@ def test_a_live_model_needs_the_core_alone():
         import grus
         grus.load, grus.LiveForecaster, grus.Evaluation, grus.LiveClassifier, grus.ClassEvaluation
         grus.LiveGenerator, grus.LanguageEvaluation
+        grus.LiveTranslator, grus.Translation, grus.TranslationEvaluation
         print(json.dumps(sorted(sys.modules)))
         """
     )

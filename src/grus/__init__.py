@@ -16,6 +16,9 @@ if TYPE_CHECKING:
         LiveClassifier,
         LiveForecaster,
         LiveGenerator,
+        LiveTranslator,
+        Translation,
+        TranslationEvaluation,
         load,
     )
     from grus.decode.explaining.explain import explain
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from grus.tasks.compare.comparison import Comparison
     from grus.tasks.forecast import Forecaster
     from grus.tasks.generate import LanguageModel
+    from grus.tasks.translate import Translator
 
 __version__ = "0.1.0"
 
@@ -39,6 +43,10 @@ _HOMES = {
     "LiveClassifier": "grus.decode",
     "LiveForecaster": "grus.decode",
     "LiveGenerator": "grus.decode",
+    "LiveTranslator": "grus.decode",
+    "Translation": "grus.decode",
+    "TranslationEvaluation": "grus.decode",
+    "Translator": "grus.tasks.translate",
     "accelerate": "grus.nn",
     "compare": "grus.tasks.compare.api",
     "decelerate": "grus.nn",
@@ -58,6 +66,10 @@ __all__ = [
     "LiveClassifier",
     "LiveForecaster",
     "LiveGenerator",
+    "LiveTranslator",
+    "Translation",
+    "TranslationEvaluation",
+    "Translator",
     "__version__",
     "accelerate",
     "compare",

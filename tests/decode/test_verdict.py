@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from comparing_cases import a_cell, a_point
 
+from comparing_cases import a_cell, a_point
 from grus.decode.comparing.records import CellResult, Cost, Run
 from grus.decode.comparing.verdict import judge
 

@@ -21,6 +21,7 @@ _TASKS = {
     "forecast": ("grus.cli.forecast_answers", "a forecaster", ("future", "level", "step", "last")),
     "classify": ("grus.cli.classify_answers", "a classifier", ("proba",)),
     "generate": ("grus.cli.generate_answers", "a language model", ()),
+    "translate": ("grus.cli.translate_answers", "a translator", ("beam", "references")),
 }
 
 

@@ -19,10 +19,12 @@ from grus.cli.export import export
 from grus.cli.fit_classify import classify
 from grus.cli.fit_forecast import forecast
 from grus.cli.fit_generate import fit_generate
+from grus.cli.fit_translate import translate_fit
 from grus.cli.generate import generate
 from grus.cli.inspect import inspect
 from grus.cli.predict import predict
 from grus.cli.stream import stream
+from grus.cli.translate import translate
 from grus.errors import UsageError
 
 # Typer's exceptions, wherever this version of it keeps them (older ones took click's).
@@ -86,6 +88,7 @@ compare.command("forecast", context_settings=_SETTINGS)(compare_forecast)
 compare.command("classify", context_settings=_SETTINGS)(compare_classify)
 compare.command("memory", context_settings=_SETTINGS)(compare_memory)
 compare.command("music", context_settings=_SETTINGS)(compare_music)
+fit.command("translate", context_settings=_SETTINGS)(translate_fit)
 app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("generate", context_settings=_SETTINGS)(generate)
@@ -94,6 +97,7 @@ app.command("check-onnx", context_settings=_SETTINGS)(check_onnx)
 app.command("inspect", context_settings=_SETTINGS)(inspect)
 app.command("explain", context_settings=_SETTINGS)(explain)
 app.command("stream", context_settings=_SETTINGS)(stream)
+app.command("translate", context_settings=_SETTINGS)(translate)
 app.command("bench", context_settings=_SETTINGS)(bench)
 
 
@@ -125,6 +129,8 @@ def root(
         a language model of characters, words or pieces of words
     [bold]grus generate model --prompt "It was "[/bold]
         text that goes on from there, as it comes
+    [bold]grus fit translate train.en train.de -o model[/bold]
+        from sentences and their translations to a translator: grus translate model < new.en
     [bold]grus evaluate model demand.csv[/bold]
         errors beside those of models that cost nothing
     [bold]grus compare forecast demand.csv --horizon 24[/bold]

@@ -11,6 +11,13 @@ def evaluate(
     ctx: typer.Context,
     model: ModelFolder,
     data: Data,
+    references: Annotated[
+        str | None,
+        typer.Argument(metavar="[REFERENCES]", help="Translations of DATA, where both are plain text."),
+    ] = None,
+    beam: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Hypotheses of a translator's search; 1 is the fastest.")
+    ] = 5,
     step: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Rows from one origin to the next (default: the horizon)."),
@@ -38,6 +45,8 @@ def evaluate(
         accuracy, calibration and confusion of a classifier's labels
     [bold]grus evaluate model book.txt[/bold]
         perplexity and bits per character of a language model
+    [bold]grus evaluate model test.en test.de --beam 1[/bold]
+        BLEU, chrF and perplexity of a translator
     """
     from grus.artifact import load_model
     from grus.cli.answers import answers_of

@@ -22,6 +22,9 @@ def predict(
     proba: Annotated[
         bool, typer.Option("--proba", metavar="", help="Also one column a label with its probability.")
     ] = False,
+    beam: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Hypotheses of a translator's search; 1 is the fastest.")
+    ] = 5,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +36,7 @@ def predict(
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
-    """Forecast the horizon after the last row of every series in DATA, or name the label of every row.
+    """Forecast the horizon after the last row of every series in DATA, or name the label of every row, or translate it.
 
     \b
     [bold]grus predict model demand.csv > forecast.csv[/bold]
@@ -41,6 +44,8 @@ def predict(
     [bold]grus predict model demand.csv --future weather.csv --json[/bold]
     [bold]zcat demand.csv.gz | grus predict model -[/bold]
     [bold]grus predict model reviews.jsonl --proba > labels.csv[/bold]
+    [bold]grus predict model sentences.csv > translations.csv[/bold]
+        of a translator; for plain text see grus translate
     """
     from grus.artifact import load_model
     from grus.cli.answers import answers_of

@@ -2,12 +2,13 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.decode import LiveClassifier, LiveForecaster, LiveGenerator
+from grus.decode import LiveClassifier, LiveForecaster, LiveGenerator, LiveTranslator
+from grus.decode.translation_search import Memory
 from grus.decode.windows import Forecasts
 from grus.preprocess.features import Features
 from grus.preprocess.panel import Panel
@@ -95,6 +96,31 @@ class WatchedGenerator(LiveGenerator):
         finally:
             if meter is not None:
                 meter.close()
+
+
+class WatchedTranslator(LiveTranslator):
+    """See `LiveTranslator`; ``quiet`` shows nothing."""
+
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], quiet: bool = False) -> None:
+        super().__init__(model, tensors)
+        self._quiet = quiet
+        self._meter: _Meter | None = None
+
+    def translate(self, sentences: Sequence[str], **options: Any) -> Any:
+        """Translate sentences; see `LiveTranslator.translate`."""
+        self._meter = None if self._quiet else _Meter(len(sentences), "sentences")
+        try:
+            return super().translate(sentences, **options)
+        finally:
+            if self._meter is not None:
+                self._meter.close()
+            self._meter = None
+
+    def encode(self, tokens: Sequence[Sequence[str]]) -> Memory:
+        """The memory of the next batch: the one before it is done by now."""
+        if self._meter is not None:
+            self._meter.batch(len(tokens))
+        return super().encode(tokens)
 
 
 class _Meter:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from grus.decode.language_scores import LanguageEvaluation
     from grus.decode.scores import Evaluation, Score
     from grus.decode.streaming.keyed import Streams
+    from grus.decode.translation_scores import TranslationEvaluation
+    from grus.decode.translator import LiveTranslator, Translation
     from grus.decode.windows import Forecasts
 
 __all__ = [
@@ -27,8 +29,11 @@ __all__ = [
     "LiveClassifier",
     "LiveForecaster",
     "LiveGenerator",
+    "LiveTranslator",
     "Score",
     "Streams",
+    "Translation",
+    "TranslationEvaluation",
     "load",
 ]
 
@@ -41,8 +46,11 @@ _HOMES = {
     "LiveClassifier": "classifier",
     "LiveForecaster": "forecaster",
     "LiveGenerator": "generator",
+    "LiveTranslator": "translator",
     "Score": "scores",
     "Streams": "streaming.keyed",
+    "Translation": "translator",
+    "TranslationEvaluation": "translation_scores",
 }
 
 

@@ -5,17 +5,18 @@ from typing import TYPE_CHECKING
 
 from grus.artifact import load_model
 from grus.errors import ModelFolderError, SpecError
-from grus.spec import Classify, Generate
+from grus.spec import Classify, Generate, Translate
 
 if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.generator import LiveGenerator
+    from grus.decode.translator import LiveTranslator
 
 
 def load(
     folder: str | Path, *, precision: str = "float32"
-) -> "LiveForecaster | LiveClassifier | LiveGenerator":
+) -> "LiveForecaster | LiveClassifier | LiveGenerator | LiveTranslator":
     """Load a model folder without torch, ready to answer.
 
     Args:
@@ -43,6 +44,10 @@ def load(
             from grus.decode.generator import LiveGenerator
 
             return LiveGenerator(model, tensors, precision)
+        if isinstance(model.task, Translate):
+            from grus.decode.translator import LiveTranslator
+
+            return LiveTranslator(model, tensors, precision)
         from grus.decode.forecaster import LiveForecaster
 
         return LiveForecaster(model, tensors, precision)

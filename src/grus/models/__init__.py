@@ -1,5 +1,6 @@
 """Specs as torch modules."""
 
+from grus.models.encoder_decoder import EncoderDecoder
 from grus.models.graph_module import GraphModule
 
-__all__ = ["GraphModule"]
+__all__ = ["EncoderDecoder", "GraphModule"]

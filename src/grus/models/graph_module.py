@@ -35,18 +35,22 @@ class GraphModule(nn.Module):
             self.nodes[node.name] = module
 
     def forward(
-        self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor] | None = None
+        self,
+        inputs: Mapping[str, Tensor],
+        lengths: Mapping[str, Tensor] | None = None,
+        outputs: Mapping[str, str] | None = None,
     ) -> dict[str, Tensor]:
         """Run whole sequences.
 
         Args:
             inputs: by port name; seq [B, T, size], vec [B, size], tokens [B, T] or [B].
             lengths: valid steps per row by clock, int64 [B]; missing clocks are full.
+            outputs: in place of the graph's, nodes by the name of an output; only what they need is run.
 
         Returns:
             Outputs by name.
         """
-        return self._run(inputs, lengths, {})[0]
+        return self._run(inputs, lengths, {}, outputs)[0]
 
     def run(
         self, inputs: Mapping[str, Tensor], state: States | None = None
@@ -71,20 +75,37 @@ class GraphModule(nn.Module):
         return self._run(inputs, None, {} if state is None else state)
 
     def _run(
-        self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor] | None, state: States
+        self,
+        inputs: Mapping[str, Tensor],
+        lengths: Mapping[str, Tensor] | None,
+        state: States,
+        outputs: Mapping[str, str] | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, ...]]]:
         values = dict(inputs)
         after: dict[str, tuple[Tensor, ...]] = {}
+        wanted = self.graph.outputs if outputs is None else outputs
+        needed = None if outputs is None else self._ancestors(outputs)
         for node in self.graph.nodes:
+            if needed is not None and node.name not in needed:
+                continue
             given = tuple(values[name] for name in node.inputs)
-            outputs = self.nodes[node.name](
-                given + tuple(state.get(node.name, ())), self._lengths(node.inputs, lengths)
-            )
-            for suffix, value in outputs.items():
-                values[node.name + suffix] = value
+            arguments = [given + tuple(state.get(node.name, ())), self._lengths(node.inputs, lengths)]
+            memory = tuple(name for name in node.inputs if self.shapes[name].kind == "memory")
+            if memory:
+                arguments.append(self._lengths(memory, lengths))
+            made = self.nodes[node.name](*arguments)
+            values |= {node.name + suffix: value for suffix, value in made.items()}
             if isinstance(node.op, ops.Recurrent):
-                after[node.name] = tuple(outputs[suffix] for suffix in node.op.states)
-        return {name: values[source] for name, source in self.graph.outputs.items()}, after
+                after[node.name] = tuple(made[suffix] for suffix in node.op.states)
+        return {name: values[source] for name, source in wanted.items()}, after
+
+    def _ancestors(self, outputs: Mapping[str, str]) -> set[str]:
+        """The nodes that some values are made of, their own included."""
+        needed = {source.partition(".")[0] for source in outputs.values()}
+        for node in reversed(self.graph.nodes):
+            if node.name in needed:
+                needed.update(name.partition(".")[0] for name in node.inputs)
+        return needed
 
     def _lengths(self, inputs: tuple[str, ...], lengths: Mapping[str, Tensor] | None) -> Tensor | None:
         clock = next((self.shapes[name].clock for name in inputs if self.shapes[name].clock), "")

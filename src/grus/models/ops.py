@@ -1,7 +1,8 @@
 """Torch modules for the ops, one row an op, by op class.
 
 A module is called as ``module(inputs, lengths)`` with the node's input tensors and the valid length of each row on
-their clock (None: all rows are full), and returns its outputs by suffix. Parameters are named as `Op.weights` says.
+their clock (None: all rows are full), and returns its outputs by suffix. One that looks at a memory is also given the
+valid length of each row of that. Parameters are named as `Op.weights` says.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from grus.errors import DataError
-from grus.models import cells, mixing, pools
+from grus.models import attention, cells, mixing, pools
 from grus.nn import GRU
 from grus.nn.functional import CellWeights, gru_cell
 from grus.spec import Op, Shape, ops
@@ -165,4 +166,5 @@ MODULES: dict[type[Op], Callable[[Any, tuple[Shape, ...]], nn.Module]] = {
     ops.MinGRUStep: cells.MinGRUStep,
     ops.Convolution: mixing.Convolution,
     ops.SelfAttention: mixing.SelfAttention,
+    ops.AttentiveGRU: attention.AttentiveGRU,
 }

@@ -1,7 +1,8 @@
 """Texts as codes of subwords: byte pair encoding by the library ``tokenizers``, an extra (``grus[text]``)."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,33 @@ def _cleaned(text: str, lower: bool, exact: bool) -> str:
     if not exact:
         return clean(text, lower)
     return without_surrogates(text.lower() if lower else text)
+
+
+def piece_coder(subwords: Subwords) -> tuple[Callable[[list[str]], list[list[str]]], dict[str, int]]:
+    """A function that cuts clean texts into pieces, spelled a letter a byte, and the number of every piece."""
+    tokenizer = _library().Tokenizer.from_str(subwords.definition)
+
+    def cut(texts: list[str]) -> list[list[str]]:
+        return (
+            [found.tokens for found in tokenizer.encode_batch(texts)] if any(texts) else [[] for _ in texts]
+        )
+
+    return cut, tokenizer.get_vocab()
+
+
+def spell_pieces(pieces: Sequence[str]) -> str:
+    """The text of some pieces; bytes that are no character become the sign for what is unknown."""
+    numbers = _byte_letters()
+    found = bytes(numbers.get(letter, ord("?")) for piece in pieces for letter in piece)
+    return found.decode("utf-8", errors="replace")
+
+
+@cache
+def _byte_letters() -> dict[str, int]:
+    """Which byte a letter of a piece stands for: printable bytes are themselves, the others follow from U+0100 on."""
+    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in own]
+    return {chr(byte): byte for byte in own} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
 
 
 def _library() -> Any:

@@ -22,7 +22,7 @@ class Weights(dict[str, np.ndarray]):
 
 @dataclass(frozen=True)
 class Chunk:
-    """The inputs of one node and the valid length of each row on their clock (None: no clock).
+    """The inputs of one node and the valid length of each row on their clock (None: no clock), and of its memory.
 
     ``full``: it is known that all rows are as long as the time axis, and need not be looked for (3 us of a step).
     """
@@ -30,6 +30,7 @@ class Chunk:
     inputs: tuple[np.ndarray, ...]
     lengths: np.ndarray | None
     full: bool = False
+    memory: np.ndarray | None = None
 
     @property
     def x(self) -> np.ndarray:

@@ -53,9 +53,15 @@ class Program:
             build = IMPLEMENTATIONS[type(node.op)]
             inputs = tuple(self.shapes[name] for name in node.inputs)
             self._nodes.append(build(node.op, Weights(node_weights(tensors, node), stored), inputs))
-        #: Each node with its implementation, and its first input that has a clock: the lengths of that are the node's.
+        #: Each node with its implementation, its first input that has a clock (the lengths of that are the node's), and
+        #: the memory that it looks at.
         self._plan = [
-            (node, made, next((name for name in node.inputs if self.shapes[name].clock), None))
+            (
+                node,
+                made,
+                next((name for name in node.inputs if self.shapes[name].clock), None),
+                next((name for name in node.inputs if self.shapes[name].kind == "memory"), None),
+            )
             for node, made in zip(graph.nodes, self._nodes, strict=True)
         ]
         self._before = self.init_state(0)
@@ -135,9 +141,10 @@ class Program:
         values, clocks = self._bind(inputs, lengths)
         after: dict[str, tuple[np.ndarray, ...]] = {}
         full = lengths is None
-        for node, implementation, timed in self._plan:
+        for node, implementation, timed, looked_at in self._plan:
             lengths_now = None if timed is None else self._lengths(timed, values, clocks)
-            chunk = Chunk(tuple([values[name] for name in node.inputs]), lengths_now, full)
+            memory = None if looked_at is None else self._lengths(looked_at, values, clocks)
+            chunk = Chunk(tuple([values[name] for name in node.inputs]), lengths_now, full, memory)
             if see is not None:
                 see(node, implementation, chunk)
             before = None if state is None else state.nodes.get(node.name, ())

@@ -18,6 +18,7 @@ from grus.spec.steps import (
     Subwords,
     Vocabulary,
 )
+from grus.spec.translate import Translate
 
 __all__ = [
     "BACKENDS",
@@ -48,6 +49,7 @@ __all__ = [
     "Shape",
     "Step",
     "Subwords",
+    "Translate",
     "Vocabulary",
     "chain",
     "infer",

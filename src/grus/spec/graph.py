@@ -59,10 +59,12 @@ def infer(graph: Graph) -> dict[str, Shape]:
     for port in graph.inputs:
         _new_name(port.name, shapes)
         check_size(f"input {port.name!r}: size", port.size)
-        if (port.kind == "seq" and not port.clock) or (port.kind == "vec" and port.clock):
+        if (port.kind in ("seq", "memory") and not port.clock) or (port.kind == "vec" and port.clock):
             raise SpecError(
                 f"input {port.name!r}: a seq needs a clock and a vec has none, got {port.kind} {port.clock!r}"
             )
+        if port.kind == "alignment":
+            raise SpecError(f"input {port.name!r}: an alignment can only be an output")
         shapes[port.name] = Shape(port.kind, port.size, port.clock)
     weights: dict[str, Weights] = {}
     for node in graph.nodes:

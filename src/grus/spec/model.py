@@ -1,5 +1,6 @@
 """A whole model as data: the task, the fitted preprocessing steps, and the graphs."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from grus.spec.steps import (
     Vocabulary,
     check_unique,
 )
+from grus.spec.translate import Translate
 
 SCHEMA = 1
 
@@ -147,12 +149,16 @@ _STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | C
     "events": (Codes,),
 }
 
-AnyTask = Forecast | Classify | Generate
-_Task = TypeVar("_Task", Forecast, Classify, Generate)
+AnyTask = Forecast | Classify | Generate | Translate
+_Task = TypeVar("_Task", Forecast, Classify, Generate, Translate)
+
+Array = TypeVar("Array")
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything about a model but its numbers; the numbers are tensors whose names and shapes `tensors` lists.
+
+    ``ties`` are nodes of one part, as ``"<part>.<node>"``, that use the weights of a node of another part.
 
     Raises:
         SpecError: on construction, if any part does not hold together.
@@ -162,15 +168,17 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task: AnyTask
     preprocess: tuple[AnyStep, ...]
     parts: dict[str, Graph]
+    ties: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         self.task.check()
-        keys = [step.key for step in self.preprocess]
-        if len(keys) != len(set(keys)):
-            raise SpecError(f"model: each preprocessing step may stand once, got {keys}")
+        places = [step.place for step in self.preprocess]
+        if len(places) != len(set(places)):
+            raise SpecError(f"model: each preprocessing step may stand once, got {places}")
         if set(self.parts) not in ({"main"}, {"encode", "decode"}):
             raise SpecError(f"model: parts must be main, or encode and decode, got {sorted(self.parts)}")
-        if isinstance(self.task, Classify | Generate):
+        self._check_ties()
+        if isinstance(self.task, Classify | Generate | Translate):
             self.task.check_model(self.preprocess, self.parts)
 
     def task_as(self, kind: type[_Task]) -> _Task:
@@ -184,11 +192,47 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The preprocessing step of that kind, or None."""
         return next((step for step in self.preprocess if isinstance(step, kind)), None)
 
+    def _check_ties(self) -> None:
+        shapes = {
+            f"{part}.{name}": shape
+            for part in self.parts
+            for name, shape in weight_shapes(self.parts[part]).items()
+        }
+        for node, owner in self.ties.items():
+            own, other = (
+                {
+                    name.rpartition(".")[2]: shape
+                    for name, shape in shapes.items()
+                    if name.rpartition(".")[0] == where
+                }
+                for where in (node, owner)
+            )
+            if (
+                not own
+                or own != other
+                or owner in self.ties
+                or node.partition(".")[0] == owner.partition(".")[0]
+            ):
+                raise SpecError(
+                    f"model: {node!r} cannot use the weights of {owner!r}: both must be nodes with weights of their own "
+                    "and of equal shapes, in two parts"
+                )
+
+    def part_tensors(self, part: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """The tensors of one part by the names in its graph, out of those of the model file, tied ones included."""
+        found: dict[str, Array] = {}
+        for name in weight_shapes(self.parts[part]):
+            node, _, weight = name.rpartition(".")
+            found[name] = tensors[f"{self.ties.get(f'{part}.{node}', f'{part}.{node}')}.{weight}"]
+        return found
+
     def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Dtype and shape of every tensor in the model file: float32 weights, float64 fitted arrays."""
         shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
         for part, graph in self.parts.items():
-            shapes |= {f"{part}.{name}": ("float32", shape) for name, shape in weight_shapes(graph).items()}
+            names = {f"{part}.{name}": shape for name, shape in weight_shapes(graph).items()}
+            own = {name: s for name, s in names.items() if name.rpartition(".")[0] not in self.ties}
+            shapes |= {name: ("float32", shape) for name, shape in own.items()}
         for step in self.preprocess:
             shapes |= {f"preprocess.{step.key}.{n}": ("float64", shape) for n, shape in step.arrays().items()}
         return shapes | {f"task.{name}": ("float64", shape) for name, shape in self.task.arrays().items()}

@@ -13,6 +13,7 @@ implementation by op class; `grus.spec.capability` says which must exist, and a 
 from typing import ClassVar, Literal
 
 from grus.errors import SpecError
+from grus.spec.attentive import AttentiveGRU
 from grus.spec.mixing import Convolution, SelfAttention
 from grus.spec.op import Inputs, Op, Outputs, Time, Weights
 from grus.spec.recurrent import (
@@ -265,6 +266,7 @@ __all__ = [
     "Add",
     "AnyOp",
     "AttentionPool",
+    "AttentiveGRU",
     "Columns",
     "Concat",
     "Convolution",
@@ -294,13 +296,13 @@ __all__ = [
 OPS: tuple[type[Op], ...] = (
     Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
     AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep, MinGRU, MinGRUStep,
-    Convolution, SelfAttention,
+    Convolution, SelfAttention, AttentiveGRU,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
     | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep | LSTM | LSTMStep | RNN | RNNStep
-    | MinGRU | MinGRUStep | Convolution | SelfAttention
+    | MinGRU | MinGRUStep | Convolution | SelfAttention | AttentiveGRU
 )  # fmt: skip
 
 

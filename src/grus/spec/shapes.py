@@ -6,7 +6,7 @@ import msgspec
 
 from grus.errors import SpecError
 
-Kind = Literal["seq", "vec", "tokens", "mask", "gap", "memory"]
+Kind = Literal["seq", "vec", "tokens", "mask", "gap", "memory", "alignment"]
 
 #: No layer of a model may be wider than this; a spec is hostile input, so sizes are bounded before any allocation.
 MAX_SIZE = 1 << 24
@@ -16,7 +16,9 @@ class Shape(msgspec.Struct, frozen=True):
     """Kind, integer size and clock of a value; only batch and time are symbolic.
 
     A ``seq`` is [batch, time, size] with time given by its clock; a ``vec`` is [batch, size] and has no clock;
-    ``tokens`` are integers below ``size``, [batch, time] on a clock or [batch] without one.
+    ``tokens`` are integers below ``size``, [batch, time] on a clock or [batch] without one. A ``memory`` is
+    [batch, steps, size] like a seq, but is given whole, whatever chunks the seqs beside it come in. An ``alignment`` is
+    an output only, [batch, time, steps of a memory]: what share of it each step looked at; its size is 1.
     """
 
     kind: Kind

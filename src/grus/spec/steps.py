@@ -18,6 +18,11 @@ class Step(msgspec.Struct, frozen=True, tag_field="step", forbid_unknown_fields=
     #: the key of the step's tensors in the model file; each kind of step stands at most once in a model
     key: ClassVar[str] = ""
 
+    @property
+    def place(self) -> str:
+        """What no other step of a model may be: its kind, and for vocabularies the side they are for."""
+        return self.key
+
     def arrays(self) -> Weights:
         """Shapes of the step's fitted float64 tensors by name."""
         return {}
@@ -74,6 +79,10 @@ class SeriesScale(Step, frozen=True, tag="series_scale"):
         return {"center": (len(self.ids),), "scale": (len(self.ids),)}
 
 
+#: Whose texts a vocabulary is for, where a model has two of them.
+Side = Literal["", "source", "target"]
+
+
 class Vocabulary(Step, frozen=True, tag="vocabulary"):
     """Known words or characters in code order, from 1; code 0 is one that is not known.
 
@@ -86,6 +95,12 @@ class Vocabulary(Step, frozen=True, tag="vocabulary"):
     lower: bool
     tokens: tuple[str, ...]
     exact: bool = False
+    side: Side = ""
+
+    @property
+    def place(self) -> str:
+        """Its kind and side."""
+        return f"{self.key} {self.side}".strip()
 
     def __post_init__(self) -> None:
         check_unique("vocabulary: tokens", self.tokens)
@@ -109,6 +124,12 @@ class Subwords(Step, frozen=True, tag="subwords"):
     lower: bool
     definition: str
     exact: bool = False
+    side: Side = ""
+
+    @property
+    def place(self) -> str:
+        """Its kind and side."""
+        return f"{self.key} {self.side}".strip()
 
     def __post_init__(self) -> None:
         self.pieces()

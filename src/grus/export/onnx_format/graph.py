@@ -127,7 +127,8 @@ def _output(graph: Graph, name: str, shape: Shape) -> ValueInfoProto:
         steps = f"{name}.steps"
     else:
         steps = shape.clock
-    dims = ["batch", *([steps] if shape.clock else []), shape.size]
+    width = f"{name}.steps" if shape.kind == "alignment" else shape.size
+    dims = ["batch", *([steps] if shape.clock else []), width]
     is_codes = shape.kind == "tokens"
     return value_info(
         output_name(graph, name), "int64" if is_codes else "float32", dims[:-1] if is_codes else dims

@@ -1,0 +1,1 @@
+"""The report of a translator, and its attention as a picture."""
