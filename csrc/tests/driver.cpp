@@ -18,6 +18,7 @@
 #include "core/cell.h"
 #include "errors.h"
 #include "gru.h"
+#include "mingru.h"
 #include "team.h"
 #include "tests/fenced.h"
 
@@ -25,7 +26,7 @@ using grus::idx;
 
 namespace {
 
-constexpr int64_t kMagic = 0x53555247;
+constexpr int64_t kMagic = 0x53555247, kMagicMinimal = 0x4e494d47;
 constexpr double kMaxUlp = 2.5;  // what core/activations.h states
 std::atomic<int> failures{0};
 bool quiet = false;
@@ -65,6 +66,11 @@ class Reader {
   std::vector<double> array(idx n) {
     std::vector<double> v(static_cast<size_t>(n));
     file_.read(reinterpret_cast<char*>(v.data()), n * 8);
+    return v;
+  }
+  int64_t peek() {
+    const int64_t v = integer();
+    file_.seekg(-8, std::ios::cur);
     return v;
   }
   bool good() const { return file_.good(); }
@@ -518,6 +524,139 @@ void check_team() {
   on_threads(4, call);
 }
 
+// A case of a MinGRU, in the order of make_cases.py's record_minimal.
+struct MinCase {
+  idx T, B, I, H;
+  bool reverse, bias, lengths, resets;
+  std::vector<double> x, h0, w, b, len, res, dy, dhn;
+  std::vector<Result> results;
+  std::string name;
+};
+
+MinCase read_minimal(Reader& in, int number) {
+  MinCase c;
+  in.integer();
+  c.T = in.integer(), c.B = in.integer(), c.I = in.integer(), c.H = in.integer();
+  c.reverse = in.integer(), c.bias = in.integer(), c.lengths = in.integer(), c.resets = in.integer();
+  c.x = in.array(c.T * c.B * c.I);
+  c.h0 = in.array(c.B * c.H);
+  c.w = in.array(2 * c.H * c.I);
+  c.b = in.array(c.bias ? 2 * c.H : 0);
+  c.len = in.array(c.lengths ? c.B : 0);
+  c.res = in.array(c.resets ? c.B * c.T : 0);
+  c.dy = in.array(c.T * c.B * c.H);
+  c.dhn = in.array(c.B * c.H);
+  for (const idx n : {c.T * c.B * c.H, c.B * c.H, c.T * c.B * c.I, c.B * c.H, 2 * c.H * c.I, 2 * c.H}) {
+    if (c.results.size() == 5 && !c.bias) break;
+    Result r;
+    r.scale[0] = in.number(), r.scale[1] = in.number();
+    r.exact = in.array(n);
+    c.results.push_back(r);
+  }
+  if (!in.good()) {
+    std::fprintf(stderr, "driver: case %d is cut short\n", number);
+    std::exit(2);
+  }
+  c.name = "MinGRU " + std::to_string(number) + " T=" + std::to_string(c.T) + " B=" + std::to_string(c.B) +
+           " I=" + std::to_string(c.I) + " H=" + std::to_string(c.H);
+  return c;
+}
+
+template <class T>
+struct MinRun {
+  const MinCase& c;
+  Array<T> x, h0, w, b, dy, dhn, y, hn, dx, dh0, dw, db;
+  Array<int64_t> lengths;
+  Array<uint8_t> resets;
+
+  explicit MinRun(const MinCase& from)
+      : c(from),
+        x(cast<T>(c.x)),
+        h0(cast<T>(c.h0)),
+        w(cast<T>(c.w)),
+        b(cast<T>(c.b)),
+        dy(cast<T>(c.dy)),
+        dhn(cast<T>(c.dhn)),
+        y(c.dy.size(), T(NAN)),
+        hn(c.dhn.size(), T(NAN)),
+        dx(c.x.size(), T(NAN)),
+        dh0(c.h0.size(), T(NAN)),
+        dw(c.w.size(), T(NAN)),
+        db(c.b.size(), T(NAN)),
+        lengths(cast<int64_t>(c.len)),
+        resets(cast<uint8_t>(c.res)) {}
+  grus::SequenceArgs<T> args() {
+    grus::SequenceArgs<T> a{};
+    a.batch = c.B, a.time = c.T, a.input = c.I, a.hidden = c.H;
+    a.reverse = c.reverse;
+    a.x = x.data(), a.x_row = c.I, a.x_time = c.B * c.I;
+    a.h0 = h0.data(), a.h0_row = c.H;
+    a.y = y.data(), a.y_row = c.H, a.y_time = c.B * c.H;
+    a.hn = hn.data(), a.hn_row = c.H;
+    a.lengths = Run<T>::given(lengths);
+    a.resets = Run<T>::given(resets), a.resets_row = c.T, a.resets_time = 1;
+    return a;
+  }
+  template <class S = T>
+  MinRun& forward(const grus::Isa& isa) {
+    grus::MinGru<T, S>(isa, c.I, c.H, w.data(), Run<T>::given(b)).run(args());
+    return *this;
+  }
+  void backward(const grus::Isa& isa) {
+    grus::BackwardArgs<T> g{};
+    g.f = args();
+    g.dy = dy.data(), g.dy_row = c.H, g.dy_time = c.B * c.H;
+    g.dhn = dhn.data(), g.dhn_row = c.H;
+    g.dx = dx.data(), g.dx_row = c.I, g.dx_time = c.B * c.I;
+    g.dh0 = dh0.data(), g.dh0_row = c.H;
+    grus::min_backward(isa, g, w.data(), Run<T>::given(b), grus::MinWeightGrads<T>{Run<T>::given(dw), Run<T>::given(db)});
+  }
+};
+
+template <class T>
+void check_minimal(const MinCase& c, const grus::Isa& isa) {
+  const char* const names[] = {"output", "h_n", "d_x", "d_h_0", "d_weight_ih", "d_bias_ih"};
+  Array<T> first;
+  for (const int threads : {1, 2, 3, 7}) {
+    const std::string where = std::string(isa.name) + (sizeof(T) == 4 ? " f32 " : " f64 ") + c.name + " on " +
+                              std::to_string(threads) + " threads: ";
+    grus::set_num_threads(threads);
+    MinRun<T> run(c);
+    run.forward(isa).backward(isa);
+    const Array<T>* const found[] = {&run.y, &run.hn, &run.dx, &run.dh0, &run.dw, &run.db};
+    for (size_t i = 0; i < c.results.size(); ++i)
+      for (size_t k = 0; k < c.results[i].exact.size(); ++k)
+        if (!close((*found[i])[k], c.results[i].exact[k], c.results[i].scale[sizeof(T) == 8])) {
+          fail(where + names[i]);
+          break;
+        }
+    if (threads == 1) first = run.y;
+    check_same(run.y, first, where + "output differs from that of one");
+  }
+}
+
+// Weights stored as bf16 give the bits of rounded ones; Int8 those of any number of threads, near the portable set's.
+void check_minimal_stored(const MinCase& c, const grus::Isa& isa) {
+  const std::string where = std::string(isa.name) + " " + c.name;
+  grus::set_num_threads(1);
+  MinRun<float> rounded(c), whole(c), portable(c);
+  rounded.w = nearest_bf16(rounded.w);
+  rounded.forward(isa);
+  whole.forward<grus::Int8>(isa);
+  portable.forward<grus::Int8>(grus::available_isas().back());
+  for (size_t i = 0; i < whole.y.size(); ++i)
+    if (!(std::fabs(whole.y[i] - portable.y[i]) < 3e-3f)) {
+      fail(where + ": int8 output is not near that of the portable instruction set");
+      break;
+    }
+  for (const int threads : {1, 2, 3}) {
+    grus::set_num_threads(threads);
+    MinRun<float> stored(c), again(c);
+    check_same(stored.forward<grus::Bf16>(isa).y, rounded.y, where + ": bf16 output differs from that of rounded weights");
+    check_same(again.forward<grus::Int8>(isa).y, whole.y, where + ": int8 output depends on the number of threads");
+  }
+}
+
 // Many threads call at once while another changes the number of threads: each must get its own right numbers.
 template <class T>
 void check_concurrency(const std::vector<Case>& cases, const grus::Isa& isa) {
@@ -596,7 +735,14 @@ int main(int argc, char** argv) {
   }
   Reader in(argv[1]);
   std::vector<Case> cases;
-  while (in.more()) cases.push_back(read_case(in, static_cast<int>(cases.size())));
+  std::vector<MinCase> minimal;
+  while (in.more()) {
+    const int number = static_cast<int>(cases.size() + minimal.size());
+    if (in.peek() == kMagicMinimal)
+      minimal.push_back(read_minimal(in, number));
+    else
+      cases.push_back(read_case(in, number));
+  }
   if (cases.empty()) {
     std::fprintf(stderr, "driver: no cases in %s\n", argv[1]);
     return 2;
@@ -616,6 +762,11 @@ int main(int argc, char** argv) {
       check_int8(c, isa);
       check_step<float, grus::Int8>(c, isa);
     }
+    for (const MinCase& c : minimal) {
+      check_minimal<float>(c, isa);
+      check_minimal<double>(c, isa);
+      check_minimal_stored(c, isa);
+    }
     check_shared_steps<float>(isa);
     check_shared_steps<grus::Int8>(isa);
     check_linear<float>(isa);
@@ -626,7 +777,7 @@ int main(int argc, char** argv) {
     check_activations<double>(isa);
     check_concurrency<float>(cases, isa);
     check_concurrency<double>(cases, isa);
-    std::printf("%s: %zu cases\n", isa.name, cases.size());
+    std::printf("%s: %zu cases\n", isa.name, cases.size() + minimal.size());
   }
   for (const Case& c : cases) check_cell(c);
   std::printf("driver: %s\n", failures ? "FAILED" : "all good");

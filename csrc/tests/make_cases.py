@@ -1,7 +1,8 @@
 """Write golden cases of the oracle for csrc/tests/driver.cpp: python csrc/tests/make_cases.py FILE.
 
 Every number is 8 bytes, little-endian: integers (int64) in the header, float64 elsewhere. The layout is written once
-here and read once in the driver; arrays are time-major and stand in the order of ``record``.
+here and read once in the driver; arrays are time-major and stand in the order of ``record``, those of a MinGRU in
+that of ``record_minimal``.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from gru_cases import VARIANTS, Case, Shape, make_case
 from grus.kernels.reference import gru_direction
 from grus.kernels.reference_backward import gru_direction_backward
+from mingru_cases import EDGES, MinCase, make_minimal
+from mingru_cases import VARIANTS as MINIMAL
 
-MAGIC = 0x53555247
+MAGIC, MAGIC_MINIMAL = 0x53555247, 0x4E494D47
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "gain_ih", "gain_hh")
 SIZES = [(5, 16, 4, 9), (3, 9, 33, 50), (40, 2, 7, 36)]
 CROWDS = [
@@ -45,8 +48,18 @@ def calm(case: Case) -> Case:
     return replace(case, weights=weights)
 
 
-def record(case: Case, reverse: bool) -> bytes:
+def joined(header: list[int], inputs: list[np.ndarray | None], precise: list, *rough: list) -> bytes:
     """One case: header, inputs, and each result after its largest error in float32 and in float64."""
+    arrays = [a for a in inputs if a is not None]
+    for exact, *others in zip(precise, *rough):
+        arrays += [np.float64(np.abs(r.astype(np.longdouble) - exact).max(initial=0)) for r in others]
+        arrays.append(exact)
+    blobs = [np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays]
+    return np.array(header, "<i8").tobytes() + b"".join(blobs)
+
+
+def record(case: Case, reverse: bool) -> bytes:
+    """One case of a GRU."""
     (steps, batch, inputs), hidden = case.x.shape, case.h_0.shape[2]
     o, weights = case.options, [getattr(case.weights[0], name) for name in NAMES]
     masked = np.ndim(o.keep) > 0
@@ -62,12 +75,19 @@ def record(case: Case, reverse: bool) -> bytes:
         np.asarray(o.keep)[0] if masked else None,
         *(case.d_output[:, :, :hidden], case.d_h_n[0]),
     ]
-    precise = results(case, np.longdouble, reverse)
-    for exact, *rough in zip(precise, results(case, np.float32, reverse), results(case, np.float64, reverse)):
-        arrays += [np.float64(np.abs(r.astype(np.longdouble) - exact).max(initial=0)) for r in rough]
-        arrays.append(exact)
-    blobs = [np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays if a is not None]
-    return np.array(header, "<i8").tobytes() + b"".join(blobs)
+    return joined(
+        header, arrays, *(results(case, dtype, reverse) for dtype in (np.longdouble, np.float32, np.float64))
+    )
+
+
+def record_minimal(case: MinCase) -> bytes:
+    """One case of a MinGRU."""
+    (steps, batch, inputs), hidden, o, w = case.x.shape, case.h_0.shape[1], case.options, case.weights
+    header = [MAGIC_MINIMAL, steps, batch, inputs, hidden, o.reverse, w.bias_ih is not None]
+    header += [o.lengths is not None, o.resets is not None]
+    arrays = [case.x, case.h_0, w.weight_ih, w.bias_ih, o.lengths, o.resets, case.d_output, case.d_h_n]
+    found = [list(case.results(dtype).values()) for dtype in (np.longdouble, np.float32, np.float64)]
+    return joined(header, arrays, *found)
 
 
 def main() -> None:
@@ -87,6 +107,8 @@ def main() -> None:
         edges = [Shape(T=1, B=1, I=1, H=1), Shape(T=0, B=3), Shape(T=2, B=70, I=3, H=17)]
         for shape in (*edges, *crowds, *few_rows):
             file.write(record(make_case(shape, seed=3), False))
+        for shape in (*MINIMAL, *EDGES):
+            file.write(record_minimal(make_minimal(shape, seed=3)))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ VARIANTS = {
     "lstm": {"cell": "lstm"},
     "lstm-two-layers": {"cell": "lstm", "layers": 2},
     "rnn-two-layers": {"cell": "rnn", "layers": 2},
+    "mingru-two-layers": {"cell": "mingru", "layers": 2},
     "no-calendar": {"calendar": ()},
     "odd-horizon": {"horizon": 7, "lookback": 15, "segment": 5},
 }

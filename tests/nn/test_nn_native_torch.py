@@ -64,7 +64,7 @@ def op_arguments(options: dict, grad: bool, save: bool) -> tuple:
     resets = torch.rand(len(lengths), steps) < 0.3
     return (
         x, h_0, weights, lengths, resets, None, None,
-        bool(options.get("batch_first")), options.get("reset_after", True), directions, 0.1, module.bias,
+        bool(options.get("batch_first")), options.get("reset_after", True), directions, 0.1, False, module.bias,
         module.layer_norm, save,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ BAD = [
     ("lower", [None, 0], "True or False"),
     ("bidirectional", [None, 1, "yes"], "True or False"),
     ("pool", ["sum", None], "'mean', 'max', 'attention' or 'last'"),
-    ("cell", ["LSTM", "mingru", None, 3], "'gru', 'lstm' or 'rnn'"),
+    ("cell", ["LSTM", "MinGRU", None, 3], "'gru', 'lstm', 'rnn' or 'mingru'"),
     ("hidden_size", [0, -1, 12.0, "128", None, True], WHOLE),
     ("layers", [0, 65, 1.0, None], "a whole number from 1 to 64"),
     ("dropout", [-0.1, 1, NAN, "0.1", None], SHARE),

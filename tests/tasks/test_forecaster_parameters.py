@@ -29,7 +29,7 @@ BAD = [
     ("freq", [60, ""], "a frequency such as 'h' or '15min', or None"),
     ("lookback", [0, -24, 1.5, "48"], f"{WHOLE}, or None"),
     ("model", ["lstm", "", None, 3, ["segment"]], "'segment' or 'direct'"),
-    ("cell", ["LSTM", "mingru", None, 3], "'gru', 'lstm' or 'rnn'"),
+    ("cell", ["LSTM", "MinGRU", None, 3], "'gru', 'lstm', 'rnn' or 'mingru'"),
     ("hidden_size", [0, -1, 12.0, "128", None, True], WHOLE),
     ("layers", [0, -1, 1.0, 65, None], "a whole number from 1 to 64"),
     ("dropout", [-0.1, 1, 1.0, 1.5, NAN, "0.1", None], "a number of at least 0 and below 1"),

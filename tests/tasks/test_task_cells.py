@@ -1,4 +1,4 @@
-"""``cell``: classifiers and forecasters of LSTM and simple RNN learn, are saved, run without torch and are exported."""
+"""``cell``: classifiers and forecasters of LSTM, simple RNN, MinGRU learn, are saved, run without torch and are exported."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from grus.inspection import record
 from grus.inspection.classes.page import describe_classifier
 from grus.inspection.forecast_page import describe_model
 from grus.inspection.page import count_weights
-from grus.tasks.cells import CELLS, cell_of, layers_of, step_of
+from grus.tasks.cells import CELLS, cell_of, layers_of, name_of, step_of
 from torch_free import as_bytes, class_predictions, predictions
 
 OTHERS = [cell for cell in CELLS if cell != "gru"]
@@ -26,7 +26,7 @@ OTHERS = [cell for cell in CELLS if cell != "gru"]
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_word_is_a_cell_and_back(cell):
     layers = layers_of(cell, 4, 2, True, 0.5)
-    assert (cell_of(layers), layers.name) == (cell, cell.upper())
+    assert (cell_of(layers), layers.name) == (cell, name_of(cell))
     assert (layers.hidden, layers.layers, layers.bidirectional, layers.dropout) == (4, 2, True, 0.5)
     assert layers_of(cell, 4, dropout=0.5).dropout == 0, "there is nothing between the layers of one"
     assert type(step_of(cell, 4).layer) is type(layers)
@@ -69,11 +69,11 @@ def test_a_forecaster_says_the_same_again_and_without_torch(cell, network, tmp_p
     for layers in (1, 2):
         model = fit_forecaster(data, model=network, cell=cell, layers=layers, val_size=12)
         expected = model.predict(data)
-        assert cell.upper() in expected, "the column is named after the cell"
+        assert name_of(cell) in expected, "the column is named after the cell"
         folder = model.save(tmp_path / f"m{layers}", report=layers == 1)
         again = Forecaster.load(folder)
-        assert (again.cell, again.layers, again.hidden_size, again.alias) == (cell, layers, 8, cell.upper())
-        np.testing.assert_array_equal(again.predict(data)[cell.upper()], expected[cell.upper()])
+        assert (again.cell, again.layers, again.hidden_size, again.alias) == (cell, layers, 8, name_of(cell))
+        np.testing.assert_array_equal(again.predict(data)[name_of(cell)], expected[name_of(cell)])
         found = predictions([folder], data, None, tmp_path)[str(folder)]
         assert found == as_bytes(grus.load(folder).predict(data, level=[50, 95]))
     assert onnx(folder, tmp_path / "m.onnx").largest < 1e-5
@@ -110,6 +110,7 @@ def test_reports_say_which_cell_and_how_many_weights(tmp_path):
     # Two directions of 8 units on 8 inputs, two biases each: 2 * (8 * 8 + 8 * 8 + 2 * 8) a gate.
     assert weights["lstm"] - weights["gru"] == 288
     assert weights["gru"] - weights["rnn"] == 2 * 288
+    assert weights["gru"] - weights["mingru"] == 288 + 2 * 2 * (8 * 8 + 8)  # one gate less, no recurrent part
     assert "A bidirectional long short-term memory (8 units, " in describe_classifier(found["lstm"])
     assert "A bidirectional simple recurrent network (8 units, " in describe_classifier(found["rnn"])
     forecaster = fit_forecaster(table(), cell="rnn")

@@ -102,6 +102,18 @@ class PackedMinGRU:
     @property
     def isa(self) -> str: ...
 
+def min_forward_train(problem: object, h_n: object, isa: str = "") -> None: ...
+def min_backward(
+    problem: object,
+    d_output: object | None,
+    d_h_n: object | None,
+    d_x: object | None,
+    d_h_0: object | None,
+    grads: object,
+    add_d_x: bool,
+    isa: str = "",
+) -> None: ...
+
 class PackedLinear:
     def __init__(
         self, weight: numpy.ndarray, bias: numpy.ndarray | None, *, weights: str = "", isa: str = ""
@@ -121,17 +133,6 @@ class PackedLinear:
 def saved_size(hidden: int, reset_after: bool, norm: bool, isa: str = "") -> int: ...
 def forward_train(problem: object, h_n: object, isa: str = "") -> None: ...
 def backward(
-    problem: object,
-    d_output: object | None,
-    d_h_n: object | None,
-    d_x: object | None,
-    d_h_0: object | None,
-    grads: object,
-    add_d_x: bool,
-    isa: str = "",
-) -> None: ...
-def min_forward_train(problem: object, h_n: object, isa: str = "") -> None: ...
-def min_backward(
     problem: object,
     d_output: object | None,
     d_h_n: object | None,

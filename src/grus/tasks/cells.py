@@ -33,3 +33,8 @@ def step_of(cell: str, hidden: int) -> ops.RecurrentStep:
 def cell_of(op: ops.Recurrent) -> str:
     """The word for the cell of some layers."""
     return next(cell for cell, layers in _LAYERS.items() if type(op) is layers)
+
+
+def name_of(cell: str) -> str:
+    """What a cell is called, as its op is: GRU, LSTM, RNN, MinGRU."""
+    return _LAYERS[cell].__name__

@@ -21,6 +21,7 @@ from grus.preprocess.oddities import value_range
 from grus.preprocess.panel import Panel
 from grus.preprocess.stacked import NAME, VALUE, check_targets, lay_out_table
 from grus.spec import Forecast, Model
+from grus.tasks.cells import name_of
 from grus.tasks.forecast_job import (
     MIN_STEPS,
     VALIDATION_WINDOWS,
@@ -123,7 +124,7 @@ def targets_of(parameters: "Forecaster") -> tuple[str, ...]:
 
 def alias_of(parameters: "Forecaster") -> str:
     """The name of the forecast's column; where none is given, that of the cell."""
-    return parameters.alias or parameters.cell.upper()
+    return parameters.alias or name_of(parameters.cell)
 
 
 def network_of(parameters: "Forecaster", panel: Panel) -> NetworkConfig:
