@@ -81,7 +81,7 @@ def test_killed_it_goes_on_to_the_same_table(done, table, tmp_path, capsys):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while len(list((folder / "runs").glob("*.json"))) < 2:
         assert time.monotonic() < end
         assert process.poll() is None
@@ -106,7 +106,7 @@ def test_ctrl_c_exits_130_and_says_how_to_go_on(table, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not list((folder / "runs").glob("*.json")):
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -13,13 +13,14 @@ from grus.errors import ModelFolderError, TrainingInterrupted, UsageError
 if TYPE_CHECKING:
     from grus.cli.people import People
     from grus.decode.comparing.records import Outcome
+    from grus.tasks.compare.api import Task
 
 #: Options that belong to the command; all others are arguments of `grus.compare`.
 COMMAND_OPTIONS = ("out", "config", "force", "json", "quiet")
 _RUN_FILE, _RUNS, _PAGE = "run.json", "runs", "index.html"
 
 
-def compare_task(ctx: typer.Context, task: str, data: Any, name: str, options: Mapping[str, Any]) -> None:
+def compare_task(ctx: typer.Context, task: "Task", data: Any, name: str, options: Mapping[str, Any]) -> None:
     """Compare, report, and print.
 
     Args:

@@ -231,7 +231,8 @@ def _reach(shown: dict[str, CellResult]) -> list[Picture]:
 
 def _reach_sentence(shown: dict[str, CellResult]) -> str:
     """After how many steps a thousandth of the gradient of the last state is left, cell by cell."""
-    after: dict[int | None, list[str]] = {}
+    after: dict[int, list[str]] = {}
+    never: list[str] = []
     steps = 0
     for name, result in shown.items():
         values = np.array(result.runs[0].last_state)
@@ -239,10 +240,9 @@ def _reach_sentence(shown: dict[str, CellResult]) -> str:
             continue
         steps = len(values)
         below = np.flatnonzero(values / values[0] < 1e-3)
-        after.setdefault(int(below[0]) if len(below) else None, []).append(name)
-    if not after:
+        (after.setdefault(int(below[0]), []) if len(below) else never).append(name)
+    if not after and not never:
         return ""
-    never = after.pop(None, [])
     said = [f"after {count(lag, 'step')} in the {listed(after[lag])}" for lag in sorted(after)]
     parts = [f"it falls under a thousandth {listed(said)}"] if said else []
     parts += (
