@@ -39,8 +39,12 @@ def test_a_large_difference_that_is_lost_in_noise_is_not_taken_for_none():
 def test_with_times_alike_the_fewest_weights_decide():
     cells = a_cell("gru", 1.0, seconds=1.0), a_cell("lstm", 1.0, seconds=0.97)
     assert judge(a_point(*cells), LEVEL).pick.cell == "gru"
-    cells = a_cell("gru", 1.0, seconds=1.0), a_cell("lstm", 1.0, seconds=0.9)
+    cells = a_cell("gru", 1.0, seconds=1.0), a_cell("lstm", 1.0, seconds=0.85)
     assert judge(a_point(*cells), LEVEL).pick.cell == "lstm"
+    cells = a_cell("gru", 1.01, seconds=1.0), a_cell("lstm", 1.0, seconds=1.02, parameters=7600)
+    assert judge(a_point(*cells), LEVEL).pick.cell == min(cells, key=lambda cell: cell.mean).cell, (
+        "as many weights"
+    )
 
 
 def test_a_floor_that_beats_the_pick_is_told():

@@ -138,7 +138,7 @@ def test_error_rates_are_told_in_percent():
     said = sentence(a_cell("gru", 0.2), a_cell("lstm", 0.6), metric="error rate")
     assert re.search(r"the LSTM is worse by [34]\d(\.\d)? ± \d+(\.\d)? percentage points\.$", said), said
     outcome = an_outcome(a_point(a_cell("gru", 0.2), a_cell("lstm", 0.6)), metric="error rate")
-    assert people_header(outcome)[1] == "error rate (%)"
+    assert people_header(outcome)[1] == "error (%)"
     assert re.fullmatch(r"\d\d(\.\d+)? ± \d+(\.\d+)?", people_rows(outcome, outcome.main)[0][1])
 
 

@@ -78,6 +78,18 @@ def test_cells_differ_in_the_cell_alone():
         assert {pair[0].removesuffix(" step").removesuffix("Step") for pair in changed} == {"GRU"}
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_the_graph_that_is_counted_is_the_one_that_is_trained(cell):
+    many = table("promo", "kind", lengths=(150, 130))
+    for problem, length in (
+        (forecasts(lengths=(12, 24)), 24),
+        (forecasts(many, future=["promo"], static=["kind"]), None),
+        (classes(), None),
+    ):
+        setting = a_setting(cell=cell, length=length)
+        assert problem.graph(cell, 6, length) == problem.job(setting).model.graph
+
+
 def test_a_job_starts_from_fresh_weights_every_time():
     for problem in (forecasts(), classes()):
         setting = a_setting()

@@ -13,13 +13,14 @@ from grus.errors import ModelFolderError, TrainingInterrupted, UsageError
 if TYPE_CHECKING:
     from grus.cli.people import People
     from grus.decode.comparing.records import Outcome
+    from grus.tasks.compare.api import Task
 
 #: Options that belong to the command; all others are arguments of `grus.compare`.
 COMMAND_OPTIONS = ("out", "config", "force", "json", "quiet")
 _RUN_FILE, _RUNS, _PAGE = "run.json", "runs", "index.html"
 
 
-def compare_task(ctx: typer.Context, task: str, data: Any, name: str, options: Mapping[str, Any]) -> None:
+def compare_task(ctx: typer.Context, task: "Task", data: Any, name: str, options: Mapping[str, Any]) -> None:
     """Compare, report, and print.
 
     Args:
@@ -71,7 +72,7 @@ def data_name(data: str) -> str:
 def _tell(people: "People", outcome: "Outcome") -> None:
     """The table of every point, the pick first."""
     from grus.decode.comparing.verdict import judge
-    from grus.inspection.compare.table import people_header, people_rows
+    from grus.inspection.compare.table import columns_sentence, narrow, people_header, people_rows
     from grus.inspection.compare.wording import cell_name, noise_sentence, point_name, verdict_sentence
 
     for point in outcome.points:
@@ -80,10 +81,11 @@ def _tell(people: "People", outcome: "Outcome") -> None:
         found = judge(point, outcome.level)
         pick = "" if found is None else f"{cell_name(found.pick.cell)} {found.pick.hidden}"
         rows = people_rows(outcome, point)
-        people.table(people_header(outcome), sorted(rows, key=lambda row: row[0] != pick))
+        rows.sort(key=lambda row: row[0] != pick)
+        people.table(narrow(people_header(outcome)), map(narrow, rows))
         if len(outcome.points) > 1:
             people.say(verdict_sentence(outcome, point))
-    people.say(["", noise_sentence(outcome)])
+    people.say([columns_sentence(outcome, outcome.main), noise_sentence(outcome), ""])
 
 
 def _check_folder(folder: Path, resume: bool, force: bool) -> None:

@@ -8,8 +8,9 @@ from grus.decode.comparing.records import CellResult, Point
 #: A cheaper cell is taken for as good as the best one only if its mean error is no more than this share above: a
 #: difference that is lost in wide noise is not shown to be small.
 MARGIN = 0.05
-#: Training times that are this close count as equal, and the number of weights decides.
-ALIKE = 0.05
+#: Training times that are this close count as equal, and the number of weights decides; where that is as close too,
+#: the smaller error.
+ALIKE = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def judge(point: Point, level: float) -> Verdict | None:
 
     A cell is as good as the best one if their difference is no more than noise, and its mean error no more than
     `MARGIN` above, nor above that of a cell which is clearly worse than the best. Among these the one with the
-    shortest training epoch is picked, or with times within `ALIKE` of it the one with fewest weights.
+    shortest training epoch is picked, or with times within `ALIKE` of it the one with fewest weights, or with as many
+    the one with the smallest error.
 
     Args:
         point: the results of all cells.
@@ -67,4 +69,6 @@ def judge(point: Point, level: float) -> Verdict | None:
 def _cheapest(results: list[CellResult]) -> CellResult:
     fastest = min(result.cost.epoch_seconds for result in results)
     quick = [result for result in results if result.cost.epoch_seconds <= (1.0 + ALIKE) * fastest]
-    return min(quick, key=lambda result: (result.cost.parameters, result.cost.epoch_seconds))
+    least = min(result.cost.parameters for result in quick)
+    small = [result for result in quick if result.cost.parameters <= (1.0 + ALIKE) * least]
+    return min(small, key=lambda result: result.mean)

@@ -8,7 +8,7 @@ from grus.decode.comparing.records import CellResult, Outcome, Point, Run
 from grus.decode.comparing.verdict import judge
 from grus.inspection.compare import plots as compare_plots
 from grus.inspection.compare.plots import Estimates
-from grus.inspection.compare.table import people_header, people_rows
+from grus.inspection.compare.table import columns_sentence, people_header, people_rows
 from grus.inspection.compare.wording import (
     cell_name,
     is_rate,
@@ -78,7 +78,7 @@ def compare_page(outcome: Outcome) -> ComparePage:
         rates=[_rates(main)],
         reach=_reach(shown),
         reach_sentence=_reach_sentence(shown),
-        costs=_costs(trained),
+        costs=_costs(outcome),
         machine=outcome.machine,
     )
 
@@ -212,8 +212,13 @@ def _reach(shown: dict[str, CellResult]) -> list[Picture]:
     """Gradients by lag, where some run has them and there is more than one step."""
     pictures = []
     for key, unit, axis, title in (
-        ("last_state", "gradient (share of the newest)", "steps before the end", "Of the last state"),
-        ("gradient", "gradient (share of the newest)", "steps before the end", "Of the loss"),
+        (
+            "last_state",
+            "gradient (share of the newest)",
+            "steps of the layer before the end",
+            "Of the last state",
+        ),
+        ("gradient", "gradient (share of the newest)", "steps of the layer before the end", "Of the loss"),
     ):
         norms = {name: np.array(getattr(result.runs[0], key)) for name, result in shown.items()}
         norms = {name: values for name, values in norms.items() if len(values) > 1}
@@ -226,7 +231,8 @@ def _reach(shown: dict[str, CellResult]) -> list[Picture]:
 
 def _reach_sentence(shown: dict[str, CellResult]) -> str:
     """After how many steps a thousandth of the gradient of the last state is left, cell by cell."""
-    after: dict[int | None, list[str]] = {}
+    after: dict[int, list[str]] = {}
+    never: list[str] = []
     steps = 0
     for name, result in shown.items():
         values = np.array(result.runs[0].last_state)
@@ -234,25 +240,27 @@ def _reach_sentence(shown: dict[str, CellResult]) -> str:
             continue
         steps = len(values)
         below = np.flatnonzero(values / values[0] < 1e-3)
-        after.setdefault(int(below[0]) if len(below) else None, []).append(name)
-    if not after:
+        (after.setdefault(int(below[0]), []) if len(below) else never).append(name)
+    if not after and not never:
         return ""
-    never = after.pop(None, [])
     said = [f"after {count(lag, 'step')} in the {listed(after[lag])}" for lag in sorted(after)]
-    said += [f"not within {steps:,} steps in the {listed(never)}"] if never else []
+    parts = [f"it falls under a thousandth {listed(said)}"] if said else []
+    parts += (
+        [f"it stays above a thousandth over all {count(steps, 'step')} in the {listed(never)}"]
+        if never
+        else []
+    )
     return (
-        "How strongly the trained layer still passes on what it read k steps before the end, as a share of the newest "
-        f"step: it falls under a thousandth {listed(said)}."
+        "How strongly the trained layer still passes on what it read k of its steps before the end, as a share of the "
+        f"newest step: {'; '.join(parts)}."
     )
 
 
-def _costs(trained: list[CellResult]) -> str:
+def _costs(outcome: Outcome) -> str:
     """What is behind the columns of costs."""
-    streams = all(result.cost.streams for result in trained)
-    latency = "one step with the state carried" if streams else "one row, the whole sequence"
+    said = columns_sentence(outcome, outcome.main)
     return (
-        "Seconds an epoch: the training loop itself, on the same batches, the cells in turns, median of five rounds. "
-        f"To the best validation score: so many epochs at that pace. Latency: {latency}, in the runtime without "
-        "torch, median. Training: what the backward pass of one batch keeps, with weights, gradients and the "
-        "optimiser's moments."
+        f"{said[0].upper()}{said[1:]}, in the runtime without torch, median; training: what the backward pass of one "
+        "batch keeps, with weights, gradients and the optimiser's moments. Seconds an epoch: the training loop itself, "
+        "on the same batches, the cells in turns, median of five rounds."
     )

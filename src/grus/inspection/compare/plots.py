@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grus.inspection import palette
-from grus.inspection.plots import legend_above, new_axes, plain_name, quiet
+from grus.inspection.plots import legend_above, new_axes, plain_name, quiet, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -180,7 +180,7 @@ def plot_reach(norms: Mapping[str, np.ndarray], *, unit: str, axis: str, ax: "Ax
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2 else (1.0,)))
     ax.yaxis.set_major_formatter("{x:,g}")
     ax.yaxis.set_minor_formatter("")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(ax, 8)
     ax.margins(x=0.02)
     legend_above(ax, columns=2)
     return quiet(ax)

@@ -6,7 +6,7 @@ import numpy as np
 
 from grus.decode.comparing.records import CellResult, Outcome, Point
 from grus.inspection.compare.wording import cell_name, error_text, is_rate, plus_minus
-from grus.inspection.wording import figure
+from grus.inspection.wording import count, figure
 from grus.preprocess.columns import Columns
 
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -60,10 +60,19 @@ def _figures(result: CellResult, level: float) -> dict[str, Any]:
     }
 
 
+#: Columns of `people_rows` that fit a terminal of 80 characters.
+_NARROW = (0, 1, 2, 4, 5, 6)
+
+
 def people_header(outcome: Outcome) -> list[str]:
     """Names of the columns that people read."""
-    metric = "error rate (%)" if is_rate(outcome.metric) else outcome.metric
-    return ["", metric, "weights", "rate", "s / epoch", "s to best", "latency", "training"]
+    error = "error (%)" if is_rate(outcome.metric) else "error"
+    return ["", error, "weights", "rate", "s/epoch", "to best", "latency", "training"]
+
+
+def narrow(row: list[str]) -> list[str]:
+    """A row, or the header, for a terminal of 80 characters: without the rate and what a training step holds."""
+    return [row[column] for column in _NARROW]
 
 
 def people_rows(outcome: Outcome, point: Point) -> list[list[str]]:
@@ -89,20 +98,27 @@ def _people(outcome: Outcome, result: CellResult) -> list[str]:
         f"{result.rate:g}",
         figure(cost.epoch_seconds, 3),
         figure(result.seconds_to_best, 3),
-        latency_text(result),
+        time_text(cost.latency_us),
         size_text(cost.memory),
     ]
 
 
-def latency_text(result: CellResult) -> str:
-    """``3.1 µs a step``, ``210 µs for 48 steps``."""
-    cost = result.cost
-    time = (
-        f"{figure(cost.latency_us, 3)} µs"
-        if cost.latency_us < 1e4
-        else f"{figure(cost.latency_us / 1e3, 3)} ms"
+def columns_sentence(outcome: Outcome, point: Point) -> str:
+    """What the columns of errors and latencies are."""
+    costs = [result.cost for result in point.trained]
+    what = "one step with the state carried" if all(cost.streams for cost in costs) else "one row"
+    if costs and not costs[0].streams and len({p.length for p in outcome.points}) == 1:
+        what += f" of {count(costs[0].latency_steps, 'step')}"
+    return (
+        f"error: {outcome.metric}; to best: seconds of training to the best validation score; latency: {what}"
     )
-    return f"{time} a step" if cost.streams else f"{time} for {cost.latency_steps:,} steps"
+
+
+def time_text(microseconds: float) -> str:
+    """``3.1 µs``, ``21 ms``."""
+    if microseconds < 1e3:
+        return f"{figure(microseconds, 3)} µs"
+    return f"{figure(microseconds / 1e3, 3)} ms"
 
 
 def size_text(size: float) -> str:

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from grus.decode.comparing.paired import Interval
 from grus.decode.comparing.records import CellResult, Outcome, Point
-from grus.decode.comparing.verdict import Verdict, judge
+from grus.decode.comparing.verdict import ALIKE, Verdict, judge
 from grus.inspection.wording import count, figure, percent
 
 #: Cells as people call them.
@@ -113,10 +113,10 @@ def _gains(pick: CellResult, rival: CellResult, named: bool) -> list[str]:
     whose, than = (f"{cell_name(rival.cell)}'s ", f" as the {cell_name(rival.cell)}") if named else ("", "")
     gains = []
     share = pick.cost.parameters / rival.cost.parameters
-    if share < 0.95:
+    if share < 1.0 - ALIKE:
         gains.append(f"{_fraction(share)} of the {whose}weights")
     speed = rival.cost.epoch_seconds / pick.cost.epoch_seconds
-    if speed > 1.05:
+    if speed > 1.0 + ALIKE:
         gains.append(f"{speed:.1f} times as fast to train{than}")
     return gains
 

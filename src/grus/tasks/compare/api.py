@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from grus.errors import UsageError
+import torch
+
+from grus.errors import UnsupportedError, UsageError
 from grus.tasks.compare.comparison import Comparison
 from grus.tasks.compare.problem import Problem
 from grus.tasks.compare.progress import WholeProgress
@@ -101,6 +103,8 @@ def compare(
         raise UsageError(
             "compare: resume must have the folder of the comparison to go on with, got folder=None"
         )
+    if torch.distributed.is_torchelastic_launched():
+        raise UnsupportedError("compare: must run in one process, got a run of several (torchrun)")
     make = _maker(task)
     checked = {
         "cells": cells, "equal": equal, "parameters": parameters, "rates": rates, "seeds": seeds, "sizes": sizes,
@@ -214,10 +218,9 @@ def _memory(data: Any, y: Any, lengths: tuple[int, ...], options: dict[str, Any]
         raise UsageError("compare: y must be None for 'memory', which makes its own sequences")
     rest = dict(options)
     rate, seed = rest.pop("learning_rate", _RATE), rest.pop("seed", 0)
-    problem = memory_problem("adding" if data is None else data, rest.pop("length", None), **rest)
-    return Made(
-        problem, {"memory": problem.name} | options, digest(problem.title, problem.plan), 128, rate, seed
-    )
+    length = rest.pop("length", max(lengths, default=None))
+    problem = memory_problem("adding" if data is None else data, length, **rest)
+    return Made(problem, {"memory": problem.name} | options, digest(problem.plan), 128, rate, seed)
 
 
 def _music(data: Any, y: Any, lengths: tuple[int, ...], options: dict[str, Any]) -> Made:

@@ -14,11 +14,13 @@ from grus.decode.baselines import repeat_last
 from grus.decode.scores import evaluate, windows_of
 from grus.errors import DataError, UsageError
 from grus.models import GraphModule
+from grus.preprocess.features import Layout, layout
 from grus.preprocess.panel import Panel
-from grus.spec import Graph
+from grus.spec import Forecast, Graph
 from grus.tasks.compare.problem import Losses, Setting
 from grus.tasks.forecast import Forecaster
 from grus.tasks.forecast_fit import Ready, make_ready, network_of, panel_digest, read_panel, with_weights
+from grus.tasks.forecast_networks import build_network
 from grus.tasks.forecast_parameters import check_parameters
 from grus.training import Job, TrainingConfig
 
@@ -53,7 +55,7 @@ class ForecastProblem:
         panel, self._names = read_panel(me, data)
         longest = max(lengths, default=None)
         # Where the split is left open it depends on the lookback, so the longest one settles it for all.
-        network = network_of(type(me)(**(me.get_params() | {"lookback": longest or me.lookback})), panel)
+        network = network_of(_changed(me, lookback=longest or me.lookback), panel)
         rows: dict[str, int | None] = {"val_size": me.val_size, "test_size": test_size and me.test_size}
         panel, split, notes = split_panel(panel, network.lookback, me.horizon, **rows)
         sizes = (int((split.val_end - split.train_end)[0]), int((split.test_end - split.val_end)[0]))
@@ -61,8 +63,9 @@ class ForecastProblem:
             if not size:
                 raise UsageError(f"compare: {name} must leave rows to compare on, got 0")
         #: As given, but for the rows that are set aside; those settle what is trained.
-        self.parameters = given | dict(zip(rows, sizes, strict=True))
-        self._parameters = Forecaster(**(self.parameters | {"lookback": me.lookback or network.lookback}))
+        settled = _changed(me, val_size=sizes[0], test_size=sizes[1])
+        self.parameters = settled.get_params()
+        self._parameters = _changed(settled, lookback=me.lookback or network.lookback)
         self._panel, self._train_end = panel, split.train_end
         self.digest = panel_digest(panel)
         self.title = (
@@ -72,10 +75,17 @@ class ForecastProblem:
         self.metric = f"MAE ({panel.roles.target})"
         self.plan = self._plan(split, notes)
         self._made: tuple[Setting, Ready] | None = None
+        #: The network's inputs by lookback: a search for a width asks for many networks.
+        self._layouts: dict[int, Layout] = {}
 
     def graph(self, cell: str, hidden: int, length: int | None = None) -> Graph:
         """The network of a cell with that many units and that lookback, as all training rows make it."""
-        return self._ready(Setting(cell, hidden, 1e-3, length=length)).model.parts["main"]
+        parameters = self._with(Setting(cell, hidden, 1e-3, length=length))
+        network = network_of(parameters, self._panel)
+        if network.lookback not in self._layouts:
+            model = self._ready(Setting(cell, hidden, 1e-3, length=length)).model
+            self._layouts[network.lookback] = layout((model.task_as(Forecast), model.preprocess))
+        return build_network(network, self._layouts[network.lookback])
 
     def job(self, setting: Setting) -> Job:
         """What is trained."""
@@ -117,11 +127,10 @@ class ForecastProblem:
 
     def _with(self, setting: Setting) -> Forecaster:
         """The forecaster of a setting."""
-        mine = self._parameters.get_params() | {
-            "cell": setting.cell, "hidden_size": setting.hidden, "learning_rate": setting.learning_rate,
-            "seed": setting.seed, "lookback": setting.length or self._parameters.lookback,
-        }  # fmt: skip
-        return Forecaster(**mine)
+        return _changed(
+            self._parameters, cell=setting.cell, hidden_size=setting.hidden, learning_rate=setting.learning_rate,
+            seed=setting.seed, lookback=setting.length or self._parameters.lookback,
+        )  # fmt: skip
 
     def _ready(self, setting: Setting) -> Ready:
         """Data and network of a setting; the last one is kept."""
@@ -178,6 +187,11 @@ class ForecastProblem:
             *lines,
             f"test      {windows.units:,} units, each {what}; windows of {self._parameters.horizon:,} steps",
         ]
+
+
+def _changed(forecaster: Forecaster, **changes: Any) -> Forecaster:
+    """The same with other parameters."""
+    return Forecaster(**(forecaster.get_params() | changes))
 
 
 @dataclass(frozen=True)

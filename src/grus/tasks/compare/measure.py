@@ -57,9 +57,9 @@ def measure(problem: Problem, settings: Mapping[str, Setting]) -> list[Cost]:
 
 def unmeasured(problem: Problem, setting: Setting) -> Cost:
     """The size of a cell that cannot be trained here, and nothing else."""
-    graph = problem.job(setting).model.graph
+    job: Any = problem.job(setting)
     return dataclasses.replace(
-        NO_COST, cell=setting.cell, hidden=setting.hidden, parameters=count_parameters(graph)
+        NO_COST, cell=setting.cell, hidden=setting.hidden, parameters=count_parameters(job.model.graph)
     )
 
 
