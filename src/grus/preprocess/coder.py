@@ -76,7 +76,8 @@ class Coder:
         """Tokens for people: of pieces, those that go on with a word begin with a dot."""
         if not isinstance(self.step, Subwords):
             return list(tokens)
-        return [spell_pieces([t])[1:] if t.startswith("Ġ") else f"·{spell_pieces([t])}" for t in tokens]
+        spelled = ((token, spell_pieces([token])) for token in tokens)
+        return [text[1:] or "␣" if token.startswith("Ġ") else f"·{text}" for token, text in spelled]
 
 
 def join_words(tokens: Sequence[str]) -> str:
