@@ -13,7 +13,7 @@ TINY = [
     "--tokenizer", "word", "--hidden-size", "24", "--embedding-size", "16", "--lr", "1e-2", "--dropout", "0",
     "--state-dropout", "0", "--output-dropout", "0", "--ema", "0.98", "--device", "cpu",
 ]  # fmt: skip
-NUMBERS = dict(zip("eins zwei drei vier fünf".split(), "one two three four five".split()))
+NUMBERS = dict(zip(["eins", "zwei", "drei", "vier", "fünf"], ["one", "two", "three", "four", "five"]))
 
 
 def pairs(rows=300, seed=0):
@@ -26,14 +26,18 @@ def pairs(rows=300, seed=0):
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parallel")
     source, target = pairs()
-    return write(folder / "train.de", "\n".join(source) + "\n"), write(folder / "train.en", "\n".join(target) + "\n")
+    return write(folder / "train.de", "\n".join(source) + "\n"), write(
+        folder / "train.en", "\n".join(target) + "\n"
+    )
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, files):
     """A folder that the command line made, and what it said."""
     folder = tmp_path_factory.mktemp("models") / "numbers"
-    ran = spawn("fit", "translate", *files, "-o", folder, "--epochs", 4, "--test-size", 20, *TINY, "--batch-size", 32)
+    ran = spawn(
+        "fit", "translate", *files, "-o", folder, "--epochs", 4, "--test-size", 20, *TINY, "--batch-size", 32
+    )
     assert ran.code == 0, ran.err
     return folder, ran
 
@@ -52,7 +56,11 @@ def test_fit_says_what_it_does(trained):
     for line in ("source    de", "target    en", "pairs     265 train, 15 validation, 20 test", "test, greedy: 20 sentences",
                  f"next: grus translate {folder} < IN > OUT"):  # fmt: skip
         assert line in ran.err
-    assert {path.name for path in (folder / "report").iterdir()} == {"index.html", "metrics.json", "training.csv"}
+    assert {path.name for path in (folder / "report").iterdir()} == {
+        "index.html",
+        "metrics.json",
+        "training.csv",
+    }
     assert not folder.with_name("numbers.run").exists()
 
 
@@ -80,12 +88,19 @@ def test_json_lines(trained):
     assert code == 0
     assert [(one["line"], one["source"]) for one in found] == [(1, "vier fünf"), (2, "eins")]
     best = found[0]["translations"][0]
-    assert (best["text"], best["tokens"], best["alignment"]) == ("four five", ["four", "five"], [[0, 0], [1, 1]])
+    assert (best["text"], best["tokens"], best["alignment"]) == (
+        "four five",
+        ["four", "five"],
+        [[0, 0], [1, 1]],
+    )
     assert best["score"] == pytest.approx(best["log_probability"] / 3)
 
 
 def test_forced_scores(trained, tmp_path):
-    right, wrong = write(tmp_path / "right.en", "one two\nfive\n"), write(tmp_path / "wrong.en", "two one\nfour\n")
+    right, wrong = (
+        write(tmp_path / "right.en", "one two\nfive\n"),
+        write(tmp_path / "wrong.en", "two one\nfour\n"),
+    )
     scores = [translated(trained[0], "eins zwei\nfünf\n", "--score", path) for path in (right, wrong)]
     assert all(code == 0 for code, _, _ in scores)
     for good, bad in zip(scores[0][1].split(), scores[1][1].split()):
@@ -98,7 +113,22 @@ def test_forced_scores(trained, tmp_path):
 
 def test_long_lines_are_cut_and_that_is_said(files, tmp_path):
     folder = tmp_path / "short"
-    ran = spawn("fit", "translate", *files, "-o", folder, "--epochs", 1, "--val-size", 0, "--max-length", 3, *TINY, "--batch-size", 4)
+    ran = spawn(
+        "fit",
+        "translate",
+        *files,
+        "-o",
+        folder,
+        "--epochs",
+        1,
+        "--val-size",
+        0,
+        "--max-length",
+        3,
+        *TINY,
+        "--batch-size",
+        4,
+    )
     assert ran.code == 0, ran.err
     assert "sentences of more than 3 tokens in training: the first 3 are read (max_length)" in ran.err
     code, out, err = translated(folder, "eins\neins eins eins eins\n")
@@ -171,13 +201,29 @@ def test_inspect_draws_the_attention(trained, files, tmp_path, capsys):
     assert ran.err.splitlines()[0] == f"{source} -> {found['translation']}"
     assert found["translation"] in page.read_text(encoding="utf-8")
     empty = write(tmp_path / "empty.de", "\n\n")
-    assert "expected a sentence to translate, got an empty line" in run(capsys, "inspect", trained[0], empty, "--json").err
+    assert (
+        "expected a sentence to translate, got an empty line"
+        in run(capsys, "inspect", trained[0], empty, "--json").err
+    )
 
 
 def test_ctrl_c_then_resume(tmp_path, files):
     folder = tmp_path / "model"
-    arguments = ["fit", "translate", *map(str, files), "-o", str(folder), "--epochs", "3", *TINY, "--batch-size", "4"]
-    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+    arguments = [
+        "fit",
+        "translate",
+        *map(str, files),
+        "-o",
+        str(folder),
+        "--epochs",
+        "3",
+        *TINY,
+        "--batch-size",
+        "4",
+    ]
+    with subprocess.Popen(
+        command(*arguments), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("epoch 1/3"):

@@ -21,9 +21,7 @@ def files(tmp_path, source, target, names=("train.en", "train.de")):
 
 @pytest.mark.parametrize("names", [("train.en", "train.de"), ("train.en.gz", "train.de.gz")])
 def test_parallel_files(tmp_path, names):
-    pairs = read_pairs(
-        *files(tmp_path, "\ufeffa dog\nb\u2028c\r\n\nlast", "ein Hund\nd\n\nzuletzt\n", names)
-    )
+    pairs = read_pairs(*files(tmp_path, "\ufeffa dog\nb\u2028c\r\n\nlast", "ein Hund\nd\n\nzuletzt\n", names))
     assert pairs.source == ["a dog", "b\u2028c", "", "last"]
     assert pairs.target == ["ein Hund", "d", "", "zuletzt"]
     assert pairs.names == ("en", "de")
@@ -47,7 +45,7 @@ def test_files_of_different_lengths(tmp_path):
         "train.en and train.de: expected as many lines in each, got 3 and 1: line 2 of train.en is the first without a "
         "partner"
     )
-    with pytest.raises(DataError, match="line 1 of train.de is the first without a partner"):
+    with pytest.raises(DataError, match=r"line 1 of train\.de is the first"):
         read_pairs(*files(tmp_path, "", "a\n"))
     with pytest.raises(DataError, match="expected sentences, got no lines"):
         read_pairs(*files(tmp_path, "", ""))
@@ -68,7 +66,7 @@ def test_text_that_is_no_text(tmp_path, data, sentence):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(DataError, match="no such file: .*nothing.en"):
+    with pytest.raises(DataError, match=r"no such file: .*nothing\.en"):
         read_lines(tmp_path / "nothing.en")
     with pytest.raises(DataError, match="expected a file, got a folder"):
         read_lines(tmp_path)
@@ -93,7 +91,9 @@ def test_tables(tmp_path):
 
 def test_tables_that_do_not_fit():
     frame = pd.DataFrame({"a": ["x"], "b": ["y"], "c": ["z"], "n": [1]})
-    with pytest.raises(DataError, match="expected a column of source texts and one of target texts, got 'a', 'b', 'c', 'n'"):
+    with pytest.raises(
+        DataError, match="expected a column of source texts and one of target texts, got 'a', 'b', 'c', 'n'"
+    ):
         read_pairs(frame)
     with pytest.raises(DataError, match="no column 'd'"):
         read_pairs(frame, names=("a", "d"))

@@ -4,9 +4,9 @@ import json
 import tracemalloc
 
 import pytest
-from example_translators import a_translator
 
 import grus
+from example_translators import a_translator
 from grus.artifact import save_model
 from grus.decode import LiveTranslator
 from grus.errors import ModelFolderError
@@ -42,7 +42,10 @@ def node(part, name, **fields):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (task(max_source=HUGE), "translate: max_source must be a whole number from 1 to 65536, got 10737418240"),
+        (
+            task(max_source=HUGE),
+            "translate: max_source must be a whole number from 1 to 65536, got 10737418240",
+        ),
         (task(length_penalty=-1), "length_penalty must be from 0 to 10"),
         (task(source=""), "source and target must have names"),
         (task(extra=1), "unknown field `extra`"),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from example_translators import SOURCE, TARGET, a_translator
 
+from example_translators import SOURCE, TARGET, a_translator
 from grus.decode import LiveTranslator
 from grus.decode.translation_search import decode_inputs, normaliser
 from grus.decode.translator import align, padded
@@ -13,7 +13,14 @@ from grus.models import EncoderDecoder
 from grus.spec import Vocabulary
 from numerics import assert_bitwise_equal
 
-SENTENCES = ["eins zwei drei", "acht", "", "sieben sieben neun eins zwei acht drei", "vier fünf unbekannt", "acht neun"]
+SENTENCES = [
+    "eins zwei drei",
+    "acht",
+    "",
+    "sieben sieben neun eins zwei acht drei",
+    "vier fünf unbekannt",
+    "acht neun",
+]
 
 
 def live(tokenizer="word", **options):
@@ -25,7 +32,9 @@ def greedy(model, sentence, limit):
     memory = model.encode(model.source.tokens([sentence]))
     codes = [model.target.end]
     while True:
-        logits = model._decoder(decode_inputs(np.array([codes]), memory), {"src": memory.lengths})["logits"][0, -1]
+        logits = model._decoder(decode_inputs(np.array([codes]), memory), {"src": memory.lengths})["logits"][
+            0, -1
+        ]
         if model.target.knows_all:
             logits[0] = -np.inf
         best = int(logits.argmax()) if len(codes) <= limit else model.target.end
@@ -62,7 +71,9 @@ def test_together_is_one_by_one(model, beam):
 @pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0])
 def test_scores_are_sorted_and_those_of_forced_decoding(model, penalty):
     sentences = [s for s in SENTENCES if s]
-    for sentence, found in zip(sentences, model.translate(sentences, n_best=5, beam=5, length_penalty=penalty)):
+    for sentence, found in zip(
+        sentences, model.translate(sentences, n_best=5, beam=5, length_penalty=penalty)
+    ):
         assert 1 <= len(found) <= 5
         assert len({one.tokens for one in found}) == len(found)
         scores = [one.score for one in found]
@@ -87,7 +98,9 @@ def test_forced_scores_are_those_of_torch(options):
     found, module = LiveTranslator(spec, tensors), EncoderDecoder(spec.parts, spec.ties).eval()
     for part in ("encode", "decode"):
         module.part(part).load_tensors(spec.part_tensors(part, tensors))
-    source, source_lengths = padded([found.source.codes(t) for t in found.source.tokens(SOURCE)], found.source.end)
+    source, source_lengths = padded(
+        [found.source.codes(t) for t in found.source.tokens(SOURCE)], found.source.end
+    )
     truth, lengths = padded([found.target.codes(t) for t in found.target.tokens(TARGET)], found.target.end)
     given = np.concatenate([np.full((len(truth), 1), found.target.end), truth[:, :-1]], axis=1)
     with torch.no_grad():
@@ -95,7 +108,9 @@ def test_forced_scores_are_those_of_torch(options):
             torch.from_numpy(source), torch.from_numpy(given),
             {"src": torch.from_numpy(source_lengths), "tgt": torch.from_numpy(lengths)},
         )  # fmt: skip
-        theirs = torch.log_softmax(outputs["logits"].double(), -1).gather(2, torch.from_numpy(truth)[..., None])[..., 0]
+        theirs = torch.log_softmax(outputs["logits"].double(), -1).gather(
+            2, torch.from_numpy(truth)[..., None]
+        )[..., 0]
     for row, mine in enumerate(found.log_probabilities(SOURCE, TARGET)):
         np.testing.assert_allclose(mine, theirs[row, : lengths[row]], atol=2e-5)
     memory = found.encode(found.source.tokens(SOURCE))

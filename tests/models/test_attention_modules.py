@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 import torch
-from example_translators import a_translator
 from torch.nn import functional
 
+from example_translators import a_translator
 from grus.models import EncoderDecoder
 from grus.models.attention import AttentiveGRU
 from grus.models.projected_loss import projected_loss

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from example_graphs import GRAPHS, random_inputs, random_tensors
 
+from example_graphs import GRAPHS, random_inputs, random_tensors
 from grus.errors import DataError
 from grus.runtime import Program
 from numerics import assert_bitwise_equal
@@ -89,5 +89,7 @@ def test_a_memory_may_be_given_in_another_length_with_every_step(case):
 def test_memory_and_keys_must_have_as_many_steps(case):
     program, inputs, _ = case
     inputs["k"] = inputs["k"][:, :5]
-    with pytest.raises(DataError, match="input 'k': must have 17 steps like the others on clock 'tgt', got 5"):
+    with pytest.raises(
+        DataError, match="input 'k': must have 17 steps like the others on clock 'tgt', got 5"
+    ):
         program(inputs)

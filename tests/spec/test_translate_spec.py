@@ -2,8 +2,8 @@
 
 import msgspec
 import pytest
-from example_translators import a_translator
 
+from example_translators import a_translator
 from grus.errors import SpecError, UnsupportedError
 from grus.spec import Graph, Model, Node, Port, Translate, Vocabulary, ops, require, require_streaming
 

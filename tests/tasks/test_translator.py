@@ -8,7 +8,6 @@ import textwrap
 
 import numpy as np
 import pytest
-from torch_free import BLOCKED
 
 import grus
 from grus import Translator
@@ -16,6 +15,7 @@ from grus.errors import DataError, NotFittedError, TrainingInterrupted, UsageErr
 from grus.tasks import translate_job
 from grus.training import job as training_job
 from numerics import assert_bitwise_equal
+from torch_free import BLOCKED
 
 #: A network that learns to read ten digits backwards.
 SMALL = {
@@ -48,7 +48,10 @@ def test_it_learns_to_read_backwards(reversed_digits):
     assert best.alignment == ((2, 0), (1, 1), (0, 2)), "attention runs backwards too"
     right, wrong = model.score(["1 2 3"] * 2, ["3 2 1", "1 2 3"])
     assert right > wrong + 3
-    assert [record.validation.keys() for record in model.history_.epochs][0] == {"100 - BLEU", "validation_loss"}
+    assert model.history_.epochs[0].validation.keys() == {
+        "100 - BLEU",
+        "validation_loss",
+    }
     assert model.history_.monitored == "100 - BLEU"
 
 
@@ -84,7 +87,10 @@ def test_the_report(reversed_digits):
 
 
 def test_stopped_and_resumed_is_bitwise_the_whole(tmp_path, monkeypatch):
-    pairs, options = digits(120), SMALL | {"hidden_size": 8, "epochs": 2, "state_dropout": 0.2, "val_size": 20}
+    pairs, options = (
+        digits(120),
+        SMALL | {"hidden_size": 8, "epochs": 2, "state_dropout": 0.2, "val_size": 20},
+    )
     whole = Translator(**options).fit(*pairs, progress="quiet")
     made = []
     loss = translate_job.TranslateJob.loss
@@ -104,7 +110,9 @@ def test_stopped_and_resumed_is_bitwise_the_whole(tmp_path, monkeypatch):
     other = Translator(**options | {"attention": "multiplicative"})
     with pytest.raises(UsageError, match="cannot resume, because parameter 'attention' is not what the run"):
         other.fit(*pairs, folder=tmp_path / "run", resume=True, progress="quiet")
-    with pytest.raises(UsageError, match="cannot resume, because the data is not what the run was started with"):
+    with pytest.raises(
+        UsageError, match="cannot resume, because the data is not what the run was started with"
+    ):
         Translator(**options).fit(*digits(120, 5), folder=tmp_path / "run", resume=True, progress="quiet")
     resumed = Translator(**options).fit(*pairs, folder=tmp_path / "run", resume=True, progress="quiet")
     assert whole.tensors_.keys() == resumed.tensors_.keys()
@@ -140,7 +148,9 @@ def test_the_plan_says_what_is_left_out_and_cut(tmp_path):
     Translator(**TINY | {"max_length": 4}).fit(
         source, target, validation=validation, progress="quiet", report_plan=said.extend
     )
-    long = sum(len(text.split()) > 4 for rows in (source, target) for n, text in enumerate(rows) if n not in (3, 7))
+    long = sum(
+        len(text.split()) > 4 for rows in (source, target) for n, text in enumerate(rows) if n not in (3, 7)
+    )
     assert said == [
         "source    source",
         "target    target",
@@ -189,7 +199,11 @@ def test_what_is_refused(data, options, error, sentence):
 
 def test_before_fit():
     model = Translator()
-    for use in (lambda: model.translate(["a"]), lambda: model.score(["a"], ["b"]), lambda: model.evaluate(["a"], ["b"])):
+    for use in (
+        lambda: model.translate(["a"]),
+        lambda: model.score(["a"], ["b"]),
+        lambda: model.evaluate(["a"], ["b"]),
+    ):
         with pytest.raises(NotFittedError, match="Translator: call fit before this"):
             use()
     assert repr(Translator(hidden_size=8)) == "Translator(hidden_size=8)"

@@ -1,4 +1,4 @@
-"""``grus fit translate SRC TGT``: from sentences and their translations to a trained, saved translator with a report."""
+"""``grus fit translate SRC TGT``: from sentences and their translations to a saved translator with a report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,9 +79,7 @@ def translate_fit(
     given = dict(ctx.params)
     wanted, form = (1, "one table") if translations is None else (2, "two files, SRC,TGT")
     if len(given["validation"]) not in (0, wanted):
-        raise UsageError(
-            f"{ctx.command_path}: --validation must be {form}, got {len(given['validation'])}"
-        )
+        raise UsageError(f"{ctx.command_path}: --validation must be {form}, got {len(given['validation'])}")
     fit_task("translate", given, list(ctx.obj), _train, _show, "grus translate {} < IN > OUT")
 
 

@@ -100,8 +100,10 @@ def describe_look(found: Look) -> list[str]:
 
 def doubt_sentence(found: Look) -> str:
     """How sure the translation is, and at which token it is least so."""
-    mean = float(np.exp(found.log_probabilities.mean()))
-    return f"A token has a probability of {percent(mean)} (geometric mean), the least sure {percent(float(np.exp(found.log_probabilities.min())))}."
+    mean, least = (
+        float(np.exp(value)) for value in (found.log_probabilities.mean(), found.log_probabilities.min())
+    )
+    return f"A token has a probability of {percent(mean)} (geometric mean), the least sure {percent(least)}."
 
 
 def look_page(found: Look, live: LiveTranslator) -> LookPage:
@@ -123,8 +125,8 @@ def look_page(found: Look, live: LiveTranslator) -> LookPage:
         map=attention_picture(live, best, "attention"),
         maps_sentence=ATTENTION_SENTENCE,
         words=_words(best, live),
-        words_sentence=f"{count(len(best.alignment), 'word')} of the translation, each beside the word of the source that its "
-        "tokens looked at most, with what share of their attention.",
+        words_sentence=f"{count(len(best.alignment), 'word')} of the translation, each beside the word of the source "
+        "that its tokens looked at most, with what share of their attention.",
         tokens=[(name, percent(float(p)), f"{100 * p:.1f}") for name, p in zip(shown, chance)],
         tokens_sentence=f"How probable each token was after those before it. {doubt_sentence(found)}",
         others=[
@@ -141,7 +143,10 @@ def _words(best: Translation, live: LiveTranslator) -> list[tuple[str, str, str]
     source, target = live.source.words(best.source_tokens), live.target.words(best.tokens)
     sides = ((live.source, best.source_tokens, source), (live.target, best.tokens, target))
     names = [
-        [coder.join([t for t, w in zip(tokens, words) if w == n]) for n in range(int(words.max(initial=-1)) + 1)]
+        [
+            coder.join([t for t, w in zip(tokens, words) if w == n])
+            for n in range(int(words.max(initial=-1)) + 1)
+        ]
         for coder, tokens, words in sides
     ]
     for read, written in best.alignment:

@@ -77,8 +77,8 @@ def translate_page(
 
 
 ATTENTION_SENTENCE = (
-    "A row is a token of the translation, a column one of the source; the deeper a cell, the more of its attention the "
-    "token had there (numbers are percent, a row adds up to 100). A dot before a piece says that it goes on with a word."
+    "A row is a token of the translation, a column one of the source; the deeper a cell, the more of its attention "
+    "the token had there (numbers are percent, a row adds up to 100). A piece with a dot before it goes on with a word."
 )
 
 
@@ -88,12 +88,18 @@ def describe_translator(model: Model) -> str:
     encoder = next(node.op for node in model.parts["encode"].nodes if isinstance(node.op, ops.Recurrent))
     decoder = next(node.op for node in model.parts["decode"].nodes if isinstance(node.op, ops.AttentiveGRU))
     weights = sum(
-        int(np.prod(shape)) for name, (_, shape) in model.tensors().items() if not name.startswith("preprocess.")
+        int(np.prod(shape))
+        for name, (_, shape) in model.tensors().items()
+        if not name.startswith("preprocess.")
     )
     layers = f", {count(encoder.layers, 'layer')}" if encoder.layers > 1 else ""
     both = "bidirectional " if encoder.bidirectional else ""
     steps = task.vocabularies(model.preprocess)
-    unit = "pieces of words" if isinstance(steps[0], Subwords) else f"{steps[0].kind}s".replace("chars", "characters")
+    unit = (
+        "pieces of words"
+        if isinstance(steps[0], Subwords)
+        else f"{steps[0].kind}s".replace("chars", "characters")
+    )
     return (
         f"A {both}{encoder.title} ({encoder.hidden} units{layers}) reads up to {task.max_source:,} {unit} of "
         f"{task.source}, and a GRU of {decoder.hidden} units writes {task.target} while it looks at what was read "
@@ -105,8 +111,8 @@ def headline(part: str, e: TranslationEvaluation) -> dict[str, str]:
     """The figure that matters, what it is relative to, and what it was measured on."""
     caveat = {
         "test": "Neither training nor the choice of the best epoch has seen these pairs.",
-        "validation": "These pairs also chose the best epoch; fit with --test-size for figures on pairs that nothing has "
-        "seen.",
+        "validation": "These pairs also chose the best epoch; fit with --test-size for figures on pairs that nothing "
+        "has seen.",
     }.get(part, "")
     return {
         "big": figure(e.bleu, 3),
@@ -130,7 +136,12 @@ def facts(
 def score_table(part: str, e: TranslationEvaluation) -> dict[str, object]:
     """Scores of the translations and of copying as text; the bar shows BLEU."""
     rows = [
-        {"name": "translations", "bleu": figure(e.bleu, 3), "bar": f"{e.bleu:.1f}", "chrf": figure(e.chrf, 3)},
+        {
+            "name": "translations",
+            "bleu": figure(e.bleu, 3),
+            "bar": f"{e.bleu:.1f}",
+            "chrf": figure(e.chrf, 3),
+        },
         {"name": "copied sources", "bleu": figure(e.copied, 3), "bar": f"{e.copied:.1f}", "chrf": ""},
     ]
     said = f"{count(e.n, 'sentence')}; {translation_verdict(e)}; {probability_sentence(e)}."
@@ -168,7 +179,9 @@ def readable(live: LiveTranslator, sources: Sequence[str]) -> list[str]:
 def attention_maps(live: LiveTranslator, sources: Sequence[str]) -> list[Picture]:
     """A picture of each sentence's translation."""
     found = live.translate(list(sources), n_best=1, beam=_BEAM)
-    return [attention_picture(live, best[0], f"attention{n}") for n, best in enumerate(found) if best[0].tokens]
+    return [
+        attention_picture(live, best[0], f"attention{n}") for n, best in enumerate(found) if best[0].tokens
+    ]
 
 
 def attention_picture(live: LiveTranslator, found: Translation, name: str) -> Picture:

@@ -63,6 +63,4 @@ def _cell(ax: "Axes", row: int, column: int, share: float, numbered: bool) -> No
     )
     ax.add_patch(box)
     if numbered and share >= 0.095:
-        ax.text(
-            column, row, f"{100 * share:.0f}", ha="center", va="center", color=palette.INK, fontsize=8.5
-        )
+        ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=palette.INK, fontsize=8.5)
