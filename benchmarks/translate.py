@@ -83,7 +83,8 @@ def main() -> None:
     begin = time.perf_counter()
     run = args.folder / "run"
     model.fit(
-        *pair("train"), validation=pair("val"), folder=run, resume=args.resume, report_plan=lambda plan: print(*plan, sep="\n", file=sys.stderr),
+        *pair("train"), validation=pair("val"), folder=run, resume=args.resume,
+        report_plan=lambda plan: print(*plan, sep="\n", file=sys.stderr),
     )  # fmt: skip
     model.save(args.folder / "model", force=True)
     result: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""``grus fit translate SRC TGT``: from sentences and their translations to a trained, saved translator with a report."""
+"""``grus fit translate SRC TGT``: from sentences and their translations to a saved translator with a report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,11 +77,9 @@ def translate_fit(
     folder, or with --json the scores.
     """
     given = dict(ctx.params)
-    if len(given["validation"]) > (1 if given["translations"] is None else 2):
-        form = "one table" if given["translations"] is None else "two files, SRC,TGT"
-        raise UsageError(
-            f"{ctx.command_path}: --validation must be {form}, got {len(given['validation'])}"
-        )
+    wanted, form = (1, "one table") if translations is None else (2, "two files, SRC,TGT")
+    if len(given["validation"]) not in (0, wanted):
+        raise UsageError(f"{ctx.command_path}: --validation must be {form}, got {len(given['validation'])}")
     fit_task("translate", given, list(ctx.obj), _train, _show, "grus translate {} < IN > OUT")
 
 
@@ -89,8 +87,6 @@ def _train(arguments: dict[str, Any], path: Path, **run: Any) -> "Translator":
     from grus.tasks.translate import Translator
 
     target, validation = arguments.pop("translations"), arguments.pop("validation")
-    if validation and target is not None and len(validation) != 2:
-        raise UsageError(f"--validation must be two files, SRC,TGT, got {', '.join(validation)}")
     unseen = None if not validation else validation[0] if target is None else tuple(validation)
     return Translator(**arguments).fit(path, target, validation=unseen, **run)
 

@@ -8,7 +8,9 @@ import typer
 from grus.cli.options import Config, Data, ModelFolder, Quiet
 
 if TYPE_CHECKING:
+    from grus.cli.people import People
     from grus.inspection.inside.findings import Findings
+    from grus.spec import Model
 
 _PAGE = Path("inspect.html")
 
@@ -45,21 +47,31 @@ def inspect(
         the last forecast that the data can check: when the model overwrote what it knew
     [bold]grus inspect model demand.csv --json > numbers.json[/bold]
         every unit's half-life, every step's share, as numbers
+    [bold]grus inspect model new.en --row 3[/bold]
+        what each word of a translation looked at, as a heat map
     """
+    from grus.artifact import load_model
     from grus.cli.people import People
     from grus.cli.tables import put
     from grus.inspection.inside.findings import findings_dict
     from grus.inspection.inside.report import write_inspect_report
     from grus.inspection.wording import to_json
+    from grus.spec import Translate
 
     people = People(quiet)
     page = out if out is not None else None if json else _PAGE
     if page is not None:
         _check_page(page, force)
-    found, spec = _find(model, data, row)
+    command = f"grus inspect {model} {data}" + (f" --row {row}" if row is not None else "")
+    loaded, tensors = load_model(model)
+    if isinstance(loaded.task, Translate):
+        plain = _look(loaded, tensors, data, row, people, page, model.resolve().name, command)
+        if json:
+            put(to_json({"model": str(model), "data": data, **plain}))
+        return
+    found, spec = _find(loaded, tensors, data, row)
     people.say([found.case.answer, *_sentences(found)])
     if page is not None:
-        command = f"grus inspect {model} {data}" + (f" --row {row}" if row is not None else "")
         write_inspect_report(page, found, spec, title=model.resolve().name, command=command)
         people.say(f"wrote {page}")
     if json:
@@ -87,9 +99,34 @@ def _check_page(page: Path, force: bool) -> None:
         )
 
 
-def _find(folder: Path, data: str, row: int | None) -> "tuple[Findings, Any]":
-    """Read model and data, and look."""
-    from grus.artifact import load_model
+def _look(
+    model: "Model", tensors: Any, data: str, row: int | None, people: "People", page: Path | None, title: str,
+    command: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Look at one translation; plain text, or a table with the source's column."""
+    from grus.cli.tables import table_file
+    from grus.data.lines import read_lines
+    from grus.data.readers import is_table_path, read_columns
+    from grus.decode import LiveTranslator
+    from grus.inspection.translations.inside import describe_look, look, look_dict, write_look
+
+    live = LiveTranslator(model, tensors)
+    if is_table_path(data):
+        with table_file(data) as path:
+            columns, _ = read_columns(path, [live.task.source])
+        sources = ["" if text is None else str(text) for text in columns[live.task.source].tolist()]
+    else:
+        sources = read_lines(Path(data))
+    found = look(live, sources, row)
+    people.say(describe_look(found))
+    if page is not None:
+        write_look(page, found, live, title=title, command=command)
+        people.say(f"wrote {page}")
+    return look_dict(found, live)
+
+
+def _find(model: "Model", tensors: Any, data: str, row: int | None) -> "tuple[Findings, Any]":
+    """Read the data, and look."""
     from grus.cli.tables import require, table_file
     from grus.data import readers
     from grus.data.examples import read_like
@@ -100,7 +137,6 @@ def _find(folder: Path, data: str, row: int | None) -> "tuple[Findings, Any]":
     from grus.inspection.inside.gates import check_recurrent
     from grus.spec import Classify, Generate, Images
 
-    model, tensors = load_model(folder)
     check_recurrent(model)
     if isinstance(model.task, Generate):
         raise UnsupportedError(

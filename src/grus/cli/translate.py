@@ -77,7 +77,9 @@ def translate(
     live: Any = load(model)
     live.model.task_as(Translate)
     if n_best is not None and n_best > beam:
-        raise UsageError(f"{ctx.command_path}: --n-best must be at most --beam, which is {beam}, got {n_best}")
+        raise UsageError(
+            f"{ctx.command_path}: --n-best must be at most --beam, which is {beam}, got {n_best}"
+        )
     if score is not None:
         _score(live, score)
         return

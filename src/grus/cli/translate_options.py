@@ -24,12 +24,8 @@ Data = Annotated[
 Translations = Annotated[
     str | None, typer.Argument(metavar="[TGT]", help="Their translations, line by line.")
 ]
-Source = Annotated[
-    str | None, _option("The source: a column, or what to call it.", _PAIRS, metavar="COLUMN")
-]
-Target = Annotated[
-    str | None, _option("The target: a column, or what to call it.", _PAIRS, metavar="COLUMN")
-]
+Source = Annotated[str | None, _option("The source: a column, or what to call it.", _PAIRS, metavar="COLUMN")]
+Target = Annotated[str | None, _option("The target: a column, or what to call it.", _PAIRS, metavar="COLUMN")]
 Validation = Annotated[
     list[str] | None,
     _option(
@@ -49,9 +45,7 @@ Tokenizer = Annotated[
 VocabularySize = Annotated[int, _option("The most tokens known.", _NETWORK)]
 Joint = Annotated[bool, _option("One vocabulary for both languages.", _NETWORK)]
 Lower = Annotated[bool, _option("Put texts in lower case, so that translations are too.", _NETWORK)]
-HiddenSize = Annotated[
-    int, _option("Units of the decoder and of each direction of the encoder.", _NETWORK)
-]
+HiddenSize = Annotated[int, _option("Units of the decoder and of each direction of the encoder.", _NETWORK)]
 Layers = Annotated[int, _option("Of the encoder.", _NETWORK)]
 EmbeddingSize = Annotated[int, _option("Units of a token's vector.", _NETWORK)]
 Tied = Annotated[bool, _option("Let the output layer be the table of embeddings.", _NETWORK)]
@@ -65,9 +59,7 @@ Dropout = Annotated[float, _option("Of the embeddings.", _NETWORK)]
 StateDropout = Annotated[float, _option("Of the encoder's states.", _NETWORK)]
 OutputDropout = Annotated[float, _option("Before the output layer.", _NETWORK)]
 LabelSmoothing = Annotated[float, _option("Share of the truth spread over all tokens.", _TRAINING)]
-LengthPenalty = Annotated[
-    float, _option("a: beam search ranks by log p / length^a.", _NETWORK, metavar="A")
-]
+LengthPenalty = Annotated[float, _option("a: beam search ranks by log p / length^a.", _NETWORK, metavar="A")]
 Monitor = Annotated[
     Literal["bleu", "loss"], _option("The validation score that chooses the epoch.", _TRAINING)
 ]

@@ -2,13 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grus.decode import LiveClassifier, LiveForecaster, LiveGenerator, LiveTranslator
-from grus.decode.translation_search import Memory
 from grus.decode.windows import Forecasts
 from grus.preprocess.features import Features
 from grus.preprocess.panel import Panel
@@ -116,11 +115,12 @@ class WatchedTranslator(LiveTranslator):
                 self._meter.close()
             self._meter = None
 
-    def encode(self, tokens: Sequence[Sequence[str]]) -> Memory:
-        """The memory of the next batch: the one before it is done by now."""
-        if self._meter is not None:
-            self._meter.batch(len(tokens))
-        return super().encode(tokens)
+    def _each(self, function: Callable[[np.ndarray], Any], parts: list[np.ndarray]) -> Iterator[Any]:
+        """What becomes of each batch: the one before it is done by now."""
+        for part, found in zip(parts, super()._each(function, parts)):
+            if self._meter is not None:
+                self._meter.batch(len(part))
+            yield found
 
 
 class _Meter:

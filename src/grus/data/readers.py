@@ -51,6 +51,13 @@ def read_columns(
     return {name: found[name] for name in columns}, source
 
 
+def is_table_path(path: str | Path) -> bool:
+    """Whether a path is read as a table by its name (or is stdin, ``-``), and not as plain text, a sentence a line."""
+    path = Path(path)
+    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    return str(path) == "-" or kind.lower() in (".csv", ".tsv", *JSON_SUFFIXES, *SUFFIXES)
+
+
 def _read_path(path: Path, names: Sequence[str] | None, limit: int) -> tuple[Columns, Source]:
     if not path.exists():
         raise DataError(f"no such file: {path}", _close_files(path))

@@ -49,9 +49,12 @@ def bleu(translations: Sequence[str], references: Sequence[str], lower: bool) ->
 
 
 def evaluate_translations(
-    sources: Sequence[str], references: Sequence[str], translations: Sequence[str], log_probabilities: Sequence[np.ndarray],
+    sources: Sequence[str],
+    references: Sequence[str],
+    translations: Sequence[str],
+    log_probabilities: Sequence[np.ndarray],
     lower: bool,
-) -> TranslationEvaluation:  # fmt: skip
+) -> TranslationEvaluation:
     """Score translations.
 
     Args:
@@ -68,11 +71,19 @@ def evaluate_translations(
     signatures = (str(first.get_signature()), str(second.get_signature()))
     words = [sum(len(text.split()) for text in texts) for texts in (translations, references)]
     tokens = sum(map(len, log_probabilities))
+    total = float(sum(row.sum() for row in log_probabilities))
     return TranslationEvaluation(
-        tuple(sources), tuple(references), tuple(translations), min(float(found.score), 100.0), float(chrf.score), signatures,
-        bleu(sources, references, lower), -float(sum(row.sum() for row in log_probabilities)) / max(tokens, 1), tokens,
-        words[0] / max(words[1], 1),
-    )  # fmt: skip
+        sources=tuple(sources),
+        references=tuple(references),
+        translations=tuple(translations),
+        bleu=min(float(found.score), 100.0),
+        chrf=float(chrf.score),
+        signatures=signatures,
+        copied=bleu(sources, references, lower),
+        log_loss=-total / max(tokens, 1),
+        tokens=tokens,
+        length_ratio=words[0] / max(words[1], 1),
+    )
 
 
 def _metrics(lower: bool) -> tuple[Any, Any]:

@@ -12,6 +12,9 @@ import numpy as np
 
 from grus.runtime import Program, State
 
+#: Rows of logits that are worked through at once.
+_ROWS = 16
+
 
 class Memory(NamedTuple):
     """What a decoder looks at: memory [N, S, M], keys [N, S, A], first state [N, H], valid steps int64 [N]."""
@@ -69,8 +72,14 @@ def decode_inputs(tokens: np.ndarray, memory: Memory) -> dict[str, np.ndarray]:
 
 def normaliser(logits: np.ndarray) -> np.ndarray:
     """log sum exp over the last axis, float64: what is taken off a logit to make it a log-probability."""
-    most = logits.max(axis=-1, keepdims=True)
-    return np.log(np.exp(logits - most).sum(axis=-1).astype(np.float64)) + most[..., 0]
+    flat = logits.reshape(-1, logits.shape[-1])
+    out = np.empty(len(flat))
+    for row in range(0, len(flat), _ROWS):  # so few that what is made of them stays in the second cache
+        some = flat[row : row + _ROWS]
+        most = some.max(axis=-1)
+        total = np.exp(some - most[:, None]).sum(axis=-1)
+        out[row : row + _ROWS] = np.log(total.astype(np.float64)) + most
+    return out.reshape(logits.shape[:-1])
 
 
 def beam_search(decoder: Program, memory: Memory, limits: np.ndarray, how: Search) -> list[list[Hypothesis]]:

@@ -1,6 +1,7 @@
 """A trained translator without torch: sentences in, translations out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -16,6 +17,7 @@ from grus.decode.translation_search import (
     normaliser,
 )
 from grus.errors import DataError, UsageError
+from grus.kernels.native import num_threads
 from grus.preprocess.coder import UNKNOWN, Coder
 from grus.runtime import Program
 from grus.spec import Model, Translate
@@ -120,15 +122,16 @@ class LiveTranslator:
         found: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in tokens]
         full = np.array([row for row, some in enumerate(tokens) if some], np.int64)
         lengths = np.array([min(len(tokens[row]), self.source.most) for row in full], np.int64)
+        limits = 2 * lengths + 20 if max_length is None else np.full(len(full), max_length)
+        limits = np.minimum(limits, self.target.most)
         order = np.argsort(-lengths, kind="stable")
-        for begin in range(0, len(order), BATCH):
-            some = order[begin : begin + BATCH]
-            memory = self.encode([tokens[row] for row in full[some]])
-            limits = np.minimum(2 * lengths[some] + 20, self.target.most)
-            limits = limits if max_length is None else np.full(len(some), min(max_length, self.target.most))
-            for row, hypotheses in zip(
-                full[some], beam_search(self._decoder, memory, limits, how), strict=True
-            ):
+        parts = [order[begin : begin + BATCH] for begin in range(0, len(order), BATCH)]
+
+        def search(some: np.ndarray) -> list[list[Hypothesis]]:
+            return beam_search(self._decoder, self.encode([tokens[r] for r in full[some]]), limits[some], how)
+
+        for some, made in zip(parts, self._each(search, parts)):
+            for row, hypotheses in zip(full[some], made, strict=True):
                 read = tokens[row][: self.source.most]
                 found[row] = [self._translation(one, read, copy_unknown) for one in hypotheses[:count]]
         return [best[0].text for best in found] if n_best is None else found
@@ -146,7 +149,7 @@ class LiveTranslator:
         return np.array([row.sum() for row in self.log_probabilities(sources, targets)], np.float64)
 
     def log_probabilities(self, sources: Sequence[str], targets: Sequence[Any]) -> list[np.ndarray]:
-        """log-probability of each token of given translations and of the end, float64 [tokens + 1] each; see `score`."""
+        """log p of each token of given translations and their ends, float64 [tokens + 1] each; see `score`."""
         if len(sources) != len(targets):
             raise DataError(f"targets: must be as many as the sources, {len(sources)}, got {len(targets)}")
         read = self.source.tokens(_texts(sources, "sources"))
@@ -188,6 +191,18 @@ class LiveTranslator:
         codes, lengths = padded([self.source.codes(some) for some in tokens], self.source.end)
         made = self._encoder({"source": codes}, {"src": lengths})
         return Memory(made["memory"], made["keys"], made["state"], lengths)
+
+    def _each(self, function: Callable[[np.ndarray], Any], parts: list[np.ndarray]) -> Iterator[Any]:
+        """The function of each part in order, in as many threads as `grus.kernels.native.num_threads` says."""
+        threads = min(num_threads(), len(parts))
+        if threads < 2:
+            yield from map(function, parts)
+            return
+        pool = ThreadPoolExecutor(threads)
+        try:
+            yield from pool.map(function, parts)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _forced(self, tokens: list[list[str]], written: list[np.ndarray]) -> list[np.ndarray]:
         truth, lengths = padded(written, self.target.end)

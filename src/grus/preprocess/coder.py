@@ -17,7 +17,7 @@ UNKNOWN = "<unk>"
 
 _CLOSING = frozenset(".,;:!?%)]}»”…")
 _OPENING = frozenset("([{«„$£")
-_CONTRACTIONS = frozenset("n't 's 'm 'd 're 've 'll".split())
+_CONTRACTIONS = frozenset(["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"])
 
 
 class Coder:
@@ -66,7 +66,7 @@ class Coder:
         return "".join(tokens) if self.step.kind == "char" else join_words(tokens)
 
     def words(self, tokens: Sequence[str]) -> np.ndarray:
-        """Which word each token belongs to, int64, counted from 0: pieces to the word that they are of, others alone."""
+        """Which word each token belongs to, int64, from 0: pieces to the word that they are of, others alone."""
         if not isinstance(self.step, Subwords):
             return np.arange(len(tokens))
         begins = np.array([token.startswith("Ġ") for token in tokens], np.int64)
@@ -76,7 +76,8 @@ class Coder:
         """Tokens for people: of pieces, those that go on with a word begin with a dot."""
         if not isinstance(self.step, Subwords):
             return list(tokens)
-        return [spell_pieces([t])[1:] if t.startswith("Ġ") else f"·{spell_pieces([t])}" for t in tokens]
+        spelled = ((token, spell_pieces([token])) for token in tokens)
+        return [text[1:] or "␣" if token.startswith("Ġ") else f"·{text}" for token, text in spelled]
 
 
 def join_words(tokens: Sequence[str]) -> str:

@@ -13,6 +13,9 @@ from grus.runtime.layers import pack
 from grus.runtime.state import NodeState
 from grus.spec import Shape, ops
 
+#: Numbers of the keys that are worked through at once: what is made of them stays in the second cache.
+_BLOCK = 1 << 17
+
 
 class AttentiveGRU:
     """`grus.spec.ops.AttentiveGRU`; remembers the state, and whether a row has begun."""
@@ -66,9 +69,14 @@ class AttentiveGRU:
         """How well each key [B, S, A] answers to q [B, H], float32 [B, S]."""
         if self._query is None or self._vector is None:
             return _sum_over(keys * q[:, None])
-        sums = keys + self._query.run(q)[:, None]
-        seen = activation("tanh", sums.reshape(-1)).reshape(-1, keys.shape[2])
-        return self._vector.run(seen).reshape(keys.shape[:2])
+        batch, steps, size = keys.shape
+        asked, scores = self._query.run(q)[:, None], np.empty((batch * steps, 1), np.float32)
+        some = max(_BLOCK // (steps * size), 1)
+        for row in range(0, batch, some):
+            sums = keys[row : row + some] + asked[row : row + some]
+            seen = activation("tanh", sums.reshape(-1)).reshape(-1, size)
+            self._vector.run(seen, scores[row * steps : (row + some) * steps])
+        return scores.reshape(batch, steps)
 
     def init_state(self, batch: int) -> NodeState:
         """The state, and whether a row has begun (until then the initial-state input counts)."""

@@ -214,8 +214,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 or node.partition(".")[0] == owner.partition(".")[0]
             ):
                 raise SpecError(
-                    f"model: {node!r} cannot use the weights of {owner!r}: both must be nodes with weights of their own "
-                    "and of equal shapes, in two parts"
+                    f"model: {node!r} cannot use the weights of {owner!r}: both must be nodes with weights of their "
+                    "own and of equal shapes, in two parts"
                 )
 
     def part_tensors(self, part: str, tensors: Mapping[str, Array]) -> dict[str, Array]:

@@ -15,13 +15,13 @@ MAX_TOKENS = 1 << 16
 class Translate(msgspec.Struct, frozen=True, tag_field="task", tag="translate", forbid_unknown_fields=True):
     """The translation task: which columns or languages, and how long a sentence may be.
 
-    A vocabulary of n codes (0 is the unknown one) is followed by the code n, the end: it closes every source, opens and
-    closes every target. The part ``encode`` reads ``source`` tokens on the clock ``src`` and puts out ``memory`` and
-    ``keys`` on that clock and ``state``, a vec. The part ``decode`` reads ``target`` tokens on the clock ``tgt``,
+    A vocabulary of n codes (0 is the unknown one) is followed by the code n, the end: it closes every source, opens
+    and closes every target. The part ``encode`` reads ``source`` tokens on the clock ``src``, and puts out ``memory``
+    and ``keys`` on that clock and ``state``, a vec. The part ``decode`` reads ``target`` tokens on the clock ``tgt``,
     ``memory`` and ``keys`` as memories and ``state``, and puts out ``logits`` of the next token and ``attention``.
 
-    ``max_source`` and ``max_target`` are how many tokens of a sentence are kept, the end not counted. ``length_penalty``
-    is a: beam search ranks sentences y by log p(y) / |y|^a.
+    ``max_source`` and ``max_target`` are how many tokens of a sentence are kept, the end not counted.
+    ``length_penalty`` is a: beam search ranks sentences y by log p(y) / |y|^a.
     """
 
     source: str

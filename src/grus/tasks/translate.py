@@ -22,7 +22,6 @@ from grus.tasks.translate_data import Prepared, prepare
 from grus.tasks.translate_job import TranslateJob
 from grus.tasks.translate_networks import NetworkConfig, build_network, start_small
 from grus.tasks.translate_parameters import check_parameters
-from grus.training import History
 from grus.training.config import Log
 from grus.training.progress import Mode
 

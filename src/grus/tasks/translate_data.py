@@ -89,7 +89,8 @@ def prepare(
     plan += [f"pairs     {sizes}", *filter(None, (lost, lost_too)), *_vocabulary_plan(steps, coders, train)]
     if cut:
         plan.append(
-            f"{count(cut, 'sentence')} of more than {most:,} tokens in training: the first {most:,} are read (max_length)"
+            f"{count(cut, 'sentence')} of more than {most:,} tokens in training: the first {most:,} are read "
+            "(max_length)"
         )
     return Prepared(task, steps, parts, train, val, plan)
 
@@ -109,7 +110,6 @@ def encode(pairs: Pairs, coders: list[Coder]) -> tuple[Coded, int]:
 def _vocabulary_plan(steps: tuple[AnyStep, ...], coders: list[Coder], train: Coded) -> list[str]:
     words = []
     for step, coder in zip(steps, coders):
-        assert not isinstance(step, type(None))
         kind = (
             "pieces of words"
             if isinstance(step, Subwords)
@@ -120,7 +120,7 @@ def _vocabulary_plan(steps: tuple[AnyStep, ...], coders: list[Coder], train: Cod
         side = getattr(step, "side", "")
         words.append(f"{coder.end - 1:,} {kind}" + (f" ({side})" if side else " for both sides"))
     lines = [f"tokens    {', '.join(words)}"]
-    for side, coder, coded in zip(("source", "target"), coders, (train.source, train.target)):
+    for side, coded in zip(("source", "target"), (train.source, train.target)):
         values = coded.ports["tokens"]
         unknown = int((np.asarray(values) == 0).sum())
         if unknown:
