@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from grus.spec.steps import bar_steps
+
 #: Microseconds a beat where a file names no tempo: MIDI's own default, 120 beats a minute.
 DEFAULT_TEMPO = 500_000
 #: Time signature where a file names none.
@@ -83,3 +85,19 @@ def overlap(piece: Piece) -> Note | None:
             return note
         until[note.part] = note.end
     return None
+
+
+def bar_lines(piece: Piece) -> list[int]:
+    """The step where every bar begins; none where the piece has no time signature.
+
+    A time signature takes effect at the next bar; one whose bar is no whole number of steps is passed over.
+    """
+    found: list[int] = []
+    at, size, changes = 0, 0, list(piece.meters)
+    while piece.meters and at < max(piece.length, 1):
+        while changes and changes[0][0] <= at:
+            size = bar_steps(changes.pop(0)[1], piece.steps_per_beat) or size
+        size = size or bar_steps(DEFAULT_METER, piece.steps_per_beat)
+        found.append(at)
+        at += size
+    return found
