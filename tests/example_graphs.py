@@ -31,6 +31,7 @@ GRAPHS: dict[str, Graph] = {
     "Activation-tanh": chain(X, [ops.Activation("tanh")]),
     "Activation-sigmoid": chain(X, [ops.Activation("sigmoid")]),
     "Dropout": chain(X, [ops.Dropout(0.5)]),
+    "Dropout-variational": chain(X, [ops.Dropout(0.5, variational=True)]),
     "Embedding-seq": _graph((Port("t", "tokens", 9, "src"),), Node("a", ops.Embedding(9, 3), ("t",))),
     "Embedding-vec": _graph((Port("t", "tokens", 9),), Node("a", ops.Embedding(9, 3), ("t",))),
     "Position": chain(X, [ops.Position(40, 3)]),
@@ -93,6 +94,13 @@ GRAPHS: dict[str, Graph] = {
         (X, Port("y", "seq", 5, "tgt")),
         Node("a", ops.RNN(7, nonlinearity="relu"), ("x",)),
         Node("b", ops.RNNStep(7, nonlinearity="relu"), ("y", "a.h"), weights="a"),
+    ),
+    "language-model-tied": _graph(
+        (Port("t", "tokens", 9, "src"),),
+        Node("a", ops.Embedding(9, 7), ("t",)),
+        Node("b", ops.GRU(7, layers=2), ("a",)),
+        Node("c", ops.Linear(9), ("b",), weights="a"),
+        Node("d", ops.Linear(9, bias=False), ("b",), weights="a"),
     ),
     "encoder-decoder": _graph(
         (X, Y),

@@ -15,8 +15,11 @@ PUBLIC = [
     "Evaluation",
     "Forecaster",
     "GrusError",
+    "LanguageEvaluation",
+    "LanguageModel",
     "LiveClassifier",
     "LiveForecaster",
+    "LiveGenerator",
     "__version__",
     "accelerate",
     "decelerate",
@@ -78,6 +81,7 @@ def test_a_live_model_needs_the_core_alone():
         import json, sys
         import grus
         grus.load, grus.LiveForecaster, grus.Evaluation, grus.LiveClassifier, grus.ClassEvaluation
+        grus.LiveGenerator, grus.LanguageEvaluation
         print(json.dumps(sorted(sys.modules)))
         """
     )

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 from grus.errors import GrusError
 
 if TYPE_CHECKING:
-    from grus.decode import ClassEvaluation, Evaluation, LiveClassifier, LiveForecaster, load
+    from grus.decode import (
+        ClassEvaluation,
+        Evaluation,
+        LanguageEvaluation,
+        LiveClassifier,
+        LiveForecaster,
+        LiveGenerator,
+        load,
+    )
     from grus.decode.explaining.explain import explain
     from grus.nn import accelerate, decelerate
     from grus.tasks.classify import Classifier
     from grus.tasks.forecast import Forecaster
+    from grus.tasks.generate import LanguageModel
 
 __version__ = "0.1.0"
 
@@ -22,8 +31,11 @@ _HOMES = {
     "Classifier": "grus.tasks.classify",
     "Evaluation": "grus.decode",
     "Forecaster": "grus.tasks.forecast",
+    "LanguageEvaluation": "grus.decode",
+    "LanguageModel": "grus.tasks.generate",
     "LiveClassifier": "grus.decode",
     "LiveForecaster": "grus.decode",
+    "LiveGenerator": "grus.decode",
     "accelerate": "grus.nn",
     "decelerate": "grus.nn",
     "explain": "grus.decode.explaining.explain",
@@ -36,8 +48,11 @@ __all__ = [
     "Evaluation",
     "Forecaster",
     "GrusError",
+    "LanguageEvaluation",
+    "LanguageModel",
     "LiveClassifier",
     "LiveForecaster",
+    "LiveGenerator",
     "__version__",
     "accelerate",
     "decelerate",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from grus.decode.class_scores import ClassEvaluation
     from grus.decode.classifier import LiveClassifier
     from grus.decode.forecaster import LiveForecaster
+    from grus.decode.generator import Generation, LiveGenerator
+    from grus.decode.language_scores import LanguageEvaluation
     from grus.decode.scores import Evaluation, Score
     from grus.decode.streaming.keyed import Streams
     from grus.decode.windows import Forecasts
@@ -20,8 +22,11 @@ __all__ = [
     "ClassEvaluation",
     "Evaluation",
     "Forecasts",
+    "Generation",
+    "LanguageEvaluation",
     "LiveClassifier",
     "LiveForecaster",
+    "LiveGenerator",
     "Score",
     "Streams",
     "load",
@@ -31,8 +36,11 @@ _HOMES = {
     "ClassEvaluation": "class_scores",
     "Evaluation": "scores",
     "Forecasts": "windows",
+    "Generation": "generator",
+    "LanguageEvaluation": "language_scores",
     "LiveClassifier": "classifier",
     "LiveForecaster": "forecaster",
+    "LiveGenerator": "generator",
     "Score": "scores",
     "Streams": "streaming.keyed",
 }

@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING
 
 from grus.artifact import load_model
 from grus.errors import ModelFolderError, SpecError
-from grus.spec import Classify
+from grus.spec import Classify, Generate
 
 if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
     from grus.decode.forecaster import LiveForecaster
+    from grus.decode.generator import LiveGenerator
 
 
-def load(folder: str | Path, *, precision: str = "float32") -> "LiveForecaster | LiveClassifier":
-    """Load a model folder without torch, ready to predict.
+def load(
+    folder: str | Path, *, precision: str = "float32"
+) -> "LiveForecaster | LiveClassifier | LiveGenerator":
+    """Load a model folder without torch, ready to answer.
 
     Args:
         folder: what ``grus fit`` or an estimator's ``save`` wrote.
@@ -36,6 +39,10 @@ def load(folder: str | Path, *, precision: str = "float32") -> "LiveForecaster |
             from grus.decode.classifier import LiveClassifier
 
             return LiveClassifier(model, tensors, precision)
+        if isinstance(model.task, Generate):
+            from grus.decode.generator import LiveGenerator
+
+            return LiveGenerator(model, tensors, precision)
         from grus.decode.forecaster import LiveForecaster
 
         return LiveForecaster(model, tensors, precision)

@@ -6,9 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grus.errors import UsageError
+from grus.errors import UnsupportedError, UsageError
 from grus.models.ops import MODULES
-from grus.spec import Graph, infer, require, weight_shapes
+from grus.spec import Graph, infer, ops, require, weight_shapes
+
+#: What the recurrent nodes remember: their final states, [B, layers * hidden] each, by node.
+States = Mapping[str, tuple[Tensor, ...]]
 
 
 class GraphModule(nn.Module):
@@ -43,14 +46,45 @@ class GraphModule(nn.Module):
         Returns:
             Outputs by name.
         """
-        values = dict(inputs)
+        return self._run(inputs, lengths, {})[0]
+
+    def run(
+        self, inputs: Mapping[str, Tensor], state: States | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, ...]]]:
+        """Run the next chunk of rows from the states after the one before it, as `grus.runtime.Program.run` does.
+
+        Args:
+            inputs: by port name; all rows are full.
+            state: what the last call returned; None: the beginning.
+
+        Returns:
+            Outputs by name, and the states after the chunk, through which gradients go back unless detached.
+
+        Raises:
+            UnsupportedError: a node other than a recurrent layer in one direction, from zeros, remembers.
+        """
         for node in self.graph.nodes:
+            op = node.op
+            carried = isinstance(op, ops.Recurrent) and not op.bidirectional and len(node.inputs) == 1
+            if op.time != "pointwise" and not carried:
+                raise UnsupportedError(f"node {node.name!r}: {op.name} cannot carry a state in training")
+        return self._run(inputs, None, {} if state is None else state)
+
+    def _run(
+        self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor] | None, state: States
+    ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, ...]]]:
+        values = dict(inputs)
+        after: dict[str, tuple[Tensor, ...]] = {}
+        for node in self.graph.nodes:
+            given = tuple(values[name] for name in node.inputs)
             outputs = self.nodes[node.name](
-                tuple(values[name] for name in node.inputs), self._lengths(node.inputs, lengths)
+                given + tuple(state.get(node.name, ())), self._lengths(node.inputs, lengths)
             )
             for suffix, value in outputs.items():
                 values[node.name + suffix] = value
-        return {name: values[source] for name, source in self.graph.outputs.items()}
+            if isinstance(node.op, ops.Recurrent):
+                after[node.name] = tuple(outputs[suffix] for suffix in node.op.states)
+        return {name: values[source] for name, source in self.graph.outputs.items()}, after
 
     def _lengths(self, inputs: tuple[str, ...], lengths: Mapping[str, Tensor] | None) -> Tensor | None:
         clock = next((self.shapes[name].clock for name in inputs if self.shapes[name].clock), "")

@@ -42,9 +42,13 @@ class _Linear(nn.Linear):
 class _Dropout(nn.Dropout):
     def __init__(self, op: ops.Dropout, inputs: tuple[Shape, ...]) -> None:
         super().__init__(op.rate)
+        self._one_mask = op.variational
 
     def forward(self, inputs: Inputs, lengths: Tensor | None) -> Outputs:  # type: ignore[override]
-        return {"": super().forward(inputs[0])}
+        x = inputs[0]
+        if self._one_mask and x.ndim == 3 and self.training:
+            return {"": x * super().forward(x.new_ones(len(x), 1, x.shape[2]))}
+        return {"": super().forward(x)}
 
 
 class _Embedding(nn.Embedding):

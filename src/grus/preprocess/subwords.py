@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from grus.errors import DataError, MissingExtraError
-from grus.preprocess.text import clean
+from grus.preprocess.text import clean, without_surrogates
 from grus.spec import Subwords
 from grus.spec.subwords import write_definition
 
@@ -16,7 +16,7 @@ _BATCH = 4096
 
 
 def fit_subwords(
-    texts: Iterable[str], *, lower: bool = True, size: int = 8_000, min_count: int = 2
+    texts: Iterable[str], *, lower: bool = True, size: int = 8_000, min_count: int = 2, exact: bool = False
 ) -> Subwords:
     """Learn byte-level byte pair encoding (Sennrich et al. 2016; on bytes: Radford et al. 2019) from training texts.
 
@@ -25,6 +25,7 @@ def fit_subwords(
         lower: put texts in lower case.
         size: how many pieces there are at most, the 256 bytes included.
         min_count: how often a pair must occur to be merged.
+        exact: clean nothing and add no space, so that a text is its pieces joined.
 
     Raises:
         DataError: a size below 257.
@@ -34,24 +35,27 @@ def fit_subwords(
         raise DataError(f"bpe: expected a vocabulary of at least 257 pieces (every byte is one), got {size}")
     library = _library()
     tokenizer = library.Tokenizer(library.models.BPE())
-    tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=not exact)
     trainer = library.trainers.BpeTrainer(
         vocab_size=size,
         min_frequency=min_count,
         show_progress=False,
         initial_alphabet=sorted(library.pre_tokenizers.ByteLevel.alphabet()),
     )
-    tokenizer.train_from_iterator((clean(text, lower) for text in texts), trainer)
+    tokenizer.train_from_iterator((_cleaned(text, lower, exact) for text in texts), trainer)
     model = json.loads(tokenizer.to_str())["model"]
     pieces = sorted(model["vocab"], key=model["vocab"].__getitem__)
-    return Subwords(lower, write_definition(pieces, [(left, right) for left, right in model["merges"]]))
+    merges = [(left, right) for left, right in model["merges"]]
+    return Subwords(lower, write_definition(pieces, merges, exact), exact)
 
 
-def encode_subwords(texts: Sequence[str], subwords: Subwords, most: int) -> Iterator[np.ndarray]:
-    """Codes int32 of the first ``most`` pieces of each text, from 1."""
+def encode_subwords(
+    texts: Sequence[str], subwords: Subwords, most: int | None = None
+) -> Iterator[np.ndarray]:
+    """Codes int32 of the first ``most`` pieces of each text (None: of all), from 1."""
     tokenizer = _library().Tokenizer.from_str(subwords.definition)
     for first in range(0, len(texts), _BATCH):
-        some = [clean(text, subwords.lower) for text in texts[first : first + _BATCH]]
+        some = [_cleaned(text, subwords.lower, subwords.exact) for text in texts[first : first + _BATCH]]
         for found in tokenizer.encode_batch(some):
             yield np.array(found.ids[:most], np.int32) + 1
 
@@ -61,6 +65,12 @@ def spelled(text: str, subwords: Subwords) -> list[str]:
     cleaned = clean(text, subwords.lower)
     found = _library().Tokenizer.from_str(subwords.definition).encode(cleaned)
     return [cleaned[begin:end].strip() for begin, end in found.offsets]
+
+
+def _cleaned(text: str, lower: bool, exact: bool) -> str:
+    if not exact:
+        return clean(text, lower)
+    return without_surrogates(text.lower() if lower else text)
 
 
 def _library() -> Any:

@@ -38,8 +38,7 @@ def clean(text: str, lower: bool) -> str:
         text = text.lower()
     if text.isascii():
         return text
-    text = _SURROGATE.sub("\ufffd", text).translate(_REPLACED)
-    return unicodedata.normalize("NFC", text)
+    return unicodedata.normalize("NFC", without_surrogates(text).translate(_REPLACED))
 
 
 def split(text: str, kind: Literal["word", "char"]) -> list[str]:
@@ -72,13 +71,23 @@ def fit_vocabulary(
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(split(clean(text, lower), kind))
+    return Vocabulary(kind, lower, most_frequent(counts, kind, size, min_count))
+
+
+def most_frequent(counts: Counter[str], kind: str, size: int, min_count: int) -> tuple[str, ...]:
+    """At most ``size`` of what occurs at least ``min_count`` times, the most frequent first; see `fit_vocabulary`."""
     kept = [word for word, count in counts.items() if count >= min_count]
     if not kept:
         raise DataError(
             f"texts: expected at least one {kind} that occurs {min_count} times, got {len(counts)} that do not"
         )
     kept.sort(key=lambda word: (-counts[word], word))
-    return Vocabulary(kind, lower, tuple(kept[:size]))
+    return tuple(kept[:size])
+
+
+def without_surrogates(text: str) -> str:
+    """The text with halves of surrogate pairs, which are no characters, replaced by the sign for what is unknown."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def encode_texts(texts: Sequence[str], vocabulary: Vocabulary, most: int) -> Iterator[np.ndarray]:

@@ -22,10 +22,14 @@ class Weights(dict[str, np.ndarray]):
 
 @dataclass(frozen=True)
 class Chunk:
-    """The inputs of one node and the valid length of each row on their clock (None: no clock)."""
+    """The inputs of one node and the valid length of each row on their clock (None: no clock).
+
+    ``full``: it is known that all rows are as long as the time axis, and need not be looked for (3 us of a step).
+    """
 
     inputs: tuple[np.ndarray, ...]
     lengths: np.ndarray | None
+    full: bool = False
 
     @property
     def x(self) -> np.ndarray:
@@ -35,7 +39,9 @@ class Chunk:
     @property
     def ragged(self) -> bool:
         """Whether some row is shorter than the time axis."""
-        return self.lengths is not None and self.x.ndim > 1 and bool((self.lengths != self.x.shape[1]).any())
+        if self.full or self.lengths is None or self.x.ndim < 2:
+            return False
+        return bool((self.lengths != self.x.shape[1]).any())
 
 
 class Implementation(Protocol):

@@ -135,7 +135,7 @@ class Program:
         after: dict[str, tuple[np.ndarray, ...]] = {}
         for node, implementation, timed in zip(self.graph.nodes, self._nodes, self._timed, strict=True):
             lengths_now = None if timed is None else self._lengths(timed, values, clocks)
-            chunk = Chunk(tuple(values[name] for name in node.inputs), lengths_now)
+            chunk = Chunk(tuple([values[name] for name in node.inputs]), lengths_now, lengths is None)
             if see is not None:
                 see(node, implementation, chunk)
             before = None if state is None else state.nodes.get(node.name, ())

@@ -26,9 +26,10 @@ class GRUImplementation:
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Run a chunk through the stack."""
         batch = len(chunk.x)
-        initial = self.initial(chunk)
-        carried, begun = state or (initial, np.zeros(batch, np.bool_))
-        initial = np.where(begun[:, None], carried, initial).reshape(batch, len(self.stack), self.op.hidden)
+        carried, begun = state or (self.initial(chunk), np.zeros(batch, np.bool_))
+        if state and len(chunk.inputs) == 2:
+            carried = np.where(begun[:, None], carried, chunk.inputs[1])
+        initial = carried.reshape(batch, len(self.stack), self.op.hidden)
         y, h = self._layers.run(chunk.x, initial, chunk.lengths if chunk.ragged else None)
         h_n = h.reshape(batch, len(self.stack) * self.op.hidden)
         assert chunk.lengths is not None

@@ -1,6 +1,7 @@
 """Models as typed data: ops, graphs, tasks, preprocessing steps, and the table of what runs where."""
 
 from grus.spec.capability import BACKENDS, CAPABILITIES, STREAMS, Backend, require, require_streaming
+from grus.spec.generate import Generate, GenerateKind
 from grus.spec.graph import Graph, Node, Port, chain, infer, node_weights, weight_shapes
 from grus.spec.model import SCHEMA, AnyTask, Classify, ClassifyKind, Forecast, Model
 from grus.spec.ops import OPS, AnyOp, Op
@@ -37,6 +38,8 @@ __all__ = [
     "Codes",
     "CovariateScale",
     "Forecast",
+    "Generate",
+    "GenerateKind",
     "Graph",
     "Images",
     "Model",

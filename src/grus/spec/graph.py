@@ -25,7 +25,10 @@ class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One op applied to earlier names. ``weights`` names an earlier node whose weights this one uses (tied)."""
+    """One op applied to earlier names. ``weights`` names an earlier node whose weights this one uses (tied).
+
+    What the other node does not have is its own: a Linear tied to an Embedding shares the table and has its own bias.
+    """
 
     name: str
     op: AnyOp
@@ -80,20 +83,23 @@ def infer(graph: Graph) -> dict[str, Shape]:
 
 
 def weight_shapes(graph: Graph) -> Weights:
-    """Shapes of all tensors a graph needs, by ``"<node>.<weight>"``; tied nodes have none of their own."""
+    """Shapes of all tensors a graph needs, by ``"<node>.<weight>"``; of tied nodes what they do not share."""
     shapes = infer(graph)
-    return {
-        f"{node.name}.{name}": shape
-        for node in graph.nodes
-        if not node.weights
-        for name, shape in node.op.weights(tuple(shapes[i] for i in node.inputs)).items()
-    }
+    of_node: dict[str, Weights] = {"": {}}
+    found: Weights = {}
+    for node in graph.nodes:
+        of_node[node.name] = node.op.weights(tuple(shapes[i] for i in node.inputs))
+        shared = of_node[node.weights]
+        found |= {f"{node.name}.{n}": shape for n, shape in of_node[node.name].items() if n not in shared}
+    return found
 
 
 def node_weights(tensors: Mapping[str, _Tensor], node: Node) -> dict[str, _Tensor]:
     """Pick a node's tensors, by their own names, from the flat mapping that `weight_shapes` describes."""
-    prefix = (node.weights or node.name) + "."
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    found: dict[str, _Tensor] = {}
+    for prefix in (f"{node.name}.", f"{node.weights}.")[: 2 if node.weights else 1]:
+        found |= {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return found
 
 
 def chain(port: Port, ops: Sequence[Op]) -> Graph:
@@ -138,7 +144,7 @@ def _check_tie(node: Node, graph: Graph, weights: Mapping[str, Weights]) -> None
         raise SpecError(
             f"node {node.name!r}: weights must name an earlier node that owns its own, got {node.weights!r}"
         )
-    if weights[owner.name] != weights[node.name]:
+    if not weights[owner.name] or not weights[owner.name].items() <= weights[node.name].items():
         raise SpecError(
             f"node {node.name!r}: cannot share the weights of {owner.name!r}, their shapes differ"
         )

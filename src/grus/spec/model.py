@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from grus.errors import SpecError, UsageError
+from grus.spec.generate import Generate
 from grus.spec.graph import Graph, Port, infer, weight_shapes
 from grus.spec.ops import Weights
 from grus.spec.shapes import Shape, check_size
@@ -123,6 +124,8 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
             names = " or ".join(kind.__name__ for kind in _STEPS[self.kind])
             raise SpecError(f"classify: {self.kind} needs one step, {names}, got {len(steps)} steps")
         step = found[0]
+        if isinstance(step, Vocabulary | Subwords) and step.exact:
+            raise SpecError("classify: texts must be cleaned, got a step that is exact")
         if isinstance(step, CovariateScale) and step.columns != self.inputs:
             raise SpecError("classify: the columns that are scaled must be the inputs")
         return step.port()
@@ -144,8 +147,8 @@ _STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | C
     "events": (Codes,),
 }
 
-AnyTask = Forecast | Classify
-_Task = TypeVar("_Task", Forecast, Classify)
+AnyTask = Forecast | Classify | Generate
+_Task = TypeVar("_Task", Forecast, Classify, Generate)
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,7 +170,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise SpecError(f"model: each preprocessing step may stand once, got {keys}")
         if set(self.parts) not in ({"main"}, {"encode", "decode"}):
             raise SpecError(f"model: parts must be main, or encode and decode, got {sorted(self.parts)}")
-        if isinstance(self.task, Classify):
+        if isinstance(self.task, Classify | Generate):
             self.task.check_model(self.preprocess, self.parts)
 
     def task_as(self, kind: type[_Task]) -> _Task:

@@ -46,9 +46,13 @@ class Activation(Op, frozen=True, tag="activation"):
 
 
 class Dropout(Op, frozen=True, tag="dropout"):
-    """In training each element is zeroed with probability ``rate`` and the rest scaled by 1/(1-rate); else identity."""
+    """In training each element is zeroed with probability ``rate`` and the rest scaled by 1/(1-rate); else identity.
+
+    With ``variational`` one mask serves all steps of a row in a call (Gal and Ghahramani 2016).
+    """
 
     rate: float
+    variational: bool = False
 
     def infer(self, inputs: Inputs) -> Outputs:
         check_rate("Dropout: rate", self.rate)

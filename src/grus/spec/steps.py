@@ -82,13 +82,15 @@ class SeriesScale(Step, frozen=True, tag="series_scale"):
 class Vocabulary(Step, frozen=True, tag="vocabulary"):
     """Known words or characters in code order, from 1; code 0 is one that is not known.
 
-    How a text is cut is written in `grus.preprocess.text`; with ``lower`` it is put in lower case first.
+    How a text is cut is written in `grus.preprocess.text`; with ``lower`` it is put in lower case first. With ``exact``
+    nothing is cleaned: characters are code points, line ends too, and words are what stands between blanks.
     """
 
     key: ClassVar[str] = "vocabulary"
     kind: Literal["word", "char"]
     lower: bool
     tokens: tuple[str, ...]
+    exact: bool = False
 
     def __post_init__(self) -> None:
         check_unique("vocabulary: tokens", self.tokens)
@@ -97,7 +99,7 @@ class Vocabulary(Step, frozen=True, tag="vocabulary"):
             raise SpecError(f"vocabulary: a token must be one character, got {odd!r}")
 
     def port(self) -> Port:
-        """The input of a classifier of text: the codes."""
+        """The input of a model of text: the codes."""
         return Port("tokens", "tokens", len(self.tokens) + 1, "src")
 
 
@@ -105,19 +107,24 @@ class Subwords(Step, frozen=True, tag="subwords"):
     """Byte-level byte pair encoding (Sennrich et al. 2016), run by the library ``tokenizers``.
 
     ``definition`` is that library's JSON, in the one form that `grus.spec.subwords` writes. A piece's code is its
-    number plus one; code 0 is never met.
+    number plus one; code 0 is never met. With ``exact`` nothing is cleaned or added: a text is its pieces joined.
     """
 
     key: ClassVar[str] = "subwords"
     lower: bool
     definition: str
+    exact: bool = False
 
     def __post_init__(self) -> None:
-        read_definition(self.definition)
+        self.pieces()
+
+    def pieces(self) -> tuple[str, ...]:
+        """The pieces in the order of their numbers, a letter for each of their bytes."""
+        return read_definition(self.definition, self.exact)[0]
 
     def port(self) -> Port:
-        """The input of a classifier of text: the codes."""
-        return Port("tokens", "tokens", len(read_definition(self.definition)[0]) + 1, "src")
+        """The input of a model of text: the codes."""
+        return Port("tokens", "tokens", len(self.pieces()) + 1, "src")
 
 
 class Images(Step, frozen=True, tag="images"):

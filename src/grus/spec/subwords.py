@@ -23,26 +23,24 @@ class _Definition(msgspec.Struct, frozen=True):
     model: _Model
 
 
-def write_definition(pieces: Sequence[str], merges: Merges) -> str:
+def write_definition(pieces: Sequence[str], merges: Merges, exact: bool = False) -> str:
     """The JSON of a byte-level BPE tokenizer.
 
     Args:
         pieces: in the order of their numbers.
         merges: pairs of pieces, the first merged first.
+        exact: add no space before the first word, so that a text is its pieces joined.
     """
+    how = {"type": "ByteLevel", "add_prefix_space": not exact, "trim_offsets": True, "use_regex": True}
     definition = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [],
         "normalizer": None,
-        "pre_tokenizer": {
-            "type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True
-        },
+        "pre_tokenizer": how,
         "post_processor": None,
-        "decoder": {
-            "type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True
-        },
+        "decoder": how,
         "model": {
             "type": "BPE",
             "dropout": None,
@@ -55,11 +53,11 @@ def write_definition(pieces: Sequence[str], merges: Merges) -> str:
             "vocab": {piece: number for number, piece in enumerate(pieces)},
             "merges": merges,
         },
-    }  # fmt: skip
+    }
     return msgspec.json.encode(definition).decode()
 
 
-def read_definition(definition: str) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+def read_definition(definition: str, exact: bool = False) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
     """Pieces in the order of their numbers, and merges; raises SpecError unless `write_definition` wrote it."""
     try:
         model = msgspec.json.decode(definition, type=_Definition).model
@@ -72,6 +70,6 @@ def read_definition(definition: str) -> tuple[tuple[str, ...], list[tuple[str, s
     for left, right in model.merges:
         if not {left, right, left + right} <= model.vocab.keys():
             raise SpecError(f"subwords: a merge must be of known pieces, got {left!r} and {right!r}")
-    if write_definition(pieces, model.merges) != definition:
+    if write_definition(pieces, model.merges, exact) != definition:
         raise SpecError("subwords: definition must be as Grus writes it, with no other parts")
     return pieces, model.merges

@@ -43,9 +43,7 @@ def lower(
         body.phase = 0 if node.name in early else 1
         given = [values[name] for name in node.inputs]
         steps = _steps(shapes[node.name].clock, times)
-        made = LOWERINGS[type(node.op)](
-            _Lines(body, node, node_weights(tensors, node), steps), node.op, *given
-        )
+        made = LOWERINGS[type(node.op)](_Lines(body, node, tensors, steps), node.op, *given)
         for suffix, value in made.items():
             values[node.name + suffix] = value
     body.phase = 1 if body.carried else 0
@@ -77,9 +75,9 @@ def check(graph: Graph, carried: bool) -> None:
 class _Lines:
     """What a lowering sees of its node."""
 
-    def __init__(self, body: Body, node: Node, weights: Weights, steps: int) -> None:
-        self.body, self.weights, self.steps = body, weights, steps
-        self._owner = node.weights or node.name
+    def __init__(self, body: Body, node: Node, tensors: Weights, steps: int) -> None:
+        self.body, self.weights, self.steps = body, node_weights(tensors, node), steps
+        self._node, self._tensors = node, tensors
 
     def __call__(self, text: str) -> None:
         self.body.line(text)
@@ -88,10 +86,15 @@ class _Lines:
         return self.body.value(size, self.steps)
 
     def floats(self, name: str) -> str:
-        return self.body.unit.floats(f"{self._owner}.{name}", self.weights.get(name))
+        return self.body.unit.floats(self._key(name), self.weights.get(name))
 
     def matrix(self, name: str) -> str:
-        return self.body.unit.matrix(f"{self._owner}.{name}", self.weights[name])
+        return self.body.unit.matrix(self._key(name), self.weights[name])
+
+    def _key(self, name: str) -> str:
+        """The tensor's name in the model; what is shared bears that of the node that owns it."""
+        shared = f"{self._node.weights}.{name}"
+        return shared if shared in self._tensors else f"{self._node.name}.{name}"
 
     @property
     def rounded(self) -> str:
