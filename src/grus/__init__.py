@@ -14,13 +14,16 @@ if TYPE_CHECKING:
         Evaluation,
         LanguageEvaluation,
         LiveClassifier,
+        LiveComposer,
         LiveForecaster,
         LiveGenerator,
+        MusicEvaluation,
         load,
     )
     from grus.decode.explaining.explain import explain
     from grus.nn import accelerate, decelerate
     from grus.tasks.classify import Classifier
+    from grus.tasks.compose import MusicModel
     from grus.tasks.forecast import Forecaster
     from grus.tasks.generate import LanguageModel
 
@@ -34,8 +37,11 @@ _HOMES = {
     "LanguageEvaluation": "grus.decode",
     "LanguageModel": "grus.tasks.generate",
     "LiveClassifier": "grus.decode",
+    "LiveComposer": "grus.decode",
     "LiveForecaster": "grus.decode",
     "LiveGenerator": "grus.decode",
+    "MusicEvaluation": "grus.decode",
+    "MusicModel": "grus.tasks.compose",
     "accelerate": "grus.nn",
     "decelerate": "grus.nn",
     "explain": "grus.decode.explaining.explain",
@@ -51,8 +57,11 @@ __all__ = [
     "LanguageEvaluation",
     "LanguageModel",
     "LiveClassifier",
+    "LiveComposer",
     "LiveForecaster",
     "LiveGenerator",
+    "MusicEvaluation",
+    "MusicModel",
     "__version__",
     "accelerate",
     "decelerate",

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from test_palette import lightness
 
 from grus.inspection import palette, plots
-from grus.inspection.music_plots import MOST_ROWS, ROW_BEATS, draw_roll, plot_roll
+from grus.inspection.music.plots import MOST_ROWS, ROW_BEATS, draw_roll, plot_roll
 from grus.preprocess.music.piece import Note, Piece
 from music_cases import scale
 

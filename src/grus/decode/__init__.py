@@ -14,19 +14,24 @@ if TYPE_CHECKING:
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.generator import Generation, LiveGenerator
     from grus.decode.language_scores import LanguageEvaluation
+    from grus.decode.music.composer import Composition, LiveComposer
+    from grus.decode.music.scores import MusicEvaluation
     from grus.decode.scores import Evaluation, Score
     from grus.decode.streaming.keyed import Streams
     from grus.decode.windows import Forecasts
 
 __all__ = [
     "ClassEvaluation",
+    "Composition",
     "Evaluation",
     "Forecasts",
     "Generation",
     "LanguageEvaluation",
     "LiveClassifier",
+    "LiveComposer",
     "LiveForecaster",
     "LiveGenerator",
+    "MusicEvaluation",
     "Score",
     "Streams",
     "load",
@@ -34,13 +39,16 @@ __all__ = [
 
 _HOMES = {
     "ClassEvaluation": "class_scores",
+    "Composition": "music.composer",
     "Evaluation": "scores",
     "Forecasts": "windows",
     "Generation": "generator",
     "LanguageEvaluation": "language_scores",
     "LiveClassifier": "classifier",
+    "LiveComposer": "music.composer",
     "LiveForecaster": "forecaster",
     "LiveGenerator": "generator",
+    "MusicEvaluation": "music.scores",
     "Score": "scores",
     "Streams": "streaming.keyed",
 }

@@ -16,16 +16,15 @@ _TEMPO_STEP = 5
 _SLOWEST, _FASTEST = 20, 300
 
 
-def fit_music(pieces: Sequence[Piece], layout: Layout = "auto", bars: bool = True) -> Music:
+def fit_music(pieces: Sequence[Piece], layout: Layout = "auto") -> Music:
     """The step `Music` of training pieces, all on one grid.
 
     The range of every part, the tempos (to the nearest 5 beats a minute, from 20 to 300) and the time signatures are
-    those of the pieces.
+    those of the pieces. Where none has a time signature, bars are not known, and tokens tell of beats only.
 
     Args:
         pieces: of training only.
         layout: auto is ``voices`` where all pieces have the same number of parts, each with one note at a time.
-        bars: whether tokens tell of bars; without, only of beats. For pieces whose time signature is not known.
 
     Raises:
         DataError: no pieces, or none with notes.
@@ -50,7 +49,8 @@ def fit_music(pieces: Sequence[Piece], layout: Layout = "auto", bars: bool = Tru
     if layout == "polyphony":
         pieces = [merged(piece) for piece in pieces]
     resolution = pieces[0].steps_per_beat
-    meters = Counter(meter for piece in pieces for meter in _meters(piece, resolution)) if bars else Counter()
+    bars = pieces if any(piece.meters for piece in pieces) else ()
+    meters = Counter(meter for piece in bars for meter in _meters(piece, resolution))
     tempos = Counter(_rounded(tempo) for piece in pieces for tempo in _tempos(piece))
     return Music(layout, resolution, _parts(pieces, layout), _frequent(tempos)[:1000], _frequent(meters))
 

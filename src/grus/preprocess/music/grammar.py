@@ -56,6 +56,15 @@ class Grammar:
         """Steps so far; in polyphony, the place that was reached."""
         return self._first + self._place
 
+    @property
+    def beat_end(self) -> int:
+        """The step where the next beat would begin."""
+        return self._first + self._room
+
+    def begins_beat(self, code: int) -> bool:
+        """Whether a token belongs to the next beat: it begins it, or is its tempo."""
+        return self.codes.kinds[code] in (Kind.TEMPO, Kind.BEAT, Kind.BAR)
+
     def copy(self) -> "Grammar":
         """Another walk that goes on from here."""
         other = copy.copy(self)
@@ -96,7 +105,7 @@ class Grammar:
                 self._silence(part)
         elif kind == Kind.TEMPO:
             self._tempo = code
-            self._tempos.append((self._first + self._room, value))  # of the beat that must follow
+            self._tempos.append((self.beat_end, value))  # of the beat that must follow
         elif kind in (Kind.BEAT, Kind.BAR):
             self._begin_beat(value if kind == Kind.BAR else None)
         elif kind == Kind.AT:
