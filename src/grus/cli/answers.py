@@ -1,5 +1,6 @@
 """What ``grus predict`` and ``grus evaluate`` do with a model, by its task; the one table of the tasks' answers."""
 
+from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _TASKS = {
     "forecast": ("grus.cli.forecast_answers", "a forecaster", ("future", "level", "step", "last")),
     "classify": ("grus.cli.classify_answers", "a classifier", ("proba",)),
+    "generate": ("grus.cli.generate_answers", "a language model", ()),
 }
 
 
@@ -38,6 +40,10 @@ class Scores(NamedTuple):
 
 class Answers(Protocol):
     """The module of a task."""
+
+    def data_file(self, data: str) -> AbstractContextManager[Path]:
+        """The path of DATA, for ``-`` that of a copy of stdin."""
+        ...
 
     def predict(
         self, model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool

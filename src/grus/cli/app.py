@@ -14,6 +14,8 @@ from grus.cli.explain import explain
 from grus.cli.export import export
 from grus.cli.fit_classify import classify
 from grus.cli.fit_forecast import forecast
+from grus.cli.fit_generate import fit_generate
+from grus.cli.generate import generate
 from grus.cli.inspect import inspect
 from grus.cli.predict import predict
 from grus.cli.stream import stream
@@ -69,8 +71,10 @@ fit = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich
 app.add_typer(fit, name="fit", help="Train a model on a table: [bold]grus fit TASK DATA[/bold].")
 fit.command("forecast", context_settings=_SETTINGS)(forecast)
 fit.command("classify", context_settings=_SETTINGS)(classify)
+fit.command("generate", context_settings=_SETTINGS)(fit_generate)
 app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
+app.command("generate", context_settings=_SETTINGS)(generate)
 app.command("export", context_settings=_SETTINGS)(export)
 app.command("check-onnx", context_settings=_SETTINGS)(check_onnx)
 app.command("inspect", context_settings=_SETTINGS)(inspect)
@@ -103,6 +107,10 @@ def root(
         the horizon after the last row
     [bold]grus fit classify reviews.jsonl -o model[/bold]
         the same for labels of texts, series, images and event histories
+    [bold]grus fit generate book.txt -o model[/bold]
+        a language model of characters, words or pieces of words
+    [bold]grus generate model --prompt "It was "[/bold]
+        text that goes on from there, as it comes
     [bold]grus evaluate model demand.csv[/bold]
         errors beside those of models that cost nothing
     [bold]grus export model --to onnx[/bold]

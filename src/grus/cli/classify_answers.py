@@ -1,11 +1,13 @@
 """Labels and their scores for the command line; needs no torch."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grus.cli.answers import Prediction, Scores
+from grus.cli.tables import table_file
 from grus.cli.watch import WatchedClassifier
 from grus.data.examples import read_like
 from grus.inspection.classes.wording import (
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 #: A confusion matrix of more labels is left to the report and to --json.
 _MOST_LABELS = 12
+
+
+def data_file(data: str) -> AbstractContextManager[Path]:
+    """The path of a table; see `grus.cli.tables.table_file`."""
+    return table_file(data)
 
 
 def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:

@@ -36,15 +36,17 @@ def evaluate(
     [bold]grus evaluate model demand.csv --level 50,90 --json > scores.json[/bold]
     [bold]grus evaluate model reviews.jsonl[/bold]
         accuracy, calibration and confusion of a classifier's labels
+    [bold]grus evaluate model book.txt[/bold]
+        perplexity and bits per character of a language model
     """
     from grus.artifact import load_model
     from grus.cli.answers import answers_of
     from grus.cli.people import People
-    from grus.cli.tables import put, table_file, to_csv
+    from grus.cli.tables import put, to_csv
     from grus.inspection.wording import to_json
 
     loaded, tensors = load_model(model)
     answers = answers_of(ctx, loaded, model)
-    with table_file(data) as path:
+    with answers.data_file(data) as path:
         columns, plain = answers.evaluate(loaded, tensors, path, ctx.params, People(quiet), model.name)
     put(to_json(plain) if json else to_csv(columns))

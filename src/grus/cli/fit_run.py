@@ -3,7 +3,7 @@
 import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ def fit_task(
     command_line: list[str],
     fit: Callable[..., "TrainedEstimator"],
     show: Callable[[Any, "People"], dict[str, Any]],
+    *,
+    opened: Callable[[Any], AbstractContextManager[Any]] | None = None,
+    next_command: str = "grus predict {} DATA",
 ) -> None:
     """Train, save and report one model.
 
@@ -37,6 +40,8 @@ def fit_task(
         fit: given the estimator's arguments, the path of the data, and by keyword ``folder``, ``resume``, ``progress``
             and ``report_plan``, returns the fitted estimator.
         show: given the estimator, tells people the scores of ``validation`` and ``test``, and returns them for JSON.
+        opened: makes of what was named as data what the estimator reads (default: the path of a table).
+        next_command: what people are told to try then, with ``{}`` for the model folder.
     """
     from grus.cli.people import People
     from grus.cli.tables import put, require, table_file
@@ -46,12 +51,12 @@ def fit_task(
     people, data = People(given["quiet"]), given["data"]
     for package in ("torch", "lightning_fabric", "narwhals", "matplotlib", "jinja2"):
         require(package, "training")
-    folder = given["out"] or _default_folder(data, task)
+    folder = given["out"] or _default_folder(data if isinstance(data, str) else data[0], task)
     run = folder.with_name(folder.name + ".run")
-    _check_folders(folder, run, given["resume"], given["force"], given["tune"] is not None)
+    _check_folders(folder, run, given["resume"], given["force"], given.get("tune") is not None)
     people.say(f"model folder: {folder}" + ("" if given["out"] else " (another one: -o FOLDER)"))
     settings = {"folder": run, "resume": given["resume"], "progress": "quiet" if people.quiet else "auto"}
-    with table_file(data) as path, _resumable(run, command_line):
+    with (opened or table_file)(data) as path, _resumable(run, command_line):
         estimator = fit(arguments, path, **settings, report_plan=people.say)
     try:
         estimator.save(folder, force=given["force"])
@@ -62,7 +67,7 @@ def fit_task(
     _keep_log(run, folder / "report")
     scores = show(estimator, people)
     report = folder / "report" / "index.html"
-    people.say([f"report: {report}", f"next: grus predict {shlex.quote(str(folder))} DATA"])
+    people.say([f"report: {report}", f"next: {next_command.format(shlex.quote(str(folder)))}"])
     put(to_json(_summary(estimator, folder, report, scores)) if given["json"] else f"{folder}\n")
 
 

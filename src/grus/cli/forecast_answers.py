@@ -1,5 +1,6 @@
 """Forecasts and their scores for the command line; needs no torch."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from grus.cli.answers import Prediction, Scores
 from grus.cli.options import as_numbers
+from grus.cli.tables import table_file
 from grus.cli.watch import WatchedForecaster
 from grus.data import readers
 from grus.inspection.wording import evaluation_dict
@@ -14,6 +16,11 @@ from grus.inspection.wording import evaluation_dict
 if TYPE_CHECKING:
     from grus.cli.people import People
     from grus.spec import Model
+
+
+def data_file(data: str) -> AbstractContextManager[Path]:
+    """The path of a table; see `grus.cli.tables.table_file`."""
+    return table_file(data)
 
 
 def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:

@@ -45,7 +45,7 @@ def predict(
     from grus.artifact import load_model
     from grus.cli.answers import answers_of
     from grus.cli.people import People
-    from grus.cli.tables import check_output, put, records, table_file, to_csv, write_table
+    from grus.cli.tables import check_output, put, records, to_csv, write_table
     from grus.inspection.wording import count, to_json
 
     people = People(quiet)
@@ -53,7 +53,7 @@ def predict(
         check_output(out, force)
     loaded, tensors = load_model(model)
     answers = answers_of(ctx, loaded, model)
-    with table_file(data) as path:
+    with answers.data_file(data) as path:
         columns, sentence = answers.predict(loaded, tensors, path, ctx.params, quiet)
     people.say(sentence)
     if out is not None:

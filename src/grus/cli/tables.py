@@ -44,6 +44,23 @@ def table_file(data: str) -> Iterator[Path]:
         yield path.rename(path.with_suffix(".jsonl")) if is_json else path
 
 
+@contextmanager
+def text_files(data: list[str]) -> Iterator[list[Path]]:
+    """The paths of texts; for ``-`` that of a temporary copy of stdin."""
+    if _STDIN not in data:
+        yield [Path(one) for one in data]
+        return
+    if len(data) > 1:
+        raise UsageError("stdin: - must stand alone, got other files besides")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("stdin: expected text, got a terminal", hint="name a file, or pipe one in")
+    with tempfile.TemporaryDirectory(prefix="grus-") as folder:
+        path = Path(folder, "stdin")
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield [path]
+
+
 def require(package: str, purpose: str) -> None:
     """Raise MissingExtraError unless ``package`` is installed."""
     try:

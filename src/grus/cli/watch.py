@@ -2,12 +2,12 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.decode import LiveClassifier, LiveForecaster
+from grus.decode import LiveClassifier, LiveForecaster, LiveGenerator
 from grus.decode.windows import Forecasts
 from grus.preprocess.features import Features
 from grus.preprocess.panel import Panel
@@ -75,6 +75,26 @@ class WatchedClassifier(LiveClassifier):
         if self._meter is not None:
             self._meter.batch(len(rows))
         return super().batch_logits(sequences, rows)
+
+
+class WatchedGenerator(LiveGenerator):
+    """See `LiveGenerator`; ``quiet`` shows nothing."""
+
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], quiet: bool = False) -> None:
+        super().__init__(model, tensors)
+        self._quiet = quiet
+
+    def parts(self, codes: np.ndarray) -> Iterator[np.ndarray]:
+        """The parts of a long stream: when the next is asked for, the one before it is done."""
+        meter = None if self._quiet else _Meter(len(codes), f"{self.codec.unit}s")
+        try:
+            for part in super().parts(codes):
+                if meter is not None:
+                    meter.batch(len(part))
+                yield part
+        finally:
+            if meter is not None:
+                meter.close()
 
 
 class _Meter:

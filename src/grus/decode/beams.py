@@ -35,8 +35,8 @@ def beam_search(
 ) -> list[Beam]:
     """The best continuations that are found when the ``beams`` best are gone on with at every step.
 
-    The log-probabilities of a step, after the repetition penalty, are added up; a continuation that has ended leaves its
-    place to the next best.
+    The log-probabilities of a step, after the repetition penalty, are added up; a continuation that has ended leaves
+    its place to the next best.
 
     Args:
         model, state: the network, and one row of a state.

@@ -137,7 +137,7 @@ class LiveGenerator(LiveModel):
             seed: of the random numbers; None: that of the state, or without one a new one.
             stop: end after a token with which one of these texts is there.
             state: go on from here, as if the generation that it comes from had not ended.
-            unknown: what becomes of tokens of the prompt that the model does not know: ``refuse``, or ``map`` to unknown.
+            unknown: what becomes of what the model does not know in the prompt: ``refuse``, or ``map`` to unknown.
 
         Raises:
             DataError: the prompt holds what is not known. UsageError: an argument that cannot be.
@@ -167,10 +167,10 @@ class LiveGenerator(LiveModel):
         """Go on with a text.
 
         Args:
-            prompt, max_new_tokens, temperature, top_k, top_p, repetition_penalty, stop, state, unknown: as for `stream`.
             num_beams: above 1: search for the most probable continuation with so many beams, without chance.
             num_return_sequences: how many continuations; number i draws from seed + i. With beams: the best of them.
-            seed: as for `stream`.
+            prompt, max_new_tokens, temperature, top_k, top_p, repetition_penalty, seed, stop, state, unknown: as for
+                `stream`.
 
         Returns:
             The texts, and the state after them, a row each.

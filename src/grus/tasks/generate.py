@@ -56,8 +56,9 @@ class LanguageModel(TrainedEstimator):
 
     Example:
         >>> model = LanguageModel(hidden_size=16, epochs=2, val_size=0, test_size=0)
-        >>> model.fit(["to be, or not to be\\n"] * 50, progress="quiet").generate("to be", max_new_tokens=3, seed=0).tokens
-        (3,)
+        >>> model = model.fit(["to be, or not to be\\n"] * 50, progress="quiet")
+        >>> len(model.generate("to be", max_new_tokens=3, seed=0).text)
+        3
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class LanguageModel(TrainedEstimator):
         return self.live_.score(texts, unknown=unknown)
 
     def evaluate(self, data: Any) -> LanguageEvaluation:
-        """Perplexity and bits per character of a text in the form of ``fit``'s, read in order with the state carried."""
+        """Perplexity and bits per character of a text in the form of ``fit``'s, read with the state carried."""
         self._check_fitted()
         return self.live_.evaluate(read_tokens(read_source(data), self.live_.codec))
 

@@ -21,9 +21,9 @@ _OFFSETS = 0x0FF5E7  # keeps these random numbers apart from others of the same 
 class LanguageJob:
     """See `grus.training.Job`.
 
-    The N tokens are a ring, cut into ``streams`` rows of N // streams tokens; the cut is at another place in every pass,
-    drawn from (seed, pass), so that the edges of rows and chunks move. Each row is read ``chunk`` tokens a step; its
-    state goes on to the next step, gradients do not (truncated back-propagation through time).
+    The N tokens are a ring, cut into ``streams`` rows of N // streams tokens; the cut is at another place in every
+    pass, drawn from (seed, pass), so that the edges of rows and chunks move. Each row is read ``chunk`` tokens a step;
+    its state goes on to the next step, gradients do not (truncated back-propagation through time).
 
     Args:
         model: built from the spec.
