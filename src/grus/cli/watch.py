@@ -2,14 +2,15 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.decode import LiveClassifier, LiveForecaster, LiveGenerator
+from grus.decode import LiveClassifier, LiveComposer, LiveForecaster, LiveGenerator
 from grus.decode.windows import Forecasts
 from grus.preprocess.features import Features
+from grus.preprocess.music.piece import Piece
 from grus.preprocess.panel import Panel
 from grus.preprocess.ragged import Ragged
 from grus.spec import Model
@@ -92,6 +93,26 @@ class WatchedGenerator(LiveGenerator):
                 if meter is not None:
                     meter.batch(len(part))
                 yield part
+        finally:
+            if meter is not None:
+                meter.close()
+
+
+class WatchedComposer(LiveComposer):
+    """See `LiveComposer`; ``quiet`` shows nothing."""
+
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], quiet: bool = False) -> None:
+        super().__init__(model, tensors)
+        self._quiet = quiet
+
+    def scored(self, pieces: Sequence[Piece | np.ndarray]) -> Iterator[Piece | np.ndarray]:
+        """The pieces one by one: when the next is asked for, the one before it is done."""
+        meter = None if self._quiet else _Meter(len(pieces), "pieces")
+        try:
+            for piece in super().scored(pieces):
+                if meter is not None:
+                    meter.batch(1)
+                yield piece
         finally:
             if meter is not None:
                 meter.close()

@@ -187,7 +187,7 @@ class LiveComposer:
         counts = np.zeros(3, np.int64)
         nats, free = 0.0, 0.0
         floors: dict[str, float] = {}
-        for number, piece in enumerate(pieces):
+        for number, piece in enumerate(self.scored(pieces)):
             source = sources[number] if number < len(sources) else f"piece {number + 1}"
             tokens = encode_piece(piece, self.step, source) if isinstance(piece, Piece) else piece
             allowed, steps = allowed_masks(tokens, self.step)
@@ -197,6 +197,10 @@ class LiveComposer:
                 floors[name] = floors.get(name, 0.0) + value
             counts += [steps, len(tokens), unforced(tokens, self.codes)]
         return MusicEvaluation(len(pieces), *counts.tolist(), nats, free, floors)
+
+    def scored(self, pieces: Sequence[Piece | np.ndarray]) -> Iterator[Piece | np.ndarray]:
+        """The pieces, as they are scored one by one."""
+        yield from pieces
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
         """What the network says before each token of a piece, float32 [T, V]."""
