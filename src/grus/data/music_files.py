@@ -172,7 +172,7 @@ def _archive(path: Path, steps_per_beat: int) -> MusicParts:
         raise DataError(f"{path}: cannot be read as an archive of NumPy arrays ({error})") from None
     if "train" not in parts:
         raise DataError(f"{path}: expected arrays train_voices and train_lengths, got none of that name")
-    return MusicParts(**parts)
+    return MusicParts(parts["train"], parts.get("val", ()), parts.get("test", ()))
 
 
 def _voices(

@@ -109,11 +109,11 @@ def _divide(data: Any, validation: Any, test: Any, options: MusicOptions) -> Mus
         for name, given in (("val", validation), ("test", test))
         if given is not None
     }
-    sizes = [
+    val_size, test_size = (
         0 if name in own or parts.val or parts.test else size
         for name, size in (("val", options.val_size), ("test", options.test_size))
-    ]
-    cut = split_pieces(parts.train, *sizes, options.seed) if any(sizes) else parts
+    )
+    cut = split_pieces(parts.train, val_size, test_size, options.seed) if val_size or test_size else parts
     return MusicParts(cut.train, own.get("val", cut.val), own.get("test", cut.test), parts.notes)
 
 

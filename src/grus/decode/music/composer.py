@@ -196,7 +196,8 @@ class LiveComposer:
             for name, value in self._floors.nats(tokens, allowed, self.codes):
                 floors[name] = floors.get(name, 0.0) + value
             counts += [steps, len(tokens), unforced(tokens, self.codes)]
-        return MusicEvaluation(len(pieces), *counts.tolist(), nats, free, floors)
+        all_steps, all_tokens, notes = counts.tolist()
+        return MusicEvaluation(len(pieces), all_steps, all_tokens, notes, nats, free, floors)
 
     def scored(self, pieces: Sequence[Piece | np.ndarray]) -> Iterator[Piece | np.ndarray]:
         """The pieces, as they are scored one by one."""
