@@ -167,7 +167,10 @@ def test_the_vocabulary_is_that_of_the_pieces():
     assert (step.tempos, step.meters) == ((100,), ())
     mixed = [scale(), tune(70)]
     assert fit_music(mixed).parts == (Part("all", 45, 70),)
-    assert fit_music([scale()], "polyphony").layout == "polyphony"
+    assert fit_music([scale()], "polyphony", margin=6).parts == (Part("all", 39, 72),)
+    assert fit_music([scale()], margin=6).parts == (Part("soprano", 60, 66), Part("bass", 45, 47))
+    low = Piece((Note(0, 0, 2, 1), Note(0, 0, 126, 1)), 1, 4, ("a",))
+    assert fit_music([low], margin=6).parts == (Part("all", 0, 127),)
     with pytest.raises(UsageError, match="one note at a time in each, got pieces of 1 to 2 parts"):
         fit_music(mixed, "voices")
     chord = Piece((Note(0, 0, 60, 4), Note(0, 0, 64, 4)), 4, 4, ("a",))

@@ -226,8 +226,13 @@ def test_the_markov_floor_by_hand():
 def test_nothing_to_score():
     with pytest.raises(DataError, match="expected pieces to score, got none"):
         a_composer(CHORALE).evaluate([])
-    with pytest.raises(DataError, match="piece 2: must have as many parts"):
-        a_composer(CHORALE).evaluate([scale(), Piece((Note(0, 0, 60, 1),), 1, 4, ("a",))])
+    other = Piece((Note(0, 0, 60, 1),), 1, 4, ("a",))
+    with pytest.raises(DataError, match=r"a\.mid: must have as many parts"):
+        a_composer(CHORALE).evaluate([other], ["a.mid"])
+    live = a_composer(CHORALE)
+    found = live.evaluate([other, scale()])
+    assert found.left_out == ("piece 1: must have as many parts as in training, 2 (soprano, bass), got 1",)
+    assert (found.pieces, found.nats) == (1, live.evaluate([scale()]).nats)
 
 
 def test_a_folder_gives_the_same_tunes_with_and_without_torch(tmp_path):

@@ -10,7 +10,6 @@ import numpy as np
 from grus.decode import LiveClassifier, LiveComposer, LiveForecaster, LiveGenerator
 from grus.decode.windows import Forecasts
 from grus.preprocess.features import Features
-from grus.preprocess.music.piece import Piece
 from grus.preprocess.panel import Panel
 from grus.preprocess.ragged import Ragged
 from grus.spec import Model
@@ -105,7 +104,7 @@ class WatchedComposer(LiveComposer):
         super().__init__(model, tensors)
         self._quiet = quiet
 
-    def scored(self, pieces: Sequence[Piece | np.ndarray]) -> Iterator[Piece | np.ndarray]:
+    def scored(self, pieces: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         """The pieces one by one: when the next is asked for, the one before it is done."""
         meter = None if self._quiet else _Meter(len(pieces), "pieces")
         try:

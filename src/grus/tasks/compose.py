@@ -150,7 +150,10 @@ class MusicModel(TrainedEstimator):
         )  # fmt: skip
 
     def evaluate(self, data: Any) -> MusicEvaluation:
-        """How probable pieces are, given in the form of ``fit``'s; of an archive those for a test."""
+        """How probable pieces are, given in the form of ``fit``'s; of an archive those for a test.
+
+        See `LiveComposer.evaluate`.
+        """
         self._check_fitted()
         named = all_pieces(pieces_of(data, self.live_.step.steps_per_beat))
         return self.live_.evaluate([one.piece for one in named], [one.source for one in named])
@@ -177,7 +180,7 @@ class MusicModel(TrainedEstimator):
         self.tensors_: dict[str, np.ndarray] = prepared.arrays | weights
         self.live_ = LiveComposer(self.model_, self.tensors_)
         self.validation_, self.test_ = (
-            self.live_.evaluate(part) if part else None for part in (prepared.val, prepared.test)
+            self.live_.evaluate_tokens(part) if part else None for part in (prepared.val, prepared.test)
         )
         self.plan_ = prepared.plan
 

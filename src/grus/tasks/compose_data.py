@@ -15,9 +15,12 @@ from grus.inspection.wording import count
 from grus.preprocess.music.codes import END, codes_of, shifts
 from grus.preprocess.music.fit import Layout, fit_music
 from grus.preprocess.music.piece import Piece, pitch_name
-from grus.preprocess.music.tokens import encode_piece
+from grus.preprocess.music.tokens import encode_fitting
 from grus.spec import Generate, Music, Port
 from grus.spec.generate import MOST_PAIRS
+
+#: Semitones beyond the pieces of training that polyphony may reach: half an octave, so that every key can be had.
+_MARGIN = 6
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,10 @@ def prepare_music(data: Any, validation: Any, test: Any, options: MusicOptions) 
         DataError: no music to learn from.
     """
     parts = _divide(data, validation, test, options)
-    step = fit_music([named.piece for named in parts.train], options.layout)
+    step = fit_music([n.piece for n in parts.train], options.layout, _MARGIN if options.transpose else 0)
     codes = codes_of(step)
-    train, val, found = (
-        [encode_piece(named.piece, step, named.source) for named in part]
+    (train, _), (val, val_out), (found, test_out) = (
+        encode_fitting([n.piece for n in part], step, [n.source for n in part])
         for part in (parts.train, parts.val, parts.test)
     )
     task = Generate("midi", step.size(), END, step.size() <= MOST_PAIRS)
@@ -78,7 +81,7 @@ def prepare_music(data: Any, validation: Any, test: Any, options: MusicOptions) 
     if task.pairs:
         arrays["task.bigram"] = count_pairs(train, codes)
     allowed = [shifts(tokens, codes) if options.transpose else range(1) for tokens in train]
-    plan = _plan(parts, step, train, allowed, data)
+    plan = _plan(parts, step, train, allowed, data) + _left_out(validate=val_out, test=test_out)
     return PreparedMusic(task, step, arrays, step.port(), train, val, found, allowed, plan)
 
 
@@ -117,6 +120,15 @@ def _divide(data: Any, validation: Any, test: Any, options: MusicOptions) -> Mus
     return MusicParts(cut.train, own.get("val", cut.val), own.get("test", cut.test), parts.notes)
 
 
+def _left_out(**reasons: list[str]) -> list[str]:
+    """Of the pieces that cannot be scored how many there are, and why the first cannot."""
+    return [
+        f"note      {count(len(found), 'piece')} to {part} left out: {found[0]}"
+        for part, found in reasons.items()
+        if found
+    ]
+
+
 def _plan(
     parts: MusicParts, step: Music, train: list[np.ndarray], allowed: list[range], data: Any
 ) -> list[str]:
@@ -134,7 +146,7 @@ def _plan(
         f"tempos    {', '.join(map(str, sorted(step.tempos)))} beats a minute",
         "parts     "
         + ", ".join(
-            f"{len(getattr(parts, part)):,} pieces ({number:,} steps) {said[part]}"
+            f"{count(len(getattr(parts, part)), 'piece')} ({number:,} steps) {said[part]}"
             for part, number in steps.items()
             if number
         ),

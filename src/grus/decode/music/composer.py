@@ -1,7 +1,7 @@
 """A trained model of music without torch: MIDI in, a piece that goes on from it out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from grus.preprocess.music.codes import END, codes_of
 from grus.preprocess.music.grammar import Grammar
 from grus.preprocess.music.midi import write_midi
 from grus.preprocess.music.piece import Piece
-from grus.preprocess.music.tokens import encode_piece
+from grus.preprocess.music.tokens import encode_fitting, encode_piece
 from grus.runtime import State
 from grus.spec import Model, Music
 
@@ -172,24 +172,29 @@ class LiveComposer:
 
     # -- scores --------------------------------------------------------------------------------------------------
 
-    def evaluate(self, pieces: Sequence[Piece | np.ndarray], sources: Sequence[str] = ()) -> MusicEvaluation:
+    def evaluate(self, pieces: Sequence[Piece], sources: Sequence[str] = ()) -> MusicEvaluation:
         """How probable pieces are, each by itself from the beginning, beside what counting would say.
 
         Args:
-            pieces: or their tokens.
+            pieces: some; those that do not fit the model's voices are left out, and the evaluation says so.
             sources: their names, for messages.
 
         Raises:
-            DataError: no pieces, or one that does not fit the model's voices.
+            DataError: no pieces, or none that fits.
         """
         if not len(pieces):
             raise DataError("music: expected pieces to score, got none")
+        tokens, left_out = encode_fitting(pieces, self.step, sources)
+        if not tokens:
+            raise DataError(left_out[0])
+        return replace(self.evaluate_tokens(tokens), left_out=tuple(left_out))
+
+    def evaluate_tokens(self, pieces: Sequence[np.ndarray]) -> MusicEvaluation:
+        """The same of the tokens of pieces."""
         counts = np.zeros(3, np.int64)
         nats, free = 0.0, 0.0
         floors: dict[str, float] = {}
-        for number, piece in enumerate(self.scored(pieces)):
-            source = sources[number] if number < len(sources) else f"piece {number + 1}"
-            tokens = encode_piece(piece, self.step, source) if isinstance(piece, Piece) else piece
+        for tokens in self.scored(pieces):
             allowed, steps = allowed_masks(tokens, self.step)
             own, network = masked_nats(self.logits(tokens), tokens, allowed)
             nats, free = nats + own, free + network
@@ -199,7 +204,7 @@ class LiveComposer:
         all_steps, all_tokens, notes = counts.tolist()
         return MusicEvaluation(len(pieces), all_steps, all_tokens, notes, nats, free, floors)
 
-    def scored(self, pieces: Sequence[Piece | np.ndarray]) -> Iterator[Piece | np.ndarray]:
+    def scored(self, pieces: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         """The pieces, as they are scored one by one."""
         yield from pieces
 

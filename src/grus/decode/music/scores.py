@@ -24,6 +24,7 @@ class MusicEvaluation:
         nats: minus the sum of the natural logarithms of the tokens' probabilities.
         free_nats: the same of the network alone, which may spend probability on what the grammar forbids.
         floors: nats of what costs nothing, under the same grammar, by name.
+        left_out: of each piece that has no score a sentence why: what training never saw has no token.
     """
 
     pieces: int
@@ -33,6 +34,7 @@ class MusicEvaluation:
     nats: float
     free_nats: float
     floors: dict[str, float] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def nats_per_step(self) -> float:

@@ -20,6 +20,7 @@ def music_evaluation_dict(evaluation: "MusicEvaluation") -> dict[str, Any]:
         "nats_per_step": e.nats_per_step,
         "nats_per_note": e.nats_per_note,
         "nats_without_grammar": e.free_nats,
+        "left_out": list(e.left_out),
         "scores": e.rows(),
     }
 
@@ -35,4 +36,7 @@ def music_verdict(evaluation: "MusicEvaluation") -> str:
 def counted(evaluation: "MusicEvaluation") -> str:
     """How much was scored."""
     e = evaluation
-    return f"{count(e.pieces, 'piece')} of {count(e.steps, 'step')}, each read from its beginning"
+    said = f"{count(e.pieces, 'piece')} of {count(e.steps, 'step')}, each read from its beginning"
+    if not e.left_out:
+        return said
+    return f"{said}; {count(len(e.left_out), 'piece')} left out, such as {e.left_out[0]}"

@@ -16,7 +16,7 @@ _TEMPO_STEP = 5
 _SLOWEST, _FASTEST = 20, 300
 
 
-def fit_music(pieces: Sequence[Piece], layout: Layout = "auto") -> Music:
+def fit_music(pieces: Sequence[Piece], layout: Layout = "auto", margin: int = 0) -> Music:
     """The step `Music` of training pieces, all on one grid.
 
     The range of every part, the tempos (to the nearest 5 beats a minute, from 20 to 300) and the time signatures are
@@ -25,6 +25,8 @@ def fit_music(pieces: Sequence[Piece], layout: Layout = "auto") -> Music:
     Args:
         pieces: of training only.
         layout: auto is ``voices`` where all pieces have the same number of parts, each with one note at a time.
+        margin: semitones by which polyphony may go beyond the pieces, down and up, for pieces in other keys; voices may
+            not, since a singer's range is what it is.
 
     Raises:
         DataError: no pieces, or none with notes.
@@ -52,10 +54,16 @@ def fit_music(pieces: Sequence[Piece], layout: Layout = "auto") -> Music:
     bars = pieces if any(piece.meters for piece in pieces) else ()
     meters = Counter(meter for piece in bars for meter in _meters(piece, resolution))
     tempos = Counter(_rounded(tempo) for piece in pieces for tempo in _tempos(piece))
-    return Music(layout, resolution, _parts(pieces, layout), _frequent(tempos)[:1000], _frequent(meters))
+    return Music(
+        layout,
+        resolution,
+        _parts(pieces, layout, margin if layout == "polyphony" else 0),
+        _frequent(tempos)[:1000],
+        _frequent(meters),
+    )
 
 
-def _parts(pieces: Sequence[Piece], layout: Layout) -> tuple[Part, ...]:
+def _parts(pieces: Sequence[Piece], layout: Layout, margin: int) -> tuple[Part, ...]:
     found: list[Part] = []
     for number in range(len(pieces[0].parts)):
         pitches = [note.pitch for piece in pieces for note in piece.notes if note.part == number]
@@ -63,7 +71,8 @@ def _parts(pieces: Sequence[Piece], layout: Layout) -> tuple[Part, ...]:
             pitches = [60]  # a part that is silent throughout still needs a range
         names = {piece.parts[number] for piece in pieces}
         name = names.pop() if len(names) == 1 and layout == "voices" else f"voice {number + 1}"
-        found.append(Part("all" if layout == "polyphony" else name, min(pitches), max(pitches)))
+        low, high = max(min(pitches) - margin, 0), min(max(pitches) + margin, 127)
+        found.append(Part("all" if layout == "polyphony" else name, low, high))
     return tuple(found)
 
 

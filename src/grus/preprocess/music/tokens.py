@@ -44,6 +44,24 @@ def encode_piece(piece: Piece, step: Music, source: str = "piece") -> np.ndarray
     return np.array(out, np.int32)
 
 
+def encode_fitting(
+    pieces: Sequence[Piece], step: Music, sources: Sequence[str] = ()
+) -> tuple[list[np.ndarray], list[str]]:
+    """The tokens of the pieces that fit a vocabulary, and of each of the others a sentence why it does not.
+
+    Args:
+        pieces: some. step: the vocabulary. sources: names of the pieces, for the sentences.
+    """
+    tokens: list[np.ndarray] = []
+    left_out: list[str] = []
+    for number, piece in enumerate(pieces):
+        try:
+            tokens.append(encode_piece(piece, step, sources[number] if sources else f"piece {number + 1}"))
+        except DataError as error:
+            left_out.append(str(error))
+    return tokens, left_out
+
+
 def decode_tokens(tokens: Sequence[int] | np.ndarray, step: Music) -> Piece:
     """The piece that tokens spell; raises DataError unless they are one well-formed piece."""
     walk = Grammar(step)
