@@ -95,12 +95,15 @@ GRAPHS: dict[str, Graph] = {
         Node("a", ops.RNN(7, nonlinearity="relu"), ("x",)),
         Node("b", ops.RNNStep(7, nonlinearity="relu"), ("y", "a.h"), weights="a"),
     ),
-    "language-model-tied": _graph(
+    "language-model-tied": Graph(
         (Port("t", "tokens", 9, "src"),),
-        Node("a", ops.Embedding(9, 7), ("t",)),
-        Node("b", ops.GRU(7, layers=2), ("a",)),
-        Node("c", ops.Linear(9), ("b",), weights="a"),
-        Node("d", ops.Linear(9, bias=False), ("b",), weights="a"),
+        (
+            Node("a", ops.Embedding(9, 7), ("t",)),
+            Node("b", ops.GRU(7, layers=2), ("a",)),
+            Node("c", ops.Linear(9), ("b",), weights="a"),
+            Node("d", ops.Linear(9, bias=False), ("b",), weights="a"),
+        ),
+        {"c": "c", "d": "d"},
     ),
     "encoder-decoder": _graph(
         (X, Y),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from grus.spec import Graph, ops
+from grus.spec import Graph, Node, node_weights, ops
 
 
 def to_bf16(a: np.ndarray) -> np.ndarray:
@@ -37,6 +37,17 @@ def int8_product(x: np.ndarray, w: np.ndarray, start: np.ndarray) -> np.ndarray:
         exact = x_whole[:, k : k + 512] @ w_whole[:, k : k + 512].T
         total = total + (exact.astype(np.float32) * w_scale[:, 0]) * x_scale
     return total
+
+
+def untied(graph: Graph, tensors: Mapping[str, np.ndarray]) -> tuple[Graph, dict[str, np.ndarray]]:
+    """The same with weights of its own for every node: of a table that is shared only the product is rounded."""
+    nodes = tuple(Node(node.name, node.op, node.inputs) for node in graph.nodes)
+    own = {
+        f"{node.name}.{key}": value
+        for node in graph.nodes
+        for key, value in node_weights(tensors, node).items()
+    }
+    return Graph(graph.inputs, nodes, graph.outputs), own
 
 
 def round_matrices(

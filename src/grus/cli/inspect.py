@@ -94,13 +94,18 @@ def _find(folder: Path, data: str, row: int | None) -> "tuple[Findings, Any]":
     from grus.data import readers
     from grus.data.examples import read_like
     from grus.decode import LiveClassifier, LiveForecaster
+    from grus.errors import UnsupportedError
     from grus.inspection.inside.case import classify_case, forecast_case
     from grus.inspection.inside.findings import inspect_case
     from grus.inspection.inside.gates import check_recurrent
-    from grus.spec import Classify, Images
+    from grus.spec import Classify, Generate, Images
 
     model, tensors = load_model(folder)
     check_recurrent(model)
+    if isinstance(model.task, Generate):
+        raise UnsupportedError(
+            f"{folder}: a language model cannot be inspected row by row", "grus evaluate scores it"
+        )
     require("torch", "looking inside a model")
     with table_file(data) as path:
         if isinstance(model.task, Classify):

@@ -78,7 +78,7 @@ class TextStream:
     def __next__(self) -> str:
         if self.stopped or self.tokens >= self._most:
             raise StopIteration
-        piece = self._writer(int(next(self._run)[0]))
+        piece = self._writer(next(self._run))
         self.tokens += 1
         if self._stop:
             self._tail += piece

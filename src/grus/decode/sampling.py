@@ -1,7 +1,7 @@
 """From logits to the next token: what Hugging Face's generation does under the same names, as functions of arrays.
 
-The logits of a step are float [B, V]. What may not come next is -inf among them. In this order: the repetition penalty,
-the temperature, top-k, top-p, and a draw.
+The logits of a step are float [..., V]. What may not come next is -inf among them. In this order: the repetition
+penalty, the temperature, top-k, top-p, and a draw.
 """
 
 import math
@@ -50,37 +50,34 @@ class Sampling:
 
 
 def penalise(logits: np.ndarray, seen: np.ndarray, penalty: float) -> np.ndarray:
-    """Logits with those of the tokens ``seen`` (bool [B, V]) divided by the penalty, or multiplied where negative."""
+    """Logits with those of the tokens ``seen`` (bool) divided by the penalty, or multiplied where negative."""
     if penalty == 1:
         return logits
     return np.where(seen, np.where(logits < 0, logits * penalty, logits / penalty), logits)
 
 
 def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
-    """Logits with all but the k greatest of a row at -inf; equal ones at the edge all stay. 0 keeps all."""
-    if not 0 < k < logits.shape[1]:
+    """Logits with all but the k greatest at -inf; equal ones at the edge all stay. 0 keeps all."""
+    if not 0 < k < logits.shape[-1]:
         return logits
-    edge = np.partition(logits, -k, axis=1)[:, -k, None]
-    return np.where(logits < edge, -np.inf, logits)
+    return np.where(logits < np.partition(logits, -k)[..., -k, None], -np.inf, logits)
 
 
 def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
     """Logits with all at -inf but the fewest likeliest whose probabilities sum up to p at least."""
     if p >= 1:
         return logits
-    order = np.argsort(-logits, axis=1, kind="stable")
-    likely = np.take_along_axis(probabilities(logits), order, axis=1)
-    before = np.cumsum(likely, axis=1) - likely
-    kept = np.empty(logits.shape, bool)
-    np.put_along_axis(kept, order, before < p, axis=1)
-    kept[np.arange(len(logits)), order[:, 0]] = True
+    order = np.argsort(-logits, kind="stable")
+    likely = np.take_along_axis(probabilities(logits), order, -1)
+    kept = np.empty(logits.shape, np.bool_)
+    np.put_along_axis(kept, order, np.cumsum(likely, axis=-1) - likely < p, -1)
     return np.where(kept, logits, -np.inf)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """softmax of every row, float64 [B, V]."""
-    wide = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
-    return wide / wide.sum(axis=1, keepdims=True)
+    """softmax along the last axis, float64."""
+    wide = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+    return wide / wide.sum(axis=-1, keepdims=True)
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -111,28 +108,27 @@ def _mix(z: int) -> int:
     return z ^ (z >> 31)
 
 
-def choose(logits: np.ndarray, seen: np.ndarray, how: Sampling, numbers: np.ndarray) -> np.ndarray:
-    """The next token of every row.
+def choose(logits: np.ndarray, seen: np.ndarray, how: Sampling, number: float) -> int:
+    """The next token of a row.
 
     Args:
-        logits: float [B, V].
-        seen: which tokens stood before, bool [B, V].
+        logits: float [V].
+        seen: which tokens stood before, bool [V].
         how: the settings.
-        numbers: a random number of each row, in [0, 1).
-
-    Returns:
-        Codes, int64 [B].
+        number: a random number in [0, 1).
     """
     logits = penalise(logits, seen, how.repetition_penalty)
     if how.temperature == 0 or how.top_k == 1:
-        return logits.argmax(axis=1)
+        return int(logits.argmax())
     if how.temperature != 1:
         logits = logits / how.temperature
-    logits = keep_top_p(keep_top_k(logits, how.top_k), how.top_p)
-    return draw(logits, numbers)
+    return draw(keep_top_p(keep_top_k(logits, how.top_k), how.top_p), number)
 
 
-def draw(logits: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The token of each row at which the sum of probabilities passes the row's random number."""
-    sums = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64).cumsum(axis=1)
-    return (sums <= (numbers * sums[:, -1])[:, None]).sum(axis=1)
+def draw(logits: np.ndarray, number: float) -> int:
+    """The token at which the sum of the probabilities of logits [V] passes the random number."""
+    wide = logits.astype(np.float64)
+    sums = np.exp(wide - np.maximum.reduce(wide)).cumsum()
+    place = int(sums.searchsorted(number * sums[-1], "right"))
+    # A product that is rounded up to the whole sum would lead past the last token that can come.
+    return place if place < len(sums) else int(sums.searchsorted(sums[-1]))

@@ -117,50 +117,43 @@ class TokenModel:
 
 
 class Run:
-    """Tokens as they are drawn, row by row: iterate to get codes int64 [B], ask for `state` to go on from there.
+    """Tokens as they are drawn: iterate to get one after the other, ask for `state` to go on from there.
 
     Args:
         model: the network.
-        state: where to begin; it stays as it is.
+        state: where to begin, one row; it stays as it is.
         how: how the next token is chosen.
     """
 
     def __init__(self, model: TokenModel, state: State, how: Sampling) -> None:
-        self._model, self._how, self._owner = model, how, state.owner
         recent, seen, random = state.nodes[PLACE]
-        self._network, self._seen = model.network(state), seen.copy()
-        self._recent, self._drawn = recent.copy(), 0
-        self._seeds, self._numbers = random[:, 0].tolist(), random[:, 1].tolist()
+        self._model, self._how, self._owner = model, how, state.owner
+        self._network, self._recent, self._seen = model.network(state), recent, seen[0].copy()
+        self._seed, self._number = random[0].tolist()
         self._given = recent[:, -1:].copy()
-        self._new: list[np.ndarray] = []
-        self._rows = np.arange(len(recent))
+        self._new: list[int] = []
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> np.ndarray:
+    def __next__(self) -> int:
         logits, self._network = self._model.logits(self._given, self._network)
-        logits = logits[:, 0]
-        logits[:, 0] = -np.inf
-        number = self._drawn
-        drawn = [uniform(seed, n + number) for seed, n in zip(self._seeds, self._numbers, strict=True)]
-        codes = choose(logits, self._seen, self._how, np.array(drawn))
-        self._drawn = number + 1
-        self._seen[self._rows, codes] = True
-        self._given = codes[:, None]
-        self._new.append(codes)
-        if len(self._new) > 4 * RECENT:
-            del self._new[:-RECENT]
-        return codes
+        row = logits[0, 0]
+        row[0] = -np.inf
+        code = choose(row, self._seen, self._how, uniform(self._seed, self._number))
+        self._number += 1
+        self._seen[code] = True
+        self._given[0, 0] = code
+        self._new.append(code)
+        return code
 
     @property
     def state(self) -> State:
         """The state after the tokens so far."""
-        recent = np.concatenate([self._recent, *(codes[:, None] for codes in self._new)], axis=1)[:, -RECENT:]
-        counts = np.array(self._numbers, np.int64) + self._drawn
-        random = np.stack([np.array(self._seeds, np.int64), counts], axis=1)
-        place = (np.ascontiguousarray(recent), self._seen.copy(), random)
-        return State({**self._network.nodes, PLACE: place}, self._owner)
+        new = np.array(self._new[-RECENT:], np.int64)[None]
+        recent = np.concatenate([self._recent, new], axis=1)[:, -RECENT:]
+        random = np.array([[self._seed, self._number]], np.int64)
+        return State({**self._network.nodes, PLACE: (recent, self._seen[None].copy(), random)}, self._owner)
 
 
 def with_seed(state: State, seed: int) -> State:

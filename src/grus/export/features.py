@@ -1,7 +1,7 @@
 """What the numbers that go into an exported network are called."""
 
 from grus.preprocess.features import layout
-from grus.spec import Codes, CovariateScale, Forecast, Images, Model
+from grus.spec import Codes, CovariateScale, Forecast, Generate, Images, Model
 
 Names = dict[str, list[str]]
 
@@ -14,6 +14,8 @@ def feature_names(model: Model) -> Names:
     """
     if isinstance(model.task, Forecast):
         return _of_forecast(model)
+    if isinstance(model.task, Generate):
+        return {"tokens": [model.task.kind]}
     names: Names = {}
     for step in model.preprocess:
         if isinstance(step, CovariateScale):

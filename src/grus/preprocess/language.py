@@ -68,7 +68,7 @@ def fit_text_step(
     for piece in pieces if kind == "char" else lines(pieces):
         counts.update(_cut(piece, probe))
     least = min_count or (1 if kind == "char" or UNKNOWN in counts else 2)
-    return Vocabulary(kind, lower, most_frequent(counts, tokenizer, size, least), probe.exact)
+    return Vocabulary(kind, lower, most_frequent(counts, kind, size, least), probe.exact)
 
 
 def lines(pieces: Iterable[str]) -> Iterator[str]:
@@ -207,7 +207,7 @@ class TextCodec:
     @cached_property
     def _table(self) -> np.ndarray:
         """The code of every code point up to the greatest that is known; after it one that is not."""
-        points = np.array([ord(token) for token in self.tokens])
+        points = np.array([ord(token) for token in self.tokens], np.int64)
         table = np.zeros(points.max(initial=0) + 2, np.int32)
         table[points] = np.arange(1, len(points) + 1)
         return table

@@ -53,9 +53,10 @@ class Program:
             build = IMPLEMENTATIONS[type(node.op)]
             inputs = tuple(self.shapes[name] for name in node.inputs)
             self._nodes.append(build(node.op, Weights(node_weights(tensors, node), stored), inputs))
-        #: The first input of each node that has a clock: its lengths are the node's.
-        self._timed = [
-            next((name for name in node.inputs if self.shapes[name].clock), None) for node in graph.nodes
+        #: Each node with its implementation, and its first input that has a clock: the lengths of that are the node's.
+        self._plan = [
+            (node, made, next((name for name in node.inputs if self.shapes[name].clock), None))
+            for node, made in zip(graph.nodes, self._nodes, strict=True)
         ]
         self._before = self.init_state(0)
 
@@ -133,15 +134,17 @@ class Program:
     ) -> tuple[dict[str, np.ndarray], State]:
         values, clocks = self._bind(inputs, lengths)
         after: dict[str, tuple[np.ndarray, ...]] = {}
-        for node, implementation, timed in zip(self.graph.nodes, self._nodes, self._timed, strict=True):
+        full = lengths is None
+        for node, implementation, timed in self._plan:
             lengths_now = None if timed is None else self._lengths(timed, values, clocks)
-            chunk = Chunk(tuple([values[name] for name in node.inputs]), lengths_now, lengths is None)
+            chunk = Chunk(tuple([values[name] for name in node.inputs]), lengths_now, full)
             if see is not None:
                 see(node, implementation, chunk)
             before = None if state is None else state.nodes.get(node.name, ())
             outputs, remembered = implementation(chunk, before)
+            name = node.name
             for suffix, value in outputs.items():
-                values[node.name + suffix] = value
+                values[name + suffix if suffix else name] = value
             if remembered:
                 after[node.name] = remembered
         return {name: values[source] for name, source in self.graph.outputs.items()}, State(
@@ -181,9 +184,10 @@ class Program:
     def _lengths(self, name: str, values: Arrays, clocks: dict[str, np.ndarray | None]) -> np.ndarray | None:
         """Valid steps of each row on the clock of a value."""
         clock = self.shapes[name].clock
-        held = f"{clock}="  # found once for all nodes of a clock: that is a third of the time of a short run
-        if held in clocks:
-            return clocks[held]
+        held = clock + "="  # found once for all nodes of a clock: that is a third of the time of a short run
+        found = clocks.get(held)
+        if found is not None:
+            return found
         base, *cuts = clock.split("/")
         lengths = clocks[base]
         if lengths is None:  # by its own steps: a chunk may complete a segment that it is shorter than
@@ -202,6 +206,10 @@ def _floats(array: np.ndarray) -> np.ndarray:
 def _tokens(name: str, array: np.ndarray, count: int) -> np.ndarray:
     if array.dtype.kind not in "iu":
         raise DataError(f"input {name!r}: tokens must be whole numbers, got {array.dtype}")
+    if (
+        array.size == 1 and 0 <= array.item() < count
+    ):  # as in generation, where looking for extremes takes 4 us
+        return array
     if array.size and not 0 <= int(array.min()) <= int(array.max()) < count:
         raise DataError(
             f"input {name!r}: tokens must be from 0 to {count - 1}, got {array.min()} to {array.max()}"

@@ -61,7 +61,10 @@ class State:
     @property
     def batch(self) -> int:
         """Number of rows; 0 for a graph that remembers nothing."""
-        return next((len(array) for arrays in self.nodes.values() for array in arrays), 0)
+        for arrays in self.nodes.values():
+            for array in arrays:
+                return len(array)
+        return 0
 
     @staticmethod
     def join(states: "Sequence[State]") -> "State":

@@ -3,9 +3,10 @@
 `export_c` writes the files; what stands in them is made by `grus.export.c99.program` from the spec.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,12 @@ from grus.errors import ModelFolderError, SpecError, UnsupportedError, UsageErro
 from grus.export.c99.builder import Precision
 from grus.export.c99.classifier import classifier_program
 from grus.export.c99.forecaster import forecaster_program
+from grus.export.c99.generator import GeneratorTrial, generator_program
 from grus.export.c99.program import Program
-from grus.export.c99.proof import Proof, prove
+from grus.export.c99.proof import Proof, Trial, prove
 from grus.export.c99.text import check_name
 from grus.export.c99.trials import ClassifierTrial, ForecasterTrial
-from grus.spec import Classify, CovariateScale, Model, SeriesScale
+from grus.spec import Classify, CovariateScale, Forecast, Generate, Model, SeriesScale
 
 #: The flash of large microcontrollers.
 LIMIT_BYTES = 2 << 20
@@ -89,9 +91,7 @@ def export_c(
     program = _program(model, tensors, name, precision)
     unit = program.unit
     _refuse_large(unit.flash, limit_bytes, precision)
-    trial = (ClassifierTrial if isinstance(model.task, Classify) else ForecasterTrial)(
-        model, tensors, program
-    )
+    trial = _KINDS[type(model.task)][1](model, tensors, program)
     proof = prove(program, trial, tensors)
     _write(folder, dict(zip(files, (program.header(), program.source()))))
     multiplies = {f"{name}_{f.verb}": f.multiplies for f in program.functions if f.multiplies}
@@ -108,6 +108,14 @@ def export_c(
     )
 
 
+#: By task: what makes the program, and what it is tried on.
+_KINDS: dict[type[Any], tuple[Callable[..., Program], Callable[..., Trial]]] = {
+    Forecast: (forecaster_program, ForecasterTrial),
+    Classify: (classifier_program, ClassifierTrial),
+    Generate: (generator_program, GeneratorTrial),
+}
+
+
 def _program(model: Model, tensors: Mapping[str, np.ndarray], name: str, precision: Precision) -> Program:
     if precision not in ("float32", "int8"):
         raise UsageError(f"export: precision must be float32 or int8, got {precision!r}")
@@ -116,8 +124,7 @@ def _program(model: Model, tensors: Mapping[str, np.ndarray], name: str, precisi
     for key, value in tensors.items():
         if not np.isfinite(value).all():
             raise SpecError(f"model: tensor {key!r} must be finite to be exported, got NaN or infinity")
-    make = classifier_program if isinstance(model.task, Classify) else forecaster_program
-    return make(model, tensors, name, precision)
+    return _KINDS[type(model.task)][0](model, tensors, name, precision)
 
 
 def _refuse_large(size: int, limit: int, precision: str) -> None:

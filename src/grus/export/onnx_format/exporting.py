@@ -131,11 +131,11 @@ def _ports(network: Network, model: Model | None = None) -> list[dict[str, Any]]
 
 
 def _about(model: Model, tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The task, the preprocessing steps, and their fitted numbers; of the baseline only its network is exported."""
+    """The task, the preprocessing steps, and their fitted numbers, but for those of baselines."""
     fitted = {
         name: array.tolist()
         for name, array in tensors.items()
-        if not name.startswith(("main.", "task.baseline_"))
+        if not name.startswith(("main.", "task.baseline_", "task.unigram", "task.bigram"))
     }
     return {
         "task": msgspec.to_builtins(model.task),
