@@ -148,20 +148,19 @@ class LiveComposer:
         found = [_Row() for _ in walks]
         network = self.network.program.init_state(rows)
         given = np.tile(np.array([END, *tokens], np.int64), (rows, 1))
-        number = 0
+        number, nothing = 0, np.zeros(len(self.codes), bool)
         while True:
             logits, network = self._next_logits(given, network)
-            allowed = np.array([walk.allowed() for walk in walks])
-            allowed[~allowed.any(axis=1), END] = True  # rows that are over read END on and on
-            masked = np.where(allowed, logits, -np.inf)
-            numbers = np.array([uniform(seed + row, number) for row in range(rows)])
-            codes = choose(masked, np.zeros(masked.shape, bool), how, numbers)
+            given = np.full((rows, 1), END, np.int64)
+            for row, (walk, drawn) in enumerate(zip(walks, found, strict=True)):
+                if not drawn.over:
+                    masked = np.where(walk.allowed(), logits[row], -np.inf)
+                    code = choose(masked, nothing, how, uniform(seed + row, number))
+                    drawn.take(walk, code, masked, last)
+                    given[row] = code
             number += 1
-            for row, code, walk, scores in zip(found, codes.tolist(), walks, masked, strict=True):
-                row.take(walk, code, scores, last)
-            if all(row.over for row in found):
+            if all(drawn.over for drawn in found):
                 return list(zip(walks, found, strict=True))
-            given = codes[:, None]
 
     def _next_logits(self, given: np.ndarray, network: State) -> tuple[np.ndarray, State]:
         """The logits after the last of some tokens [B, T], float32 [B, V]."""
@@ -228,9 +227,7 @@ class _Row:
         self.log_probability = 0.0
 
     def take(self, walk: Grammar, code: int, scores: np.ndarray, last: int) -> None:
-        """Go on with a token, unless the row is over or the token would begin a beat from step ``last`` on."""
-        if self.over:
-            return
+        """Go on with a token, or be over where it would begin a beat from step ``last`` on."""
         if walk.begins_beat(code) and walk.beat_end >= last:
             self.over = True
             return
