@@ -76,7 +76,7 @@ def fit_generate(
 
     \b
     Of music nothing is cut: the sizes of validation and test are pieces, and so is
-    a batch. What is not given is then --batch-size 8 --epochs 20 --lr 0.003.
+    a batch. What is not given is then --layers 1 --batch-size 8 --lr 0.006.
 
     \b
     The text may be larger than memory. Checkpoints stand in FOLDER.run/ while
