@@ -66,7 +66,7 @@ def test_fit(fitted):
         "layout    voices: high C4 to ",
         "bars      3/4",
         "tempos    100 beats a minute",
-        "1 files that are no MIDI skipped (notes.txt)",
+        "1 file skipped, no MIDI (notes.txt)",
         "nats a step",
         f"next: grus generate {out} -o tune.mid",
     ):

@@ -42,8 +42,8 @@ def test_a_folder_with_folders(folder):
     assert [named.source for named in found.train] == [str(folder / "b/a.MIDI"), str(folder / "b/copy.mid")]
     assert [named.piece.notes[1].pitch for named in found.train] == [64, 67]
     assert found.notes == (
-        "1 files that are no MIDI skipped (cover.txt)",
-        "1 pieces left out that repeat another note for note, or transposed (z.mid)",
+        "1 file skipped, no MIDI (cover.txt)",
+        "1 file left out, the same music as another, in its key or transposed (z.mid)",
     )
     assert (found.val, found.test) == ((), ())
     assert holds_music(folder)

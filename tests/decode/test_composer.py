@@ -82,7 +82,7 @@ def test_a_part_of_a_prime():
     (made,) = live.generate(scale(), prime_beats=100, max_beats=1, seed=0)
     assert made.given == 16
     with pytest.raises(DataError, match="prime: expected notes to go on from, got none before step 0"):
-        live.generate(scale(), prime_beats=0)
+        live.generate(scale(), prime_beats=0.1)
 
 
 def test_a_prime_of_several_parts_goes_into_polyphony():
@@ -132,6 +132,8 @@ def test_primes_that_do_not_fit(prime, sentence):
         ({"max_beats": True}, "max_beats must be a whole number from 1 to 65536, got True"),
         ({"num_return_sequences": 0}, "num_return_sequences must be a whole number from 1 to 1024, got 0"),
         ({"tempo": 3}, "tempo must be a whole number from 4 to 1000, got 3"),
+        ({"prime_beats": 0}, "prime_beats must be a number above 0, got 0"),
+        ({"prime_beats": float("nan")}, "prime_beats must be a number above 0, got nan"),
         ({"temperature": -1}, "temperature must be a number of at least 0, got -1"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
     ],

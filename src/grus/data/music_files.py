@@ -53,16 +53,21 @@ class _Tally:
     def notes(self) -> tuple[str, ...]:
         found: list[str] = []
         if self.drums:
-            found.append(f"{self.drums:,} notes of drums (channel 10) left out")
+            found.append(f"{_counted(self.drums, 'note')} of drums (channel 10) left out")
         if self.open_notes:
-            found.append(f"{self.open_notes:,} notes that never end stop with their file")
+            found.append(f"{_counted(self.open_notes, 'note')} without an end: stopped with the file")
         for names, what in (
-            (self.skipped, "files that are no MIDI skipped"),
-            (self.repeated, "pieces left out that repeat another note for note, or transposed"),
+            (self.skipped, "skipped, no MIDI"),
+            (self.repeated, "left out, the same music as another, in its key or transposed"),
         ):
             if names:
-                found.append(f"{len(names):,} {what} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})")
+                some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+                found.append(f"{_counted(len(names), 'file')} {what} ({some})")
         return tuple(found)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def holds_music(path: Path) -> bool:
@@ -107,7 +112,9 @@ def split_pieces(pieces: Sequence[NamedPiece], val_size: float, test_size: float
         UsageError: nothing would be left to train on.
     """
     n = len(pieces)
-    val, test = (max(round(n * size), int(size > 0)) if size < 1 else int(size) for size in (val_size, test_size))
+    val, test = (
+        max(round(n * size), int(size > 0)) if size < 1 else int(size) for size in (val_size, test_size)
+    )
     if val + test >= n:
         raise UsageError(
             f"music: validation and test take {val} and {test} pieces, which must leave some to train on, got {n}",
@@ -128,13 +135,18 @@ def _files(data: str | Path | Sequence[Path], tally: _Tally) -> list[Path]:
         raise DataError(f"no such file or folder: {path}")
     if not path.is_dir():
         return [path]
-    hidden = lambda file: any(part.startswith(".") for part in file.relative_to(path).parts)  # noqa: E731
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not hidden(file))
+    files = sorted(
+        file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path))
+    )
     found = [file for file in files if _is_midi(file)]
     if not found:
         raise DataError(f"{path}: expected MIDI files ({', '.join(MIDI_SUFFIXES)}), got a folder without any")
     tally.skipped += [file.relative_to(path).as_posix() for file in files if not _is_midi(file)]
     return found
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _is_midi(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """A trained model of music without torch: MIDI in, a piece that goes on from it out."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,13 +107,12 @@ class LiveComposer:
                 cannot be. MissingExtraError: a MIDI file without mido.
         """
         how = Sampling(temperature, top_k, top_p)
-        for name, value, low, high in (
-            ("max_beats", max_beats, 1, 1 << 16),
-            ("num_return_sequences", num_return_sequences, 1, 1 << 10),
-            *([] if tempo is None else [("tempo", tempo, 4, 1000)]),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
-                raise UsageError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+        _check_whole("max_beats", max_beats, 1, 1 << 16)
+        _check_whole("num_return_sequences", num_return_sequences, 1, 1 << 10)
+        if tempo is not None:
+            _check_whole("tempo", tempo, 4, 1000)
+        if prime_beats is not None and not 0 < prime_beats < math.inf:
+            raise UsageError(f"prime_beats must be a number above 0, got {prime_beats!r}")
         seed = int(np.random.default_rng().integers(1 << 32)) if seed is None else check_seed(seed)
         given: Piece | None = None
         tokens: list[int] = []
@@ -217,6 +217,11 @@ class LiveComposer:
         for begin in range(0, len(before), _TOKENS):
             logits, network = self.network.logits(before[None, begin : begin + _TOKENS], network)
             yield logits[0]
+
+
+def _check_whole(name: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
+        raise UsageError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
 
 
 class _Row:
