@@ -65,9 +65,7 @@ class Plain:
             logits, h = self.step(token, h)
             logits[:, 0] = -torch.inf
             token = (
-                logits.argmax(-1, keepdim=True)
-                if greedy
-                else torch.multinomial(torch.softmax(logits, -1), 1)
+                logits.argmax(-1, keepdim=True) if greedy else torch.multinomial(torch.softmax(logits, -1), 1)
             )
             text.append(LETTERS[token.item() - 1])
         return "".join(text)

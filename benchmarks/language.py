@@ -18,7 +18,7 @@ from typing import Any
 from shared_data import data_folder
 
 #: Chosen on validation text only.
-SHAKESPEARE: dict[str, Any] = {"hidden_size": 288, "chunk": 64, "epochs": 24, "learning_rate": 3e-3}
+SHAKESPEARE: dict[str, Any] = {"hidden_size": 288, "epochs": 24}
 PTB: dict[str, Any] = {"tokenizer": "space", "batch_size": 20, "chunk": 35}
 SETTINGS: dict[str, dict[str, Any]] = {
     "shakespeare": SHAKESPEARE,

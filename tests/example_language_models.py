@@ -6,7 +6,7 @@ from grus.preprocess.language import Tokenizer, fit_text_step
 from grus.spec import Generate, Model
 from grus.tasks.generate_networks import NetworkConfig, build_network
 
-TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n" * 8
+TEXT = "To be, or not to be, that is the question:\nTo be or Whether 'tis nobler in the mind to suffer\n" * 8
 UNICODE = "Zürich – 東京\n日本 🐦 naïve\n" * 5
 
 

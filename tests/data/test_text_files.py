@@ -46,9 +46,15 @@ def test_parts_by_position(tmp_path):
     for start in range(len(text)):
         for stop in (start, start + 1, len(text), None):
             assert text_of(source.part(start, stop)) == text[start:stop]
-        wanted = next((i for i in range(start, len(text)) if i == 0 or text[i - 1] == "\n"), len(text))
-        assert source.line_after(start) == (wanted if start else source.line_after(0))
-    assert source.line_after(0) == 4
+
+
+@pytest.mark.usefixtures("block")
+def test_where_a_part_may_begin():
+    source = read_source(["one two\nthree\n\nfour five"])
+    assert [source.cut_after(place, 99) for place in (1, 7, 8, 9, 14, 15)] == [8, 8, 8, 14, 14, 15]
+    assert source.cut_after(16, 99) == 20, "no line any more, but a word"
+    assert source.cut_after(2, 3) == 4, "the line is too far"
+    assert source.cut_after(21, 99) == 21
 
 
 @pytest.mark.usefixtures("block")

@@ -153,3 +153,78 @@ def test_an_output_may_be_an_input():
     x = torch.ones(1, 3, 2)
     assert GraphModule(graph)({"x": x})["same"] is x
     assert chain(Port("x", "seq", 2, "src"), []).outputs == {"out": "x"}
+
+
+# -- states in training --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", [ops.GRU(5, layers=2), ops.LSTM(5, layers=2), ops.RNN(5)])
+def test_chunks_with_the_states_carried_are_the_whole(cell):
+    module = GraphModule(
+        chain(Port("t", "tokens", 9, "src"), [ops.Embedding(9, 4), cell, ops.Linear(3)])
+    ).eval()
+    tokens = torch.randint(0, 9, (3, 12))
+    whole, final = module.run({"t": tokens})
+    assert torch.equal(whole["out"], module({"t": tokens})["out"])
+    state, parts = None, []
+    for part in tokens.split([1, 7, 4], dim=1):
+        outputs, state = module.run({"t": part}, state)
+        parts.append(outputs["out"])
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole["out"])
+    for name, states in final.items():
+        torch.testing.assert_close(state[name], states)
+
+
+def test_gradients_go_back_through_a_state_that_is_not_detached():
+    module = GraphModule(chain(Port("x", "seq", 2, "src"), [ops.GRU(5)]))
+    x = torch.randn(1, 4, 2, requires_grad=True)
+    _, state = module.run({"x": x[:, :2]})
+    module.run({"x": x[:, 2:]}, state)[0]["out"].sum().backward()
+    assert x.grad is not None
+    assert (x.grad[:, :2] != 0).all()
+
+
+@pytest.mark.parametrize(
+    "op",
+    [ops.GRU(5, bidirectional=True), ops.Last(), ops.Position(9, 2), ops.Segment(2)],
+    ids=lambda op: op.name,
+)
+def test_what_cannot_carry_a_state_in_training(op):
+    with pytest.raises(UnsupportedError, match=rf"^node '.*_0': {op.name} cannot carry a state in training$"):
+        GraphModule(chain(Port("x", "seq", 2, "src"), [op])).run({"x": torch.zeros(1, 4, 2)})
+
+
+def test_an_initial_state_of_the_graph_and_a_carried_one_would_be_two():
+    ports = (Port("x", "seq", 2, "src"), Port("h", "vec", 5))
+    graph = Graph(ports, (Node("a", ops.GRU(5), ("x", "h")),), {"a": "a"})
+    with pytest.raises(UnsupportedError, match="cannot carry a state in training"):
+        GraphModule(graph).run({"x": torch.zeros(1, 4, 2), "h": torch.zeros(1, 5)})
+
+
+def test_variational_dropout_has_one_mask_for_all_steps_of_a_row():
+    def dropped(op, x):
+        torch.manual_seed(0)
+        return GraphModule(chain(Port("x", "seq", 50, "src"), [op])).train()({"x": x})["out"]
+
+    x = torch.rand(4, 6, 50) + 0.5
+    y = dropped(ops.Dropout(0.4, variational=True), x)
+    kept = y != 0
+    assert (kept == kept[:, :1]).all()
+    assert (kept[0] != kept[1]).any()
+    torch.testing.assert_close(y[kept], x[kept] / 0.6)
+    plain = dropped(ops.Dropout(0.4), x) != 0
+    assert (plain != plain[:, :1]).any()
+    assert 0.45 < kept[:, 0].float().mean() < 0.75
+    module = GraphModule(chain(Port("x", "seq", 50, "src"), [ops.Dropout(0.4, variational=True)])).eval()
+    assert torch.equal(module({"x": x})["out"], x)
+
+
+def test_a_tied_table_is_one_parameter():
+    nodes = (
+        Node("a", ops.Embedding(9, 4), ("t",)),
+        Node("b", ops.Linear(9), ("a",), weights="a"),
+    )
+    module = GraphModule(Graph((Port("t", "tokens", 9, "src"),), nodes, {"out": "b"}))
+    assert module.nodes["a"].weight is module.nodes["b"].weight
+    assert sum(p.numel() for p in module.parameters()) == 9 * 4 + 9
+    assert set(module.tensors()) == {"a.weight", "b.bias"}

@@ -201,7 +201,7 @@ def _restore(live: "LiveGenerator", file: Path | None) -> "State | None":
     if file is None or not file.exists():
         return None
     try:
-        return State.from_bytes(file.read_bytes(), live)
+        return State.from_bytes(file.read_bytes(), live)  # pyright: ignore[reportArgumentType]
     except OSError as error:
         raise ModelFolderError(f"{file}: cannot be read: {error.strerror}") from error
     except ModelFolderError as error:

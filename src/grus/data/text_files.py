@@ -59,15 +59,14 @@ class TextSource:
         """How many there are."""
         return sum(map(len, self.pieces()))
 
-    def line_after(self, place: int) -> int:
-        """Where the first line begins at or after a place; the end of the text if none does."""
-        at = max(place - 1, 0)
-        for piece in self.part(at, None).pieces():
-            found = piece.find(LINE_END)
+    def cut_after(self, place: int, most: int) -> int:
+        """Where a line begins at or after a place, at most so many characters on; else a word; else the place."""
+        near = "".join(self.part(max(place - 1, 0), place + most).pieces())
+        for mark in (LINE_END, " "):
+            found = near.find(mark)
             if found >= 0:
-                return at + found + 1
-            at += len(piece)
-        return at
+                return max(place - 1, 0) + found + 1
+        return place
 
     def _all(self) -> Iterator[str]:
         parts: Iterable[Iterable[str]] = (

@@ -72,7 +72,7 @@ def beam_search(
         seen = seen[rows]
         seen[np.arange(len(rows)), chosen] = True
         over = np.array([ended is not None and ended(row.tolist()) for row in codes], bool)
-        done += [beam(row) for row in np.flatnonzero(over)]
+        done += [beam(int(row)) for row in np.flatnonzero(over)]
         network, totals, codes, seen = network[~over], totals[~over], codes[~over], seen[~over]
         if not len(codes):
             break

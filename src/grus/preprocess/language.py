@@ -10,7 +10,7 @@ import codecs
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
@@ -181,7 +181,7 @@ class TextCodec:
             write: Writer = lambda code: decoder.decode(self._bytes[code - 1] if code else b"?")  # noqa: E731
         elif self.step.kind == "char":
             shown = (_SHOWN, *self.tokens)
-            return shown.__getitem__
+            return cast(Writer, shown.__getitem__)  # twice as fast as a function around it
         else:
             write = self._words()
         for code in before:

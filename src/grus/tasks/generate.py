@@ -13,11 +13,10 @@ from grus.inspection.language.report import write_language_report
 from grus.models import GraphModule
 from grus.runtime import State
 from grus.spec import Model
-from grus.tasks.classify_networks import start_small
 from grus.tasks.estimator import TRAINING, TrainedEstimator, check_resume
 from grus.tasks.generate_data import Prepared, TextOptions, prepare_text
 from grus.tasks.generate_job import LanguageJob
-from grus.tasks.generate_networks import NetworkConfig, build_network
+from grus.tasks.generate_networks import NetworkConfig, build_network, start_tied
 from grus.tasks.generate_parameters import check_parameters
 from grus.tasks.run_folder import digest
 from grus.training import TrainingConfig
@@ -80,9 +79,9 @@ class LanguageModel(TrainedEstimator):
         val_size: float = 0.1,
         test_size: float = 0.1,
         batch_size: int = 32,
-        chunk: int = 128,
+        chunk: int = 64,
         epochs: int = 20,
-        learning_rate: float | Literal["auto"] = 2e-3,
+        learning_rate: float | Literal["auto"] = 3e-3,
         weight_decay: float = 0.01,
         patience: int | None = None,
         ema: float | None = None,
@@ -196,8 +195,8 @@ class LanguageModel(TrainedEstimator):
             self.input_dropout, self.variational,
         )  # fmt: skip
         module = self._module(build_network(network, prepared.port))
-        if self.tied:  # or the first logits would be as large as the root of the size
-            start_small(module)
+        if self.tied:
+            start_tied(module)
         job = LanguageJob(
             module, prepared.train.codes, prepared.val.codes, begin=prepared.task.begin, streams=self.batch_size,
             chunk=self.chunk, seed=self.seed,

@@ -14,6 +14,8 @@ from grus.preprocess.tokens import Tokens
 from grus.spec import AnyStep, Generate, Port
 from grus.spec.generate import MOST_PAIRS
 
+#: Characters within which a line is looked for to begin a part with, or a hundredth of the text.
+_NEAR = 1000
 #: Tokens of a text whose pairs are counted for the report at most.
 _MOST_TOKENS = 1 << 27
 
@@ -87,14 +89,16 @@ def _divide(
 ) -> tuple[dict[str, TextSource], int]:
     """The sources of the parts, and the characters of ``source``.
 
-    Parts follow each other in the text. Words and pieces are cut line by line, so a part of them begins with a line.
+    Parts follow each other in the text. Words and pieces are cut line by line, so a part of them begins with a line, or
+    where there are none near, with a word.
     """
     total = source.characters()
     sizes = [0 if given is not None else _size(share, total) for given, share in
              ((validation, options.val_size), (test, options.test_size))]  # fmt: skip
     ends = [total - sum(sizes), total - sizes[1], total]
     if options.tokenizer != "char":
-        ends = [source.line_after(end) if 0 < end < total else end for end in ends]
+        near = max(_NEAR, total // 100)
+        ends = [source.cut_after(end, near) if 0 < end < total else end for end in ends]
     if ends[0] <= 0:
         raise DataError(
             f"{source.name}: expected text to learn from, but validation and test take all {total:,} characters",

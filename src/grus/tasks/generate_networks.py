@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
+from grus.models import GraphModule
 from grus.spec import Graph, Node, Op, Port, ops
 from grus.tasks.cells import layers_of
 
@@ -56,6 +59,16 @@ def build_network(config: NetworkConfig, port: Port) -> Graph:
         x = add("projection", ops.Linear(config.embedding_size, bias=False), x)
     add(LOGITS, ops.Linear(port.size), x, weights="embedding" if config.tied else "")
     return Graph((port,), tuple(nodes), {LOGITS: LOGITS})
+
+
+def start_tied(module: GraphModule) -> None:
+    """Scale a new table of embeddings that the output shares to a deviation of 1 / sqrt(its size).
+
+    As drawn, with a deviation of 1, the first logits would be as large as the root of the size.
+    """
+    with torch.no_grad():
+        table = module.get_parameter("nodes.embedding.weight")
+        table.mul_(table.shape[1] ** -0.5)
 
 
 def _layers(config: NetworkConfig, x: str, add: Callable[..., str], dropped: Callable[..., str]) -> str:

@@ -1,5 +1,6 @@
 """What stands on the page about a language model: sentences, tables, pictures and what it writes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from grus.training import History
 #: Tokens of a sample, and the temperatures of the samples.
 _LENGTH = {"character": 600, "piece": 200, "word": 120}
 _TEMPERATURES = (0.5, 0.8, 1.0)
-#: More than so many bits a character cannot be shown in a bar.
-_WIDE = 100
+#: What is no character of a page, which pieces of bytes may well be.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def score_table(part: str, e: LanguageEvaluation, live: LiveGenerator) -> dict[s
                 "nats": figure(float(row["nats_per_token"])),
                 "perplexity": figure(float(row["perplexity"])),
                 "bits": figure(float(row["bits_per_character"])),
-                "bar": round(_WIDE * float(row["nats_per_token"]) / worst),
+                "bar": round(100 * float(row["nats_per_token"]) / worst),
             }
             for row in rows
         ],
@@ -105,10 +106,9 @@ def score_table(part: str, e: LanguageEvaluation, live: LiveGenerator) -> dict[s
 
 def samples(live: LiveGenerator, seed: int) -> list[Sample]:
     """What the model writes from the beginning, at some temperatures."""
+    length = _LENGTH[live.codec.unit]
     return [
-        Sample(
-            live.generate(max_new_tokens=_LENGTH[live.codec.unit], temperature=temperature, seed=seed).text,
-            f"--temperature {temperature:g} --seed {seed}",
-        )
+        Sample(_CONTROL.sub("\ufffd", text), f"--temperature {temperature:g} --seed {seed}")
         for temperature in _TEMPERATURES
+        for text in [live.generate(max_new_tokens=length, temperature=temperature, seed=seed).text]
     ]
