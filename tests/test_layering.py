@@ -80,6 +80,7 @@ def test_lower_floors_and_grus_itself_import_without_torch_and_the_extras():
         "pyarrow",
         "narwhals",
         "tokenizers",
+        "mido",
         "pandas",
         "matplotlib",
         "jinja2",

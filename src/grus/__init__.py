@@ -14,9 +14,11 @@ if TYPE_CHECKING:
         Evaluation,
         LanguageEvaluation,
         LiveClassifier,
+        LiveComposer,
         LiveForecaster,
         LiveGenerator,
         LiveTranslator,
+        MusicEvaluation,
         Translation,
         TranslationEvaluation,
         load,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from grus.tasks.classify import Classifier
     from grus.tasks.compare.api import compare
     from grus.tasks.compare.comparison import Comparison
+    from grus.tasks.compose import MusicModel
     from grus.tasks.forecast import Forecaster
     from grus.tasks.generate import LanguageModel
     from grus.tasks.translate import Translator
@@ -41,9 +44,12 @@ _HOMES = {
     "LanguageEvaluation": "grus.decode",
     "LanguageModel": "grus.tasks.generate",
     "LiveClassifier": "grus.decode",
+    "LiveComposer": "grus.decode",
     "LiveForecaster": "grus.decode",
     "LiveGenerator": "grus.decode",
     "LiveTranslator": "grus.decode",
+    "MusicEvaluation": "grus.decode",
+    "MusicModel": "grus.tasks.compose",
     "Translation": "grus.decode",
     "TranslationEvaluation": "grus.decode",
     "Translator": "grus.tasks.translate",
@@ -64,9 +70,12 @@ __all__ = [
     "LanguageEvaluation",
     "LanguageModel",
     "LiveClassifier",
+    "LiveComposer",
     "LiveForecaster",
     "LiveGenerator",
     "LiveTranslator",
+    "MusicEvaluation",
+    "MusicModel",
     "Translation",
     "TranslationEvaluation",
     "Translator",

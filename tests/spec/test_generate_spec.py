@@ -63,7 +63,7 @@ def test_the_model_file_has_pairs_only_where_the_task_says_so():
         (Generate("text", 513, pairs=True), "generate: size must be a whole number from 2 to 512, got 513"),
         (Generate("text", 4, begin=4), "generate: begin must be a whole number from 0 to 3, got 4"),
         (Generate("text", 4, begin=-1), "generate: begin must be a whole number from 0 to 3, got -1"),
-        (Generate("prose", 4), "generate: kind must be one of text, got 'prose'"),
+        (Generate("prose", 4), "generate: kind must be one of text, midi, got 'prose'"),
         (Generate("text", 5), "generate: size must be 4, as the tokens say, got 5"),
     ],
 )  # fmt: skip

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from grus.preprocess.columns import Columns
     from grus.spec import Model
 
-#: By the task's tag in the model file: the module that answers, what such a model is called, and the options of
-#: ``predict`` and ``evaluate`` that only this task has.
+#: By the task's tag in the model file, or its kind where that has a module of its own: the module that answers, what
+#: such a model is called, and the options of ``predict`` and ``evaluate`` that only it has.
 _TASKS = {
     "forecast": ("grus.cli.forecast_answers", "a forecaster", ("future", "level", "step", "last")),
     "classify": ("grus.cli.classify_answers", "a classifier", ("proba",)),
     "generate": ("grus.cli.generate_answers", "a language model", ()),
     "translate": ("grus.cli.translate_answers", "a translator", ("beam", "references")),
+    "midi": ("grus.cli.music_answers", "a model of music", ()),
 }
 
 
@@ -70,7 +71,8 @@ def answers_of(ctx: typer.Context, model: "Model", folder: Path) -> Answers:
 
 
 def _tag(model: "Model") -> str:
-    return str(type(model.task).__struct_config__.tag)
+    kind = getattr(model.task, "kind", "")
+    return kind if kind in _TASKS else str(type(model.task).__struct_config__.tag)
 
 
 def check_options(ctx: typer.Context, model: "Model", folder: Path) -> None:

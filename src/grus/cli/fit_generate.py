@@ -22,6 +22,9 @@ def fit_generate(
     data: g.Data,
     out: o.Out = None,
     kind: g.Kind = "text",
+    layout: g.Layout = "auto",
+    steps_per_beat: g.StepsPerBeat = 4,
+    transpose: g.Transpose = True,
     validation: g.Validation = None,
     test: g.Test = None,
     val_size: g.ValSize = 0.1,
@@ -56,7 +59,7 @@ def fit_generate(
     quiet: o.Quiet = False,
     config: o.Config = None,
 ) -> None:
-    """Train a language model on plain text, and write a model folder.
+    """Train a language model on plain text, or a model of music on MIDI files, and write a model folder.
 
     \b
     [bold]grus fit generate book.txt -o model[/bold]
@@ -66,16 +69,30 @@ def fit_generate(
     [bold]grus fit generate train.txt --validation valid.txt --test test.txt --tokenizer space[/bold]
         words that are cut already, with the end of a line as a token
     [bold]grus fit generate book.txt --max-seconds 600 --resume[/bold]
+    [bold]grus fit generate --kind midi tunes/ -o model[/bold]
+        80% of the MIDI files to train, 10% to validate, 10% to test, in all keys
+    [bold]grus fit generate --kind midi tunes/ --steps-per-beat 12 --layout polyphony[/bold]
+        a grid that holds triplets; any number of notes at a time
+
+    \b
+    Of music nothing is cut: the sizes of validation and test are pieces, and so is
+    a batch. What is not given is then --layers 1 --batch-size 8 --lr 0.006.
 
     \b
     The text may be larger than memory. Checkpoints stand in FOLDER.run/ while
     training; Ctrl-C leaves one there, and the same command with --resume goes
     on from it. stdout gets the path of the model folder, or with --json the scores.
     """
+    from grus.cli.fit_music import OF_MIDI, check_kind, fit_music
     from grus.cli.tables import text_files
 
+    check_kind(ctx, kind)
+    if kind == "midi":
+        fit_music(ctx)
+        return
+    of_text = {name: value for name, value in ctx.params.items() if name not in OF_MIDI}
     fit_task(
-        "generate", dict(ctx.params), list(ctx.obj), _train, _show, opened=text_files,
+        "generate", of_text, list(ctx.obj), _train, _show, opened=text_files,
         next_command="grus generate {}",
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""``grus generate MODEL``: text that goes on from a prompt, token by token as it comes; needs no torch."""
+"""``grus generate MODEL``: text that goes on from a prompt, token by token as it comes, or a tune; needs no torch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from grus.decode import LiveGenerator
     from grus.runtime import State
 
-_HOW, _WHAT = "Choice of tokens", "Text"
+_HOW, _WHAT, _MUSIC = "Choice of tokens", "Text", "Music"
 #: Options that are arguments of `LiveGenerator.generate`.
 _ARGUMENTS = (
     "max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop", "unknown",
@@ -40,7 +40,7 @@ def generate(
         ),
     ] = None,
     num_return_sequences: Annotated[
-        int, typer.Option(min=1, help="How many continuations; number i has seed + i.", rich_help_panel=_WHAT)
+        int, typer.Option(min=1, help="How many continuations; number i has seed + i.", rich_help_panel=_HOW)
     ] = 1,
     state: Annotated[
         Path | None,
@@ -56,6 +56,40 @@ def generate(
             help="What becomes of what the model does not know in the prompt.", rich_help_panel=_WHAT
         ),
     ] = "refuse",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The MIDI file to write.", rich_help_panel=_MUSIC),
+    ] = None,
+    prime: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A MIDI file to go on from.", rich_help_panel=_MUSIC),
+    ] = None,
+    prime_beats: Annotated[
+        float | None,
+        typer.Option(metavar="BEATS", help="Only so many beats of it.", rich_help_panel=_MUSIC),
+    ] = None,
+    max_beats: Annotated[
+        int, typer.Option(metavar="BEATS", min=1, help="Beats to add at most.", rich_help_panel=_MUSIC)
+    ] = 64,
+    tempo: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BPM",
+            min=4,
+            max=1000,
+            help="Beats a minute (default: the prime's, or drawn).",
+            rich_help_panel=_MUSIC,
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw a piano roll too: .png, .svg or .pdf.", rich_help_panel=_MUSIC
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace these files.", rich_help_panel=_MUSIC)
+    ] = False,
     temperature: Annotated[
         float,
         typer.Option(
@@ -85,7 +119,7 @@ def generate(
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
-    """Go on with a text, and print it as it comes.
+    """Go on with a text, and print it as it comes; or with a tune, and write it.
 
     \b
     [bold]grus generate model --prompt "To be" -n 500 --temperature 0.8[/bold]
@@ -96,16 +130,25 @@ def generate(
     [bold]grus generate model -p "To be" --num-beams 5 --num-return-sequences 3 --json[/bold]
         the likeliest continuations rather than random ones
     [bold]head -c 500 book.txt | grus generate model --prompt - > on.txt[/bold]
+    [bold]grus generate model -o tune.mid --prime start.mid --temperature 0.9 --seed 1[/bold]
+        a model of music: the prime and what follows, as a MIDI file
+    [bold]grus generate model -o tune.mid --max-beats 128 --tempo 80 --picture roll.png[/bold]
 
     \b
-    Only what is new goes to stdout, the seed to stderr.
+    Of a text only what is new goes to stdout, of a tune the file's name; the seed to stderr.
     """
     from grus.artifact import load_model
+    from grus.cli.generate_music import check_options, generate_music
     from grus.cli.people import People
     from grus.decode import LiveGenerator
     from grus.errors import UsageError
 
     loaded, tensors = load_model(model)
+    music = getattr(loaded.task, "kind", "") == "midi"
+    check_options(ctx, music, model)
+    if music:
+        generate_music(ctx, loaded, tensors)
+        return
     live = LiveGenerator(loaded, tensors)
     options = dict(ctx.params)
     several = num_return_sequences > 1 or num_beams > 1
@@ -114,7 +157,7 @@ def generate(
             f"{ctx.command_path}: --state must have one text, got --num-return-sequences {num_return_sequences}"
         )
     before = _restore(live, state)
-    seed = _seed(seed, before)
+    seed = new_seed(seed) if before is None else seed
     arguments = {name: options[name] for name in _ARGUMENTS} | {"stop": tuple(stop or ()), "seed": seed}
     people = People(quiet)
     if seed is not None and num_beams == 1:
@@ -127,11 +170,11 @@ def generate(
         _print_stream(live, text, before, state, arguments, json)
 
 
-def _seed(seed: int | None, before: "State | None") -> int | None:
-    """The seed to say: a new one, unless one was given or a state has one."""
+def new_seed(seed: int | None) -> int:
+    """The seed to say: a new one, unless one was given."""
     import secrets
 
-    return secrets.randbelow(1 << 32) if seed is None and before is None else seed
+    return secrets.randbelow(1 << 32) if seed is None else seed
 
 
 def _read_stdin() -> str:

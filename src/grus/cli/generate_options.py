@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-_TEXT, _NETWORK, _TRAINING = "Text", "Network", "Training"
+_TEXT, _MUSIC, _NETWORK, _TRAINING = "Text", "Music", "Network", "Training"
 
 
 def _option(help: str, panel: str, *flags: str, **more: Any) -> Any:
@@ -18,14 +18,28 @@ def _zero_is_none(value: float | None) -> float | None:
 
 Data = Annotated[
     list[str],
-    typer.Argument(metavar="TEXT", help="Files of plain text in UTF-8 (also .gz), or folders; - for stdin."),
+    typer.Argument(
+        metavar="DATA",
+        help="Files of plain text in UTF-8 (also .gz), or folders; - for stdin. Of music: MIDI files, folders, or an "
+        "archive of voices.",
+    ),
 ]
-Kind = Annotated[Literal["text"], _option("What the files hold.", _TEXT)]
+Kind = Annotated[Literal["text", "midi"], _option("What the files hold.", _TEXT)]
+Layout = Annotated[
+    Literal["auto", "voices", "polyphony"],
+    _option(
+        "Parts with one note at a time, or any notes in one part (default: voices if there are).", _MUSIC
+    ),
+]
+StepsPerBeat = Annotated[
+    int, _option("Steps of the grid in a quarter note; 12 hold triplets.", _MUSIC, min=1, max=96)
+]
+Transpose = Annotated[bool, _option("Every piece in another key each epoch.", _MUSIC)]
 Validation = Annotated[
     Path | None,
-    _option("Text to validate on (default: a part of TEXT).", _TEXT, metavar="FILE"),
+    _option("Text to validate on (default: a part of DATA).", _TEXT, metavar="FILE"),
 ]
-Test = Annotated[Path | None, _option("Text to test on (default: the end of TEXT).", _TEXT, metavar="FILE")]
+Test = Annotated[Path | None, _option("Text to test on (default: the end of DATA).", _TEXT, metavar="FILE")]
 ValSize = Annotated[
     float, _option("Share or characters for validation, before the test.", _TEXT, metavar="SIZE")
 ]

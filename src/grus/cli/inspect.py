@@ -53,10 +53,11 @@ def inspect(
     from grus.artifact import load_model
     from grus.cli.people import People
     from grus.cli.tables import put
+    from grus.errors import UnsupportedError
     from grus.inspection.inside.findings import findings_dict
     from grus.inspection.inside.report import write_inspect_report
     from grus.inspection.wording import to_json
-    from grus.spec import Translate
+    from grus.spec import Generate, Translate
 
     people = People(quiet)
     page = out if out is not None else None if json else _PAGE
@@ -64,6 +65,10 @@ def inspect(
         _check_page(page, force)
     command = f"grus inspect {model} {data}" + (f" --row {row}" if row is not None else "")
     loaded, tensors = load_model(model)
+    if isinstance(loaded.task, Generate):
+        raise UnsupportedError(
+            f"{model}: a language model cannot be inspected row by row", "grus evaluate scores it"
+        )
     if isinstance(loaded.task, Translate):
         plain = _look(loaded, tensors, data, row, people, page, model.resolve().name, command)
         if json:
@@ -131,17 +136,12 @@ def _find(model: "Model", tensors: Any, data: str, row: int | None) -> "tuple[Fi
     from grus.data import readers
     from grus.data.examples import read_like
     from grus.decode import LiveClassifier, LiveForecaster
-    from grus.errors import UnsupportedError
     from grus.inspection.inside.case import classify_case, forecast_case
     from grus.inspection.inside.findings import inspect_case
     from grus.inspection.inside.gates import check_recurrent
-    from grus.spec import Classify, Generate, Images
+    from grus.spec import Classify, Images
 
     check_recurrent(model)
-    if isinstance(model.task, Generate):
-        raise UnsupportedError(
-            f"{folder}: a language model cannot be inspected row by row", "grus evaluate scores it"
-        )
     require("torch", "looking inside a model")
     with table_file(data) as path:
         if isinstance(model.task, Classify):

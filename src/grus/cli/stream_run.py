@@ -17,7 +17,7 @@ from grus.cli.answers import check_options
 from grus.cli.options import as_numbers
 from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers, Lines, RowReader
-from grus.decode import LiveForecaster, LiveGenerator, load
+from grus.decode import LiveComposer, LiveForecaster, LiveGenerator, load
 from grus.decode.rows import to_columns
 from grus.decode.streaming.keyed import Eviction, Record, Streams, Wanted
 from grus.errors import DataError, ModelFolderError, UnsupportedError, UsageError
@@ -41,6 +41,9 @@ def run(ctx: typer.Context, model: Path) -> None:
     if isinstance(live, LiveGenerator):
         hint = "grus generate --state FILE goes on with a text"
         raise UnsupportedError(f"{model}: a language model has no answer for rows", hint)
+    if isinstance(live, LiveComposer):
+        hint = "grus generate --prime FILE goes on with a tune"
+        raise UnsupportedError(f"{model}: a model of music has no answer for rows", hint)
     wanted = Wanted(
         as_numbers(options["level"]), options["proba"], options["every"], _future(options["future"])
     )

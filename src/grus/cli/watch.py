@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.decode import LiveClassifier, LiveForecaster, LiveGenerator, LiveTranslator
+from grus.decode import LiveClassifier, LiveComposer, LiveForecaster, LiveGenerator, LiveTranslator
 from grus.decode.windows import Forecasts
 from grus.preprocess.features import Features
 from grus.preprocess.panel import Panel
@@ -121,6 +121,26 @@ class WatchedTranslator(LiveTranslator):
             if self._meter is not None:
                 self._meter.batch(len(part))
             yield found
+
+
+class WatchedComposer(LiveComposer):
+    """See `LiveComposer`; ``quiet`` shows nothing."""
+
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], quiet: bool = False) -> None:
+        super().__init__(model, tensors)
+        self._quiet = quiet
+
+    def scored(self, pieces: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """The pieces one by one: when the next is asked for, the one before it is done."""
+        meter = None if self._quiet else _Meter(len(pieces), "pieces")
+        try:
+            for piece in super().scored(pieces):
+                if meter is not None:
+                    meter.batch(1)
+                yield piece
+        finally:
+            if meter is not None:
+                meter.close()
 
 
 class _Meter:

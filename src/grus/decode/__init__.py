@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.generator import Generation, LiveGenerator
     from grus.decode.language_scores import LanguageEvaluation
+    from grus.decode.music.composer import Composition, LiveComposer
+    from grus.decode.music.scores import MusicEvaluation
     from grus.decode.scores import Evaluation, Score
     from grus.decode.streaming.keyed import Streams
     from grus.decode.translation_scores import TranslationEvaluation
@@ -22,14 +24,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClassEvaluation",
+    "Composition",
     "Evaluation",
     "Forecasts",
     "Generation",
     "LanguageEvaluation",
     "LiveClassifier",
+    "LiveComposer",
     "LiveForecaster",
     "LiveGenerator",
     "LiveTranslator",
+    "MusicEvaluation",
     "Score",
     "Streams",
     "Translation",
@@ -39,14 +44,17 @@ __all__ = [
 
 _HOMES = {
     "ClassEvaluation": "class_scores",
+    "Composition": "music.composer",
     "Evaluation": "scores",
     "Forecasts": "windows",
     "Generation": "generator",
     "LanguageEvaluation": "language_scores",
     "LiveClassifier": "classifier",
+    "LiveComposer": "music.composer",
     "LiveForecaster": "forecaster",
     "LiveGenerator": "generator",
     "LiveTranslator": "translator",
+    "MusicEvaluation": "music.scores",
     "Score": "scores",
     "Streams": "streaming.keyed",
     "Translation": "translator",

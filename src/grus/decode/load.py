@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.generator import LiveGenerator
+    from grus.decode.music.composer import LiveComposer
     from grus.decode.translator import LiveTranslator
 
 
 def load(
     folder: str | Path, *, precision: str = "float32"
-) -> "LiveForecaster | LiveClassifier | LiveGenerator | LiveTranslator":
+) -> "LiveForecaster | LiveClassifier | LiveGenerator | LiveComposer | LiveTranslator":
     """Load a model folder without torch, ready to answer.
 
     Args:
@@ -40,6 +41,10 @@ def load(
             from grus.decode.classifier import LiveClassifier
 
             return LiveClassifier(model, tensors, precision)
+        if isinstance(model.task, Generate) and model.task.kind == "midi":
+            from grus.decode.music.composer import LiveComposer
+
+            return LiveComposer(model, tensors, precision)
         if isinstance(model.task, Generate):
             from grus.decode.generator import LiveGenerator
 

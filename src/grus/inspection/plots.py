@@ -289,11 +289,11 @@ def quiet(ax: "Axes") -> "Axes":
     return ax
 
 
-def legend_above(ax: "Axes", columns: int = 5) -> None:
-    """Above the picture, where it hides nothing."""
+def legend_above(ax: "Axes", columns: int = 5, **keys: Any) -> None:
+    """Above the picture, where it hides nothing; ``handles`` in place of what was drawn."""
     ax.legend(
         loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False, fontsize=10,
-        labelcolor=palette.INK, handlelength=2.2, columnspacing=1.6, borderaxespad=0.2,
+        labelcolor=palette.INK, handlelength=2.2, columnspacing=1.6, borderaxespad=0.2, **keys,
     )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from grus.errors import SpecError
 from grus.spec.graph import Graph, Port, infer
 from grus.spec.ops import Weights
 from grus.spec.shapes import MAX_SIZE, Shape, check_size
-from grus.spec.steps import AnyStep, Subwords, Vocabulary
+from grus.spec.steps import AnyStep, Music, Subwords, Vocabulary
 
-GenerateKind = Literal["text"]
+GenerateKind = Literal["text", "midi"]
 
 #: Up to so many codes, how often each follows each travels with the model, as a floor for its scores.
 MOST_PAIRS = 512
@@ -24,7 +24,7 @@ class Generate(msgspec.Struct, frozen=True, tag_field="task", tag="generate", fo
 
     ``kind`` is what the tokens are made of, ``size`` how many codes there are. Code 0 is what is not known; it is never
     generated. ``begin`` is the code that is taken to stand before the first token. With ``pairs`` the model file has
-    the counts of each code after each.
+    the counts of each code after each; of music, after what the same voice did a step before.
     """
 
     kind: GenerateKind
@@ -51,7 +51,8 @@ class Generate(msgspec.Struct, frozen=True, tag_field="task", tag="generate", fo
             names = " or ".join(kind.__name__ for kind in _STEPS[self.kind])
             raise SpecError(f"generate: {self.kind} needs one step, {names}, got {len(steps)} steps")
         step = found[0]
-        if not step.exact and not (isinstance(step, Vocabulary) and step.kind == "word"):
+        loose = isinstance(step, Vocabulary | Subwords) and not step.exact
+        if loose and not (isinstance(step, Vocabulary) and step.kind == "word"):
             raise SpecError("generate: characters and pieces must be exact, so that text can be made of them")
         if step.port().size != self.size:
             raise SpecError(f"generate: size must be {step.port().size}, as the tokens say, got {self.size}")
@@ -74,4 +75,7 @@ class Generate(msgspec.Struct, frozen=True, tag_field="task", tag="generate", fo
                 )
 
 
-_STEPS: dict[str, tuple[type[Vocabulary | Subwords], ...]] = {"text": (Vocabulary, Subwords)}
+_STEPS: dict[str, tuple[type[Vocabulary | Subwords | Music], ...]] = {
+    "text": (Vocabulary, Subwords),
+    "midi": (Music,),
+}

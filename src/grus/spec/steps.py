@@ -11,6 +11,11 @@ from grus.spec.ops import Weights
 from grus.spec.shapes import MAX_SIZE, check_size
 from grus.spec.subwords import read_definition
 
+#: Steps a beat; MIDI counts at most 32,767 ticks, and what we write has 120 of them a step.
+MAX_STEPS_PER_BEAT = 96
+#: A MIDI file has 16 channels, and the tenth is for drums.
+MAX_PARTS = 15
+
 
 class Step(msgspec.Struct, frozen=True, tag_field="step", forbid_unknown_fields=True):
     """A fitted preprocessing step. What is small is in the struct; fitted numbers are float64 tensors."""
@@ -186,8 +191,71 @@ class Codes(Step, frozen=True, tag="codes"):
         return Port("x", "seq", len(self.codes) + 1, "src")
 
 
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A voice, and its lowest and highest pitch as MIDI numbers (60 is middle C)."""
+
+    name: str
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        check_size(f"music: part {self.name!r}: high", self.high, 0, 127)
+        check_size(f"music: part {self.name!r}: low", self.low, 0, self.high)
+
+
+class Music(Step, frozen=True, tag="music"):
+    """The tokens of a piece of music; `grus.preprocess.music` writes and reads them.
+
+    A beat is a quarter note and has ``steps_per_beat`` steps; what lies between steps is moved to the nearest. In
+    ``voices`` every step has one token of each part: silence, a pitch that begins, or a pitch that is held. In
+    ``polyphony`` there is one part, in which any number of pitches begin and end.
+
+    ``tempos`` are in beats a minute, ``meters`` time signatures such as (3, 4); the most frequent ones come first.
+    Without meters a piece has beats but no bars.
+    """
+
+    key: ClassVar[str] = "music"
+    layout: Literal["voices", "polyphony"]
+    steps_per_beat: int
+    parts: tuple[Part, ...]
+    tempos: tuple[int, ...]
+    meters: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_size("music: steps_per_beat", self.steps_per_beat, high=MAX_STEPS_PER_BEAT)
+        check_size("music: how many parts", len(self.parts), high=MAX_PARTS if self.layout == "voices" else 1)
+        check_unique("music: parts", [part.name for part in self.parts])
+        check_size("music: how many tempos", len(self.tempos), high=1000)
+        for tempo in self.tempos:
+            check_size("music: tempo", tempo, 4, 1000)
+        if len(set(self.tempos)) != len(self.tempos) or len(set(self.meters)) != len(self.meters):
+            raise SpecError("music: tempos and meters must each stand once")
+        for meter in self.meters:
+            if not bar_steps(meter, self.steps_per_beat):
+                raise SpecError(f"music: a bar must be whole steps, got {meter[0]}/{meter[1]}")
+
+    def size(self) -> int:
+        """How many codes there are; code 0 is never met."""
+        marks = 3 + len(self.tempos) + len(self.meters)
+        pitches = 2 * sum(part.high - part.low + 1 for part in self.parts)
+        return marks + pitches + (len(self.parts) if self.layout == "voices" else self.steps_per_beat - 1)
+
+    def port(self) -> Port:
+        """The input of a model of music: the codes."""
+        return Port("tokens", "tokens", self.size(), "src")
+
+
+def bar_steps(meter: tuple[int, int], steps_per_beat: int) -> int:
+    """Steps in a bar of a time signature; 0 if it is none, or its bar is no whole number of steps."""
+    count, unit = meter
+    if not 1 <= count <= 255 or unit not in (1, 2, 4, 8, 16, 32, 64):
+        return 0
+    steps, rest = divmod(count * 4 * steps_per_beat, unit)
+    return 0 if rest else steps
+
+
 AnyStep = (
-    Calendar | Categories | CovariateScale | SeriesScale | Vocabulary | Subwords | Images | Codes
+    Calendar | Categories | CovariateScale | SeriesScale | Vocabulary | Subwords | Images | Codes | Music
 )  # fmt: skip
 
 

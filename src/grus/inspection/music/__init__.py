@@ -1,0 +1,1 @@
+"""Pictures of music, and the report of a model of it."""
