@@ -65,7 +65,7 @@ def fit_generate(
         files and folders one after the other, in pieces of words
     [bold]grus fit generate train.txt --validation valid.txt --test test.txt --tokenizer space[/bold]
         words that are cut already, with the end of a line as a token
-    [bold]grus fit generate book.txt --max-seconds 600 --resume[/bold]
+    [bold]grus fit generate book.txt --hidden-size 512 --dropout 0.5 --max-seconds 600[/bold]
 
     \b
     The text may be larger than memory. Checkpoints stand in FOLDER.run/ while
