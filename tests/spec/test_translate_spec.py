@@ -126,7 +126,7 @@ def test_vocabularies():
         msgspec.structs.replace(model, preprocess=(source, source))
     with pytest.raises(SpecError, match="encode must have one input, 'source' of 12 codes"):
         msgspec.structs.replace(
-            model, preprocess=(Vocabulary("word", True, tuple("abcdefghij"), "source"), target)
+            model, preprocess=(Vocabulary("word", True, tuple("abcdefghij"), side="source"), target)
         )
 
 

@@ -68,7 +68,7 @@ def fit_generate(
         files and folders one after the other, in pieces of words
     [bold]grus fit generate train.txt --validation valid.txt --test test.txt --tokenizer space[/bold]
         words that are cut already, with the end of a line as a token
-    [bold]grus fit generate book.txt --max-seconds 600 --resume[/bold]
+    [bold]grus fit generate book.txt --hidden-size 512 --dropout 0.5 --max-seconds 600[/bold]
     [bold]grus fit generate --kind midi tunes/ -o model[/bold]
         80% of the MIDI files to train, 10% to validate, 10% to test, in all keys
     [bold]grus fit generate --kind midi tunes/ --steps-per-beat 12 --layout polyphony[/bold]

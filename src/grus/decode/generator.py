@@ -145,7 +145,7 @@ class LiveGenerator(LiveModel):
         how = Sampling(temperature, top_k, top_p, repetition_penalty)
         _check_count("max_new_tokens", max_new_tokens, 0)
         before = self._begin(prompt, state, seed, unknown)
-        writer = self._writer(before, prompt, state)
+        writer = self.codec.writer(self._written(before, prompt, state))
         return TextStream(Run(self.network, before, how), writer, max_new_tokens, _texts(stop))
 
     def generate(
@@ -194,39 +194,33 @@ class LiveGenerator(LiveModel):
                 f"num_return_sequences must be at most num_beams={num_beams}, got {num_return_sequences}"
             )
         before, stops = self._begin(prompt, state, seed, unknown), _texts(stop)
+        written = self._written(before, prompt, state)
         if num_beams > 1:
             return self._search(
-                before, prompt, state, num_beams, num_return_sequences, max_new_tokens, how, stops
+                before, written, how, (num_beams, num_return_sequences, max_new_tokens), stops
             )
-        before = spread(before, num_return_sequences) if num_return_sequences > 1 else before
-        return self._sample(before, prompt, state, max_new_tokens, how, stops)
-
-    def _sample(
-        self,
-        before: State,
-        prompt: str,
-        state: State | None,
-        most: int,
-        how: Sampling,
-        stops: tuple[str, ...],
-    ) -> Generation:
+        rows = spread(before, num_return_sequences)
         streams = [
-            TextStream(
-                Run(self.network, before[row], how), self._writer(before[row], prompt, state), most, stops
-            )
-            for row in range(before.batch)
+            TextStream(Run(self.network, rows[i], how), self.codec.writer(written), max_new_tokens, stops)
+            for i in range(num_return_sequences)
         ]
         texts = tuple("".join(stream) for stream in streams)
         after = State.join([stream.state for stream in streams])
         return Generation(texts, tuple(stream.tokens for stream in streams), after)
 
     def _search(
-        self, before: State, prompt: str, state: State | None, beams: int, wanted: int, most: int, how: Sampling,
+        self,
+        before: State,
+        written: list[int],
+        how: Sampling,
+        sizes: tuple[int, int, int],
         stops: tuple[str, ...],
-    ) -> Generation:  # fmt: skip
-        def text(codes: Sequence[int]) -> str:
-            writer = self._writer(before, prompt, state)
-            return "".join(writer(int(code)) for code in codes)
+    ) -> Generation:
+        """The best continuations by beam search; ``sizes``: beams, how many are wanted, tokens at most."""
+        beams, wanted, most = sizes
+
+        def text(codes: list[int]) -> str:
+            return "".join(map(self.codec.writer(written), codes))
 
         def ended(codes: list[int]) -> bool:
             said = text(codes)
@@ -236,9 +230,9 @@ class LiveGenerator(LiveModel):
             self.network, before, beams=beams, most=most, penalty=how.repetition_penalty,
             ended=ended if stops else None,
         )[:wanted]  # fmt: skip
-        after = State.join([beam.state for beam in found])
+        texts = tuple(text(beam.codes.tolist()) for beam in found)
         return Generation(
-            tuple(text(beam.codes.tolist()) for beam in found), tuple(len(b.codes) for b in found), after
+            texts, tuple(len(beam.codes) for beam in found), State.join([b.state for b in found])
         )
 
     def _begin(self, prompt: str, state: State | None, seed: int | None, unknown: Unknown) -> State:
@@ -262,13 +256,12 @@ class LiveGenerator(LiveModel):
             check_known(self.codec, prompt, "prompt")
         return self.network.read(self.codec.encode(prompt).codes[None], state)
 
-    def _writer(self, before: State, prompt: str, state: State | None) -> Writer:
-        """A writer after the last tokens; those that stand before a text do not count."""
-        recent = before.nodes[PLACE][0][0]
-        known = recent[recent >= 0].tolist()
+    def _written(self, before: State, prompt: str, state: State | None) -> list[int]:
+        """The last tokens of the text so far; what is taken to stand before a text is not written."""
         if state is None and not prompt:
-            known = []
-        return self.codec.writer(known)
+            return []
+        recent = before.nodes[PLACE][0][0]
+        return recent[recent >= 0].tolist()
 
     # -- scores --------------------------------------------------------------------------------------------------
 
