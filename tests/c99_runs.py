@@ -55,7 +55,7 @@ def outputs(
         target = build(list(programs.values()), Path(folder), compiler(), SANITIZED)
         answers = run(target, list(programs.values()), calls)
     return {
-        name: _joined(GRAPHS[name], found, [answers[span] for span in spans[name]])
+        name: _joined(GRAPHS[name], times, [answers[span] for span in spans[name]])
         for name, found in programs.items()
     }
 
@@ -75,12 +75,13 @@ def _calls(graph, found, number, inputs) -> list[Call]:
     ]
 
 
-def _joined(graph, found, rows) -> dict[str, np.ndarray]:
+def _joined(graph, times, rows) -> dict[str, np.ndarray]:
     """Steps one after the other; of a summary of the steps, the last."""
     shapes = infer(graph)
     joined = {}
     for k, (name, source) in enumerate(graph.outputs.items()):
         shape = shapes[source]
         values = [np.stack([call[k] for call in row]) if shape.clock else row[-1][k] for row in rows]
-        joined[name] = np.stack([v.reshape(-1, shape.size) if shape.clock else v for v in values])
+        size = (times[shape.clock], -1) if shape.kind == "alignment" else (-1, shape.size)
+        joined[name] = np.stack([v.reshape(size) if shape.clock else v for v in values])
     return joined

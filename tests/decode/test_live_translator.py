@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from example_translators import SOURCE, TARGET, a_translator
-from grus.decode import LiveTranslator
+from grus.decode import LiveTranslator, translator
 from grus.decode.translation_search import decode_inputs, normaliser
 from grus.decode.translator import align, padded
 from grus.errors import DataError, UnsupportedError, UsageError
+from grus.kernels.native import num_threads, set_num_threads
 from grus.models import EncoderDecoder
 from grus.spec import Vocabulary
 from numerics import assert_bitwise_equal
@@ -66,6 +67,20 @@ def test_together_is_one_by_one(model, beam):
             assert mine.score == theirs.score
             assert_bitwise_equal(mine.attention, theirs.attention)
     assert [best[0].text for best in together] == model.translate(sentences, beam=beam)
+
+
+def test_batches_in_threads_are_batches_one_after_the_other(model, monkeypatch):
+    monkeypatch.setattr(translator, "BATCH", 4)
+    found = []
+    before = num_threads()
+    for threads in (1, 3):
+        set_num_threads(threads)
+        try:
+            found.append(model.translate(SENTENCES * 5, n_best=2, beam=2))
+        finally:
+            set_num_threads(before)
+    assert [[one.text for one in some] for some in found[0]] == [[one.text for one in some] for some in found[1]]
+    assert [some[0].score for some in found[0]] == [some[0].score for some in found[1]]
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0])

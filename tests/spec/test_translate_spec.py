@@ -5,6 +5,7 @@ import pytest
 
 from example_translators import a_translator
 from grus.errors import SpecError, UnsupportedError
+from grus.export.c99.program import graph_program
 from grus.spec import Graph, Model, Node, Port, Translate, Vocabulary, ops, require, require_streaming
 
 X, M, K = Port("x", "seq", 5, "tgt"), Port("m", "memory", 4, "src"), Port("k", "memory", 6, "src")
@@ -42,15 +43,20 @@ def test_ports_of_a_memory():
         Graph((Port("a", "alignment", 1, "tgt"),), (), {})
 
 
-def test_it_streams_on_its_own_clock_and_says_where_it_does_not_run():
+def test_it_streams_on_its_own_clock_and_runs_everywhere():
     found = graph(ops.AttentiveGRU(7), X, M, K)
     require_streaming(found)
-    for backend in ("torch", "runtime", "onnx"):
+    for backend in ("torch", "runtime", "onnx", "c"):
         require(found, backend)
+
+
+def test_c99_needs_whole_sequences():
+    found = graph(ops.AttentiveGRU(7), X, M, K)
     with pytest.raises(UnsupportedError) as caught:
-        require(found, "c")
-    assert str(caught.value) == "node 'a': AttentiveGRU cannot run on back end 'c'"
-    assert caught.value.hint == "it runs on onnx, runtime, torch"
+        graph_program(found, {}, "never")
+    assert str(caught.value) == (
+        "graph: to run step by step on back end 'c' it must have one clock, got src, tgt"
+    )
 
 
 def test_a_translator_reads_back_as_it_was():

@@ -5,7 +5,7 @@ from typing import Literal
 
 from grus.errors import UnsupportedError
 from grus.spec.graph import Graph, infer
-from grus.spec.ops import OPS, AttentiveGRU, Op, Time
+from grus.spec.ops import OPS, Op, Time
 
 Backend = Literal["torch", "runtime", "onnx", "c"]
 BACKENDS: tuple[Backend, ...] = ("torch", "runtime", "onnx", "c")
@@ -25,7 +25,7 @@ class Row:
 _EVERYWHERE: frozenset[Backend] = frozenset({"torch", "runtime"})
 
 #: What each exporter can lower; asking for another op is an UnsupportedError that names it.
-_EXPORTS: dict[Backend, frozenset[type[Op]]] = {"onnx": frozenset(OPS), "c": frozenset(OPS) - {AttentiveGRU}}
+_EXPORTS: dict[Backend, frozenset[type[Op]]] = {"onnx": frozenset(OPS), "c": frozenset(OPS)}
 
 
 def _row(op: type[Op]) -> Row:

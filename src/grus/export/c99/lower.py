@@ -330,6 +330,31 @@ def _sums(c: _Lines, op: _Cell) -> str:
     return c.body.scratch(2 * op.gates * op.hidden)
 
 
+def _attentive(c: _Lines, op: ops.AttentiveGRU, x: Value, memory: Value, keys: Value, *initial: Value) -> Outputs:
+    """Over whole sequences only, of lengths that are fixed at export: a step has one clock, and this op two."""
+    c.body.unit.headers.add("attentive.h")
+    cells = [layer for layer, _ in op.cells(x.size, memory.size)]
+    h = c.body.remembered(op.hidden)
+    for given in initial:
+        c(f"memcpy({h}, {given.at}, {op.hidden} * sizeof(float));")
+    y, context, attention = c.new(op.hidden), c.new(memory.size), c.new(memory.steps)
+    stack = c.body.unit.layers("layers", [_layer(c, layer, f"l{n}", 0.0) for n, layer in enumerate(cells)])
+    look = "NULL, NULL"
+    if op.score == "additive":
+        look = f"{c.matrix('query')}, {c.floats('vector')}"
+        c.multiplies(keys.size * op.hidden, x.steps)
+    joined = c.body.scratch(x.size + memory.size) if len(cells) == 1 else "NULL"
+    desk = f"{c.body.scratch(op.hidden)}, {c.body.scratch(keys.size)}, {joined}, {_work(c, cells[0])}, {c.rounded}"
+    c(
+        f"{{ const grus_desk desk = {{ {desk} }};\n"
+        f"grus_attentive({y.at}, {context.at}, {attention.at}, {stack}, {len(cells)}, {_step(c, cells[0])}, {look}, "
+        f"{x.at}, {x.size}, {x.steps}, {memory.at}, {memory.size}, {keys.at}, {keys.size}, {memory.steps}, {h}, &desk); }}"
+    )
+    inputs = x.size + memory.size + len(cells) * op.hidden
+    c.multiplies(3 * op.hidden * inputs + memory.steps * (keys.size + memory.size), x.steps)
+    return {"": y, ".context": context, ".attention": attention, ".h": Value(h, op.hidden, 0)}
+
+
 def _gru_step(c: _Lines, op: ops.GRUStep, x: Value, h: Value) -> Outputs:
     y = c.new(op.hidden)
     layer = c.body.unit.layers("step", [_layer(c, op, "l0", 0.0)])
@@ -382,4 +407,5 @@ LOWERINGS: dict[type[Op], Callable[..., Any]] = {
     ops.MinGRUStep: _cell_step,
     ops.Convolution: mixing.convolution,
     ops.SelfAttention: mixing.self_attention,
+    ops.AttentiveGRU: _attentive,
 }
