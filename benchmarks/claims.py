@@ -146,7 +146,7 @@ def accuracy_table(comparisons: dict[str, Any]) -> str:
     from grus.inspection.compare.wording import error_text, plus_minus
 
     lines = [
-        "| data | training rows | steps | GRU | LSTM - GRU | RNN - GRU | best that costs nothing | "
+        "| data | training rows | steps | GRU | LSTM - GRU | RNN - GRU | best baseline | "
         "weights, GRU / LSTM | time an epoch, GRU / LSTM | GRU / RNN |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]

@@ -126,10 +126,10 @@ def test_cells_that_differ():
     assert said.endswith(", which may still be noise (more seeds or more test rows would tell).")
 
 
-def test_what_costs_nothing_is_said_to_be_better():
+def test_a_baseline_is_said_to_be_better():
     cells = a_cell("gru", 1.0), a_cell("lstm", 1.5)
     said = sentence(*cells, floors={"repeat last": 0.5})
-    assert said.startswith("No cell beats repeat last, which costs nothing (0.5000 against 0.99")
+    assert said.startswith("No cell beats the baseline repeat last (0.5000 against 0.99")
     assert "; take the GRU: the LSTM is worse by " in said
     assert sentence(a_cell("gru", 1.0, state="diverged")) == "No cell came to the end of its training."
 
@@ -203,5 +203,5 @@ def test_pictures_draw_what_they_are_given():
         np.array([0.1, 1.0]), {"a": estimates}, unit="MAE", axis="share", names=["10%", "100%"],
         floors={"floor": np.array([1.05, 0.95])},
     )  # fmt: skip
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "costs nothing"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "best baseline"]
     assert figure_of(ax).axes == [ax]

@@ -34,7 +34,7 @@ def test_a_comparison_of_forecasters(tmp_path):
     assert found.pick in ("gru", "rnn")
     assert found.verdict.endswith(".")
     assert repr(found) == f"<Comparison: {found.verdict}>"
-    assert "test      4 units, each a window; windows of 6 steps" in plans
+    assert "units     4 of the test, each a window; windows of 6 steps" in plans
     assert any(line.startswith("cells     gru 4 (") for line in plans)
     page = found.save(tmp_path)
     plain = json.loads((page.parent / "comparison.json").read_text())

@@ -124,9 +124,9 @@ def test_lookbacks_are_tested_on_the_same_windows():
 
 def test_units_are_places_in_time_or_series_whichever_are_more():
     many = table(lengths=(90,) * 2)
-    assert "5 units, each a place in time" in forecasts(many).plan[-1]
-    assert "2 units, each a series" in forecasts(many, test_size=12).plan[-1]
-    assert "5 units, each a window" in forecasts().plan[-1]
+    assert "5 of the test, each a place in time" in forecasts(many).plan[-1]
+    assert "2 of the test, each a series" in forecasts(many, test_size=12).plan[-1]
+    assert "5 of the test, each a window" in forecasts().plan[-1]
     found = trained(forecasts(many), a_setting(hidden=8))
     assert found.weights.tolist() == [12.0] * 5
 
@@ -154,7 +154,7 @@ def test_the_length_of_an_example_is_max_length():
 def test_validation_and_test_rows_of_their_own():
     data, y = texts(60)
     problem = classes(data, y, (data[:20], y[:20]), (data[20:35], y[20:35]))
-    assert problem.plan[-1] == "test      15 units, each one text"
+    assert problem.plan[-1] == "units     15 of the test, each one text"
     assert problem._prepare(1.0, None).parts.train.rows == 60
     pictures, labels = images()
     assert len(classes(pictures, labels, None, (pictures[:10], labels[:10]), val_size=8)._parts.test) == 10

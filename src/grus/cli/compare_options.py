@@ -53,7 +53,7 @@ def _shares(ctx: typer.Context, param: typer.CallbackParam, value: list[str] | N
     if not all(0 < share <= 1 for share in shares):
         raise UsageError(
             f"{ctx.command_path}: {param.opts[0]} must be shares above 0, of at most 1, such as 0.1,0.3,1, "
-            f"got {', '.join(found)!r}"
+            f"got {','.join(found)!r}"
         )
     return tuple(shares) or (1.0,)
 

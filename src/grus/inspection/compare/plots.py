@@ -223,7 +223,7 @@ def plot_curve(
             ax.errorbar(
                 places,
                 values,
-                label="costs nothing",
+                label="best baseline",
                 color=palette.SOFT,
                 linewidth=1.2,
                 linestyle=(0, (2, 2)),

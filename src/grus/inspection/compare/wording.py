@@ -71,9 +71,9 @@ def verdict_sentence(outcome: Outcome, point: Point | None = None) -> str:
         name, value = found.floor
         against = f"{error_text(value, outcome.metric)} against {error_text(found.pick.mean, outcome.metric)}"
         if value < found.best.mean:
-            parts = [f"no cell beats {name}, which costs nothing ({against})", *parts]
+            parts = [f"no cell beats the baseline {name} ({against})", *parts]
         else:
-            others.append(f"{name}, which costs nothing, has a smaller error than it ({against})")
+            others.append(f"the baseline {name} has a smaller error than it ({against})")
     # What is taken comes last of the first parts; why, after it.
     text = (
         "; ".join(parts) + (("; " if ": " in parts[-1] else ": ") + "; ".join(others) if others else "") + "."

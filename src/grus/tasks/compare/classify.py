@@ -69,7 +69,9 @@ class ClassifyProblem:
         first = self._prepare(1.0, None)
         self.digest = digest(digest_of(first), *vars(self._parts.test).values())
         self.plan = [*self._reading.plan, *first.plan]
-        self.plan.append(f"test      {self._parts.test.rows:,} units, each one {_NAMES[whole.task.kind]}")
+        self.plan.append(
+            f"units     {self._parts.test.rows:,} of the test, each one {_NAMES[whole.task.kind]}"
+        )
 
     def graph(self, cell: str, hidden: int, length: int | None = None) -> Graph:
         """The network of a cell with that many units, as all training rows make it."""

@@ -183,10 +183,8 @@ class ForecastProblem:
             if self._panel.n_series == 1
             else "a place in time"
         )
-        return [
-            *lines,
-            f"test      {windows.units:,} units, each {what}; windows of {self._parameters.horizon:,} steps",
-        ]
+        size = f"{self._parameters.horizon:,} step{'' if self._parameters.horizon == 1 else 's'}"
+        return [*lines, f"units     {windows.units:,} of the test, each {what}; windows of {size}"]
 
 
 def _changed(forecaster: Forecaster, **changes: Any) -> Forecaster:
