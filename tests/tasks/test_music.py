@@ -131,6 +131,14 @@ def test_a_share_of_the_pieces(path):
         assert all(smaller.count(piece) <= larger.count(piece) for piece in smaller)
 
 
+def test_gates_that_start_to_span_some_steps(path):
+    usual, slow = (music_problem(path, chrono=steps).job(SETTING).model.tensors() for steps in (None, 50))
+    keeps = slice(6, 12)
+    assert (slow["layers.bias_ih_l0"][keeps] >= 0).all()
+    assert (slow["layers.bias_ih_l0"][keeps] != usual["layers.bias_ih_l0"][keeps]).all()
+    assert not slow["layers.bias_hh_l0"][keeps].any()
+
+
 def test_the_readout_begins_with_how_often_each_key_sounds(path):
     job = music_problem(path, batch_size=20).job(Setting("gru", 6, 1e-2, share=0.5))
     batch = job.batch(0, 0)

@@ -18,7 +18,7 @@ from grus.tasks.compare.music_job import CLOCK, INPUT, OUTPUT, MusicJob, piece_e
 from grus.tasks.compare.music_rolls import KEYS, read_rolls
 from grus.tasks.compare.options import Options, sort_options
 from grus.tasks.compare.problem import Losses, Setting
-from grus.tasks.compare.start import orthogonal_recurrence, seeded_module
+from grus.tasks.compare.start import chrono_biases, orthogonal_recurrence, seeded_module
 from grus.training import Job, TrainingConfig
 
 _RULES = {
@@ -31,12 +31,13 @@ _RULES = {
     "weight_noise": rules.Rule(rules.number(0), "a number of at least 0"),
     "skip": rules.FLAG,
     "orthogonal": rules.FLAG,
+    "chrono": rules.or_none(rules.POSITIVE),
     "data_seed": rules.COUNT,
 }
 _DEFAULTS: dict[str, Any] = {
     "batch_size": 8, "layers": 1, "input_dropout": 0.0, "dropout": 0.0, "output_dropout": 0.0,
-    "recurrent_dropout": 0.0, "weight_noise": 0.0, "skip": False, "orthogonal": True, "data_seed": 0, "log": "none",
-    "epochs": 100,
+    "recurrent_dropout": 0.0, "weight_noise": 0.0, "skip": False, "orthogonal": True, "chrono": None, "data_seed": 0,
+    "log": "none", "epochs": 100,
 }  # fmt: skip
 
 
@@ -52,8 +53,9 @@ def music_problem(path: str | Path, **options: Any) -> "MusicProblem":
         path: an .npz file with the splits ``train``, ``valid`` and ``test``; see `read_rolls`.
         options: ``batch_size`` (pieces); ``layers``; ``input_dropout`` (of keys), ``dropout`` (between layers),
             ``output_dropout`` and ``recurrent_dropout`` (GRU only); ``weight_noise``; ``skip``: the readout sees the
-            input beside the state; ``orthogonal`` (see `grus.tasks.compare.start`); ``data_seed``: of the share of the
-            training pieces; and what `grus.training.TrainingConfig` takes but for the learning rate and the seed.
+            input beside the state; ``orthogonal`` and ``chrono``, the steps that gates start to span, or None (see
+            `grus.tasks.compare.start`); ``data_seed``: of the share of the training pieces; and what
+            `grus.training.TrainingConfig` takes but for the learning rate and the seed.
 
     Raises:
         DataError: the file; UsageError: an option.
@@ -143,6 +145,8 @@ class MusicProblem:
         """
         if self._options.own["orthogonal"]:
             orthogonal_recurrence(module)
+        if self._options.own["chrono"]:
+            chrono_biases(module, self._options.own["chrono"])
         with torch.no_grad():
             module.get_parameter(f"nodes.{OUTPUT}.bias").copy_(torch.from_numpy(odds))
 
