@@ -137,7 +137,8 @@ def run(name: str, lookback: int, horizon: int, seed: int, settings: dict[str, A
     history = model.history_
     return {
         "set": name, "lookback": lookback, "horizon": horizon, "seed": seed, "mse": mse, "mae": mae, **inside,
-        "validation": history.best_score, "validation_mse": validation_mse, "best_epoch": history.best_epoch, "epochs": len(history.epochs),
+        "validation": history.best_score, "validation_mse": validation_mse, "best_epoch": history.best_epoch,
+        "epochs": len(history.epochs),
         "windows": len(origins), "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
         **settings,
     }  # fmt: skip

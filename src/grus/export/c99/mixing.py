@@ -1,17 +1,13 @@
 """Convolution and self-attention in C; see `lower` beside this for what a lowering is, and `mixing.h`."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from grus.export.c99.builder import Value
+from grus.export.c99.lines import Lines
 from grus.spec import ops
 
-if TYPE_CHECKING:
-    from grus.export.c99.lower import _Lines as Lines
 
-
-def convolution(c: "Lines", op: ops.Convolution, x: Value) -> dict[str, Value]:
+def convolution(c: Lines, op: ops.Convolution, x: Value) -> dict[str, Value]:
     """Lower `grus.spec.ops.Convolution`: one product over the window of a step, the last inputs in a ring."""
     c.body.unit.headers.add("mixing.h")
     y, window = c.new(op.size), c.body.scratch(op.kernel * x.size)
@@ -28,7 +24,7 @@ def convolution(c: "Lines", op: ops.Convolution, x: Value) -> dict[str, Value]:
     return {"": y}
 
 
-def self_attention(c: "Lines", op: ops.SelfAttention, x: Value) -> dict[str, Value]:
+def self_attention(c: Lines, op: ops.SelfAttention, x: Value) -> dict[str, Value]:
     """Lower `grus.spec.ops.SelfAttention` over a length that is fixed at export."""
     c.body.unit.headers.add("mixing.h")
     y = c.new(x.size)

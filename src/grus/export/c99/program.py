@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from grus.export.c99.builder import MEMBERS, Argument, Body, Function, Precision, Unit, Value
-from grus.export.c99.lower import Weights, check, lower
+from grus.export.c99.lines import Weights
+from grus.export.c99.lower import check, lower
 from grus.export.c99.text import comment
 from grus.spec import Graph
 
