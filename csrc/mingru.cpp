@@ -90,7 +90,7 @@ void min_backward(const Isa& isa, BackwardArgs<T> b, const T* w, const T* bias, 
   // Parts with other rows have weight gradients of their own, and those with other units gradients of x.
   const idx own = weights + 2 * H, own_x = b.dx ? f.batch * f.time * I : 0;
   const Aligned<T> sums = allocate<T>(grid.rows * own), more_x = allocate<T>((grid.units - 1) * own_x);
-  each_part(grid, f.batch, f.lengths, k.min_backward_scratch(I, H),
+  each_part(grid, f.batch, f.lengths, k.min_backward_scratch(I, H, f.batch),
             [&](int p, const idx* rows, idx count, const Together& units, char* room) {
               BackwardArgs<T> mine = b;
               if (units.part > 0 && b.dx) {

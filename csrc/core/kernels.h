@@ -163,7 +163,7 @@ struct Kernels {
   idx (*min_bias_size)(idx hidden);
   idx (*min_wxT_size)(idx input, idx hidden);
   void (*pack_min_backward)(idx input, idx hidden, const T* w, T* wxT, const Together& part);
-  idx (*min_backward_scratch)(idx input, idx hidden);
+  idx (*min_backward_scratch)(idx input, idx hidden, idx rows);
   void (*min_backward)(const BackwardArgs<T>& a, const T* wx, const idx* rows, idx count, void* scratch,
                        const MinWeightGrads<T>& grads, const Together& part);
 

@@ -3,10 +3,12 @@
 //   z = sigmoid(W_z x + b_z);  n = W_n x + b_n;  h' = (1 - z) * n + z * h
 //
 // Gates see the input only, so a tile of the product takes many steps of a row at once and the state follows through it in
-// registers: what is read is x, what is written is y, and nothing lies between. Work is a list of pairs (row, step),
-// one row after the other, in the order in which states follow; a tile may hold the end of one row and the beginning of the
-// next. Units know nothing of each other, so those who share the work share rows or units and never wait.
-// Every unit's chain is the same whatever the tile, so a row has the same bits alone, in any batch, chunks and threads.
+// registers: what is read is x, what is written is y, and nothing lies between. Work is a list of pairs (row, step): some
+// steps of the first row, the same steps of the second, and so on, then the next steps of the first, so that what lies side
+// by side in memory is touched at the same time whether rows or steps are neighbours there. A tile may hold the end of one
+// row's run and the beginning of the next. Units know nothing of each other, so those who share the work share rows or
+// units and never wait. Every unit's chain is the same whatever the tile, so a row has the same bits alone, in any batch,
+// chunks and threads.
 
 // S: what the weights are stored as.
 template <class L, class S = typename L::T>
@@ -21,16 +23,17 @@ struct Minimal {
   // Pairs whose inputs are gone through block by block of units: of 64 inputs they are 16 KB of the first cache.
   static constexpr idx kPairs = 64;
 
-  // Where a pair's state comes from, unless it is that of the pair before, and where it goes; or null.
   struct Pair {
-    const T* from;
-    T *y, *last;
+    const T* from;  // where the state is, unless it is that of the pair before: then null
+    T* y;
+    T* last;  // where it goes too, after a row's last step; or null
   };
   struct Work {
     const Args* a;
     const S* wx;
     Span own;  // blocks of units
     T *state, *zeros;
+    idx run;  // steps of a row that stand together
     Pair pairs[kPairs];
     Row x[kPairs];
   };
@@ -74,7 +77,7 @@ struct Minimal {
         const Pair& p = w.pairs[first + r];
         if (p.from) h = get<L>(p.from, at, hidden);
         h = L::fma(acc[b][r][0], h, acc[b][r][1]);
-        if (p.y) put<L>(p.y, at, hidden, h);
+        put<L>(p.y, at, hidden, h);
         if (p.last) put<L>(p.last, at, hidden, h);
       }
       L::store(w.state + at, h);
@@ -103,11 +106,17 @@ struct Minimal {
     else
       memset(to + first, 0, (size_t)n * sizeof(T));
   }
-  // Where the state before step s of a row is, if it is not that of the step before.
-  static const T* begins(const Args& a, const T* zeros, idx row, idx s) {
+  // Where the state before step s of a row is.
+  static GRUS_INLINE const T* before(const Args& a, const T* zeros, idx row, idx s) {
     if (Forward::starts_anew(a, row, Forward::when(a, row, s))) return zeros;
-    if (s > 0) return nullptr;
+    if (s > 0) return a.y + row * a.y_row + Forward::when(a, row, s - 1) * a.y_time;
     return a.h0 ? a.h0 + row * a.h0_row : zeros;
+  }
+  // How many steps of each row stand together in the list, and how many of the rows, longest first, have a step s.
+  static idx run_length(idx rows, idx pairs) { return rows < pairs ? pairs / rows : 1; }
+  static idx longer(const Args& a, const idx* rows, idx count, idx s) {
+    while (count > 0 && Forward::length(a, rows[count - 1]) <= s) --count;
+    return count;
   }
 
   static idx whole_row(idx input) { return kWhole ? room<int16_t>(round_up(input, 2)) : 0; }
@@ -126,25 +135,46 @@ struct Minimal {
     memset(w.zeros, 0, (size_t)round_up(a.hidden, W) * sizeof(T));
     if constexpr (kWhole)
       for (idx i = 0; i < kPairs; ++i) w.x[i].values = arena.take<int16_t>(round_up(a.input, 2));
-    idx n = 0;
     for (idx i = 0; i < count; ++i) {
       const idx row = rows[i], steps = Forward::length(a, row);
-      T* const last = a.hn + row * a.hn_row;
-      for (idx s = 0; s < steps; ++s) {
-        const idx at = Forward::when(a, row, s);
-        w.pairs[n] = {begins(a, w.zeros, row, s), a.y ? a.y + row * a.y_row + at * a.y_time : nullptr,
-                      s + 1 == steps ? last : nullptr};
-        const T* const x = a.x + row * a.x_row + at * a.x_time;
-        if constexpr (kWhole)
-          w.x[n].scale = whole_of(x, a.input, w.x[n].values);
-        else
-          w.x[n] = x;
-        if (++n == kPairs) some(w, n), n = 0;
-      }
-      if (steps == 0) copy_own(w, last, a.h0 ? a.h0 + row * a.h0_row : nullptr);
-      for (idx t = steps; a.y && t < a.time; ++t) copy_own(w, a.y + row * a.y_row + t * a.y_time, nullptr);
+      if (steps == 0) copy_own(w, a.hn + row * a.hn_row, a.h0 ? a.h0 + row * a.h0_row : nullptr);
+      for (idx t = steps; t < a.time; ++t) copy_own(w, a.y + row * a.y_row + t * a.y_time, nullptr);
+    }
+    idx n = 0;
+    for (idx s = 0; (count = longer(a, rows, count, s)) > 0;) {
+      w.run = run_length(count, kPairs);
+      const idx end = s + w.run;
+      for (idx i = 0; i < count; ++i) take(w, n, rows[i], s, least(end, Forward::length(a, rows[i])));
+      s = end;
     }
     some(w, n);
+  }
+  // Steps s .. end of a row; works off the list whenever it is full.
+  static GRUS_INLINE void take(Work& w, idx& n, idx row, idx s, idx end) {
+    const Args& a = *w.a;
+    const idx at = Forward::when(a, row, s), way = a.reverse ? -1 : 1, x_step = way * a.x_time, y_step = way * a.y_time;
+    const idx length = Forward::length(a, row), first = w.own.first * W, last = least(w.own.last * W, a.hidden);
+    const T *x = a.x + row * a.x_row + at * a.x_time, *from = before(a, w.zeros, row, s);
+    T* y = a.y + row * a.y_row + at * a.y_time;
+    for (; s < end; ++s, x += x_step, y += y_step) {
+      if (a.resets && Forward::starts_anew(a, row, Forward::when(a, row, s))) from = w.zeros;
+      w.pairs[n] = {from, y, s + 1 == length ? a.hn + row * a.hn_row : nullptr};
+      from = nullptr;
+      if constexpr (kWhole)
+        w.x[n].scale = whole_of(x, a.input, w.x[n].values);
+      else
+        w.x[n] = x;
+      if (s + w.run < length) {
+        fetch<1>(y + w.run * y_step, first, last);
+        fetch<0>(x + w.run * x_step, 0, a.input);
+      }
+      if (++n == kPairs) some(w, n), n = 0;
+    }
+  }
+  // What the next run of a row will read (or write, 1): block by block it is touched in steps that no processor foresees.
+  template <int Write>
+  static GRUS_INLINE void fetch(const T* row, idx from, idx to) {
+    for (idx i = from; i < to; i += 64 / (idx)sizeof(T)) __builtin_prefetch(row + i, Write, 2);
   }
 };
 
@@ -167,18 +197,18 @@ struct MinimalBackward {
   static constexpr idx kPairs = 128;
 
   struct Pair {
-    const T* h;      // the state before the step
-    const T* dy;     // or null
-    const T* carry;  // where what is carried comes from, at a row's last step; else null
-    T* dh0;          // where it goes, at a row's first step; or null
-    bool cut;        // nothing is carried from here to the step before
+    const T* h;     // the state before the step
+    const T* dy;    // or null
+    const T* from;  // where what is carried is, unless it comes from the pair behind: then null
+    T* to;          // where it goes, unless to the pair before: then null
+    bool cut;       // nothing is carried from here
   };
   struct Work {
     const Args* a;
     const T* wx;
     Span own;
-    T *carry, *zeros, *sums, *d, *panel;
-    idx d_row;
+    T *carry, *zeros, *sums, *d, *panel, *rows;  // rows: what is carried between the runs of each row
+    idx d_row, run;  // run: steps of a row that stand together
     Pair pairs[kPairs];
     const T* x[kPairs];
     T* dx[kPairs];
@@ -197,12 +227,12 @@ struct MinimalBackward {
     for (int r = MR - 1; r >= 0; --r) {
       const Pair& p = w.pairs[first + r];
       const V z = acc[0][r][0], n = acc[0][r][1];
-      V dh = p.carry ? get<L>(p.carry, at, f.hidden) : carry;
+      V dh = p.from ? get<L>(p.from, at, f.hidden) : carry;
       if (p.dy) dh = L::add(dh, get<L>(p.dy, at, f.hidden));
       const V dn = L::mul(dh, L::sub(L::set(1), z));
       const V dz = L::mul(L::mul(dn, L::sub(get<L>(p.h, at, f.hidden), n)), z);
       carry = p.cut ? L::set(0) : L::mul(dh, z);
-      if (p.dh0) put<L>(p.dh0, at, f.hidden, carry);
+      if (p.to) put<L>(p.to, at, f.hidden, carry);
       T* const d = w.d + (first + r) * w.d_row + mine;
       L::store(d, dz);
       L::store(d + W, dn);
@@ -242,9 +272,9 @@ struct MinimalBackward {
   }
 
   static idx d_row(idx hidden) { return spread_row<T>(blocks(hidden, W) * 2 * W); }
-  static idx scratch(idx input, idx hidden) {
+  static idx scratch(idx input, idx hidden, idx rows) {
     const idx P = round_up(hidden, W);
-    return room<Work>(1) + 2 * room<T>(P) + room<T>(2 * P) + room<T>(kPairs * d_row(hidden)) +
+    return room<Work>(1) + 2 * room<T>(P) + room<T>(2 * P) + room<T>(rows * P) + room<T>(kPairs * d_row(hidden)) +
            room<T>(kPairs * round_up(input, W));
   }
   static void run(const Args& a, const T* wx, const idx* rows, idx count, void* block, const MinWeightGrads<T>& g,
@@ -265,39 +295,66 @@ struct MinimalBackward {
     memset(w.carry, 0, (size_t)P * sizeof(T));
     memset(w.zeros, 0, (size_t)P * sizeof(T));
     memset(w.sums, 0, (size_t)(2 * P) * sizeof(T));
-    idx first = kPairs;
-    bool add = false;
-    for (idx i = count - 1; i >= 0; --i) {
+    w.rows = arena.take<T>(count * P);
+    for (idx i = 0; i < count; ++i) {
       const idx row = rows[i], steps = Forward::length(f, row);
       if (steps == 0) no_steps(w, row);
-      for (idx s = steps - 1; s >= 0; --s) {
-        take(w, --first, row, s, steps);
-        if (first > 0) continue;
-        chunk(w, first, g, add);
-        first = kPairs;
-        add = true;
-      }
       for (idx t = steps; a.dx && !a.add_dx && t < f.time; ++t)
         memset(a.dx + row * a.dx_row + t * a.dx_time, 0, (size_t)f.input * sizeof(T));
+    }
+    idx first = kPairs;
+    bool add = false;
+    for (idx end = count ? Forward::length(f, rows[0]) : 0; end > 0;) {
+      const idx active = Minimal<L>::longer(f, rows, count, end - 1);
+      w.run = Minimal<L>::run_length(active, kPairs);
+      idx begin = end - w.run;
+      if (begin < 0) begin = 0;
+      for (idx i = Minimal<L>::longer(f, rows, count, begin) - 1; i >= 0; --i) {
+        const idx last = least(end, Forward::length(f, rows[i])) - 1;
+        take(w, first, rows[i], last, begin, w.rows + i * P, g, add);
+      }
+      end = begin;
     }
     if (first < kPairs || !add) chunk(w, first, g, add);
     for (idx k = w.own.first * W; k < least(w.own.last * W, f.hidden); ++k)
       for (idx gate = 0; gate < 2; ++gate)
         g.b_ih[gate * f.hidden + k] = w.sums[(k / W - w.own.first) * 2 * W + gate * W + k % W];
   }
-  static void take(Work& w, idx k, idx row, idx s, idx steps) {
+  // Steps s down to begin of a row, into the list from its end to its beginning; works it off whenever it is full.
+  // `carried` is the row's place between runs.
+  static GRUS_INLINE void take(Work& w, idx& first, idx row, idx s, idx begin, T* carried, const MinWeightGrads<T>& g,
+                               bool& add) {
     const Args& a = *w.a;
     const SequenceArgs<T>& f = a.f;
-    const idx at = Forward::when(f, row, s);
-    const T* const begins = Minimal<L>::begins(f, w.zeros, row, s);
-    Pair& p = w.pairs[k];
-    p.h = begins ? begins : f.y + row * f.y_row + Forward::when(f, row, s - 1) * f.y_time;
-    p.dy = a.dy ? a.dy + row * a.dy_row + at * a.dy_time : nullptr;
-    p.carry = s + 1 < steps ? nullptr : a.dhn ? a.dhn + row * a.dhn_row : w.zeros;
-    p.dh0 = s == 0 && a.dh0 ? a.dh0 + row * a.dh0_row : nullptr;
-    p.cut = Forward::starts_anew(f, row, at);
-    w.x[k] = f.x + row * f.x_row + at * f.x_time;
-    w.dx[k] = a.dx ? a.dx + row * a.dx_row + at * a.dx_time : nullptr;
+    using Ahead = Minimal<L>;
+    const idx at = Forward::when(f, row, s), way = f.reverse ? -1 : 1, from = w.own.first * W;
+    const idx to = least(w.own.last * W, f.hidden), ahead = w.run * way;
+    const T *x = f.x + row * f.x_row + at * f.x_time, *dy = a.dy ? a.dy + row * a.dy_row + at * a.dy_time : nullptr;
+    T* dx = a.dx ? a.dx + row * a.dx_row + at * a.dx_time : nullptr;
+    const T* source = s + 1 < Forward::length(f, row) ? carried : a.dhn ? a.dhn + row * a.dhn_row : w.zeros;
+    for (; s >= begin; --s, x -= way * f.x_time) {
+      Pair& p = w.pairs[--first];
+      p.h = Ahead::before(f, w.zeros, row, s);
+      p.dy = dy;
+      p.from = source;
+      p.to = s > begin ? nullptr : s > 0 ? carried : a.dh0 ? a.dh0 + row * a.dh0_row : nullptr;
+      p.cut = f.resets && Forward::starts_anew(f, row, Forward::when(f, row, s));
+      source = nullptr;
+      w.x[first] = x;
+      w.dx[first] = dx;
+      if (s > w.run) {
+        Ahead::template fetch<0>(p.h - ahead * f.y_time, from, to);
+        if (dy) Ahead::template fetch<0>(dy - ahead * a.dy_time, from, to);
+        Ahead::template fetch<0>(x - ahead * f.x_time, 0, f.input);
+        if (dx) Ahead::template fetch<1>(dx - ahead * a.dx_time, 0, f.input);
+      }
+      if (dy) dy -= way * a.dy_time;
+      if (dx) dx -= way * a.dx_time;
+      if (first > 0) continue;
+      chunk(w, first, g, add);
+      first = kPairs;
+      add = true;
+    }
   }
   // A row without steps hands the gradient of its last state, which is its first, on.
   static void no_steps(const Work& w, idx row) {

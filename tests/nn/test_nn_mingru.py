@@ -15,6 +15,7 @@ from grus.kernels.reference_mingru import MinGRUWeights, mingru_stack
 from grus.nn import MinGRU, _mingru_composite, _native_path
 from numerics import assert_bitwise_equal, assert_close_to_oracle
 
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 PATHS = pytest.mark.parametrize("path", ["native", "composite"])
 OPTIONS: list[dict[str, Any]] = [
     {},

@@ -10,8 +10,8 @@ It is computed in linear space: the candidate and the state may be of either sig
     dn_t = dh * (1 - z_t)      dA_z = dh * (h_{t-1} - n_t) * z_t * (1 - z_t)      dh_{t-1} = dh * z_t
 
 Here z keeps the old state, as everywhere in this package. The paper writes it the other way round, h_t = (1 - z_t) *
-h_{t-1} + z_t * n_t: the same function once W_z and b_z are negated. Its experiments use a form in log space that needs
-positive candidates and states; this is the form of its section 3.1.
+h_{t-1} + z_t * n_t: the same function once W_z and b_z are negated. It also has a form in log space, whose candidates
+and states must be positive (n_t = g(W_n x_t + b_n) with g > 0): another function, which is not this one.
 
 Reference: Feng et al. 2024, "Were RNNs All We Needed?", arXiv:2410.01201.
 """
