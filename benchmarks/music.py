@@ -28,7 +28,7 @@ JSB_BEST = {
     "chrono": 16,
 }  # fmt: skip
 NOTTINGHAM = {
-    "epochs": 80, "batch_size": 2, "weight_decay": 0.05, "ema": 0.999, "chrono": 64, "gradient_clip": 5.0,
+    "epochs": 120, "batch_size": 2, "weight_decay": 0.05, "ema": 0.999, "chrono": 64, "gradient_clip": 5.0,
 }  # fmt: skip
 #: Chung et al. 2014's sizes, and the best GRU that validation found.
 ROWS = [
