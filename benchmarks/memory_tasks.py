@@ -24,11 +24,22 @@ SETS: dict[str, tuple[str, int | None]] = {
 #: 1,500 steps of 32 sequences.
 ADDING = {"epochs": 30, "steps_per_epoch": 50}
 COPY = {"epochs": 20, "steps_per_epoch": 50}
+RECALL = {"epochs": 30, "steps_per_epoch": 50}
+DIGITS = {"epochs": 60, "weight_decay": 0.1}
 ROWS = [
     Row("adding-600", "gru", "gru", 150, 8e-3, ADDING, published="5.3e-5 (Bai)"),
     Row("adding-600", "rnn", "rnn", 260, 1e-3, ADDING, published=".177 (Bai)"),
     Row("adding-600", "lstm", "lstm", 130, 8e-3, ADDING, published=".164 (Bai)"),
-    Row("copy-1000", "gru", "gru", 68, 5e-3, COPY, published=".0197 (Bai)"),
+    Row("copy-1000", "gru", "gru", 66, 5e-3, COPY, published=".0197 (Bai)"),
+    Row("recall-100", "gru", "gru", 64, 5e-3, RECALL),
+    Row("recall-100", "lstm", "lstm", 55, 5e-3, RECALL),
+    Row("recall-100", "rnn", "rnn", 113, 1e-3, RECALL),
+    Row("digits-rows", "gru", "gru", 64, 5e-3, DIGITS),
+    Row("digits-rows", "lstm", "lstm", 55, 5e-3, DIGITS),
+    Row("digits-rows", "rnn", "rnn", 113, 2e-3, DIGITS),
+    Row("digits-pixels", "gru", "gru", 64, 5e-3, DIGITS),
+    Row("digits-pixels", "lstm", "lstm", 55, 5e-3, DIGITS),
+    Row("digits-pixels", "rnn", "rnn", 110, 2e-3, DIGITS),
 ]
 
 

@@ -12,6 +12,7 @@ import torch
 from grus.errors import DataError, UsageError
 from grus.tasks.cells import CELLS
 from grus.tasks.compare.music import music_problem
+from grus.tasks.compare.music_job import transposed
 from grus.tasks.compare.music_rolls import read_rolls
 from grus.tasks.compare.problem import Setting
 from grus.training import train
@@ -129,6 +130,32 @@ def test_a_share_of_the_pieces(path):
         seen.append([x[:n].tobytes() for x, n in zip(batch["x"], batch["lengths"], strict=True)])
     for smaller, larger in pairwise(seen):
         assert all(smaller.count(piece) <= larger.count(piece) for piece in smaller)
+
+
+def test_pieces_are_moved_by_up_to_six_semitones(path):
+    plain, moved, again = (
+        music_problem(path, batch_size=20, transpose=share).job(SETTING) for share in (0.0, 0.5, 0.5)
+    )
+    seen = set()
+    for epoch in range(30):
+        one, other = plain.batch(epoch, 0)["x"], moved.batch(epoch, 0)["x"]
+        np.testing.assert_array_equal(other, again.batch(epoch, 0)["x"])
+        for before, after in zip(one, other, strict=True):
+            step = int(after[0].argmax()) - int(before[0].argmax())
+            np.testing.assert_array_equal(after, np.roll(before, step, axis=1))
+            seen.add(step)
+    assert seen == set(range(-6, 7))
+    validation = [job.validate()["validation_nll"] for job in (plain, moved)]
+    assert validation[0] == validation[1], "only training pieces are moved"
+
+
+def test_a_piece_that_would_leave_the_keyboard_stays():
+    roll = np.zeros((3, 88), np.float32)
+    roll[1, 85] = roll[2, 3] = 1
+    assert transposed(roll, 2)[1, 87] == 1
+    for semitones in (3, -4):
+        np.testing.assert_array_equal(transposed(roll, semitones), roll)
+    assert transposed(roll, -3)[2, 0] == 1
 
 
 def test_gates_that_start_to_span_some_steps(path):

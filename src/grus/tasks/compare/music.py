@@ -29,6 +29,7 @@ _RULES = {
     "output_dropout": rules.SHARE,
     "recurrent_dropout": rules.SHARE,
     "weight_noise": rules.Rule(rules.number(0), "a number of at least 0"),
+    "transpose": rules.Rule(lambda v: rules.number(0)(v) and v <= 1, "a number from 0 to 1"),
     "skip": rules.FLAG,
     "orthogonal": rules.FLAG,
     "chrono": rules.or_none(rules.POSITIVE),
@@ -36,8 +37,8 @@ _RULES = {
 }
 _DEFAULTS: dict[str, Any] = {
     "batch_size": 8, "layers": 1, "input_dropout": 0.0, "dropout": 0.0, "output_dropout": 0.0,
-    "recurrent_dropout": 0.0, "weight_noise": 0.0, "skip": False, "orthogonal": True, "chrono": None, "data_seed": 0,
-    "log": "none", "epochs": 100,
+    "recurrent_dropout": 0.0, "weight_noise": 0.0, "transpose": 0.0, "skip": False, "orthogonal": True, "chrono": None,
+    "data_seed": 0, "log": "none", "epochs": 100,
 }  # fmt: skip
 
 
@@ -52,7 +53,8 @@ def music_problem(path: str | Path, **options: Any) -> "MusicProblem":
     Args:
         path: an .npz file with the splits ``train``, ``valid`` and ``test``; see `read_rolls`.
         options: ``batch_size`` (pieces); ``layers``; ``input_dropout`` (of keys), ``dropout`` (between layers),
-            ``output_dropout`` and ``recurrent_dropout`` (GRU only); ``weight_noise``; ``skip``: the readout sees the
+            ``output_dropout`` and ``recurrent_dropout`` (GRU only); ``weight_noise``; ``transpose``: the share of
+            training pieces that are moved by up to six semitones, each time anew; ``skip``: the readout sees the
             input beside the state; ``orthogonal`` and ``chrono``, the steps that gates start to span, or None (see
             `grus.tasks.compare.start`); ``data_seed``: of the share of the training pieces; and what
             `grus.training.TrainingConfig` takes but for the learning rate and the seed.
@@ -120,6 +122,7 @@ class MusicProblem:
             batch_size=own["batch_size"],
             seed=setting.seed,
             weight_noise=own["weight_noise"],
+            transpose=own["transpose"],
         )
 
     def config(self, setting: Setting) -> TrainingConfig:

@@ -15,6 +15,7 @@ from grus.preprocess.ragged import Ragged
 
 CLOCK, INPUT, OUTPUT = "src", "x", "logits"
 _PIECES_AT_ONCE = 32
+MOST_SEMITONES = 6
 
 
 class MusicJob:
@@ -28,6 +29,7 @@ class MusicJob:
         batch_size: pieces a step.
         seed: of their order.
         weight_noise: standard deviation of the Gaussian noise that is added to all weights, drawn anew for each step.
+        transpose: share of the training pieces that are moved by up to six semitones up or down, drawn anew each time.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class MusicJob:
         batch_size: int,
         seed: int,
         weight_noise: float = 0.0,
+        transpose: float = 0.0,
     ) -> None:
         self.model = model
         self._pieces, self._chosen, self._validation = pieces, chosen, validation
         self._batch_size, self._seed, self._weight_noise = batch_size, seed, weight_noise
+        self._transpose = transpose
         self._batches: tuple[int, list[np.ndarray]] = (-1, [])
 
     def steps(self, epoch: int) -> int:
@@ -56,6 +60,15 @@ class MusicJob:
             lengths = self._pieces.lengths[self._chosen]
             self._batches = (epoch, bucketed_batches(lengths, self._batch_size, self._seed, epoch))
         arrays, lengths = self._pieces.batch(self._chosen[self._batches[1][step]])
+        if self._transpose:
+            random = np.random.default_rng([self._seed, epoch, step])
+            moves = random.integers(1, MOST_SEMITONES + 1, len(lengths)) * random.choice(
+                [-1, 1], len(lengths)
+            )
+            moves[random.random(len(lengths)) >= self._transpose] = 0
+            arrays[INPUT] = np.stack(
+                [transposed(x, move) for x, move in zip(arrays[INPUT], moves, strict=True)]
+            )
         return {"lengths": lengths, **arrays}
 
     def loss(self, batch: dict[str, Tensor], carry: Any) -> tuple[Tensor, Any]:
@@ -82,6 +95,12 @@ class MusicJob:
             for name, weight in self.model.named_parameters()
         }
         return functional_call(self.model, noisy, arguments)
+
+
+def transposed(x: np.ndarray, semitones: int) -> np.ndarray:
+    """A roll [T, 88] moved up by so many semitones, or as it is where a note would leave the keyboard."""
+    lost = x[:, len(x[0]) - semitones :] if semitones > 0 else x[:, :-semitones]
+    return x if semitones == 0 or lost.any() else np.roll(x, semitones, axis=1)
 
 
 def piece_errors(model: GraphModule, pieces: Ragged) -> np.ndarray:
