@@ -1,9 +1,9 @@
 """Both parts of a translator as ONNX: proved on export, and a greedy search in ONNX Runtime is that of the runtime."""
 
 import numpy as np
+
 import onnx_runs
 from example_translators import a_translator
-
 from grus.decode import LiveTranslator
 from grus.export import Network, onnx
 

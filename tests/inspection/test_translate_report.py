@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from example_translators import SOURCE, TARGET, a_translator
 from html_page import Page
 from report_cases import a_history
 
+from example_translators import SOURCE, TARGET, a_translator
 from grus.data.pairs import Pairs
 from grus.decode import LiveTranslator
 from grus.errors import UsageError

@@ -17,10 +17,10 @@ from grus.cli.answers import check_options
 from grus.cli.options import as_numbers
 from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers, Lines, RowReader
-from grus.decode import LiveForecaster, load
+from grus.decode import LiveForecaster, LiveTranslator, load
 from grus.decode.rows import to_columns
 from grus.decode.streaming.keyed import Eviction, Record, Streams, Wanted
-from grus.errors import DataError, ModelFolderError, UsageError
+from grus.errors import DataError, ModelFolderError, UnsupportedError, UsageError
 from grus.preprocess.columns import missing_column
 
 #: Rows answered at once: more of them wait for no one longer than it takes to answer these.
@@ -38,6 +38,11 @@ def run(ctx: typer.Context, model: Path) -> None:
         raise UsageError("stdin: expected rows in CSV or JSON lines, got a terminal", hint="pipe them in")
     live = load(model)
     check_options(ctx, live.model, model)
+    if isinstance(live, LiveTranslator):
+        raise UnsupportedError(
+            f"{ctx.command_path}: {model} is a translator, which reads whole sentences",
+            hint=f"grus translate {model} answers line by line",
+        )
     wanted = Wanted(
         as_numbers(options["level"]), options["proba"], options["every"], _future(options["future"])
     )
