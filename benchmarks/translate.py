@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 
 def scores(live: Any, sources: list[str], references: list[str], beam: int) -> dict[str, Any]:
     """BLEU and chrF of one set of sentences, and how fast it was translated."""
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     from grus.preprocess.text import clean, split
 

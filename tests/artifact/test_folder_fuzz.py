@@ -18,8 +18,9 @@ import grus
 from example_classifiers import KINDS, classifier, examples_for
 from example_graphs import random_tensors
 from example_series import COVARIATES, Roles, build_panel, hourly, random_model
+from example_translators import a_translator
 from grus.artifact import save_model
-from grus.decode import LiveForecaster
+from grus.decode import LiveForecaster, LiveTranslator
 from grus.errors import GrusError, SpecError, UnsupportedError
 from grus.spec import Graph, Model, Node, ops
 from limits import most_memory, most_seconds
@@ -79,10 +80,16 @@ def of_kind(kind: str) -> tuple[Any, ...]:
     return *classifier(kind), tables.get(kind, lambda: examples.texts)(), {"code": "I10"}
 
 
+def translator(tokenizer: str) -> tuple[Any, ...]:
+    return *a_translator(tokenizer, joint=tokenizer == "bpe"), ["eins zwei", "acht", ""], None
+
+
 MADE = {kind: lambda kind=kind: of_kind(kind) for kind in KINDS} | {
     "causal": causal,
     "segment": lambda: forecaster("segment", "none"),
     "all columns": lambda: forecaster("segment", "all"),
+    "words": lambda: translator("word"),
+    "pieces": lambda: translator("bpe"),
 }
 
 
@@ -159,6 +166,11 @@ def case(folder: Folder, rng: np.random.Generator) -> tuple[bytes, bytes]:
 def answer(folder: Folder, path: Any) -> None:
     """Load and predict, and take a step if the model streams."""
     live = grus.load(path)
+    if isinstance(live, LiveTranslator):
+        found = live.translate(folder.table, n_best=2, beam=2, max_length=6)
+        assert [best[0].text for best in found if not best[0].source_tokens] == [""]
+        live.score(folder.table, ["one", "", "two"])
+        return
     if isinstance(live, LiveForecaster):
         found = live.predict(folder.table, folder.future, level=[80] if live.task.levels_known else [])
         assert {len(values) for values in found.values()} == {live.task.horizon}

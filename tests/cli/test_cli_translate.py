@@ -160,12 +160,14 @@ def test_what_is_refused(trained, files, model, tmp_path, capsys):
         (["evaluate", folder, files[0], "--last", "3"], f"error: grus evaluate: --last is for a forecaster, but {folder} is a translator"),
         (["fit", "translate", *files, "--validation", "a.de", "-o", tmp_path / "m"], "error: grus fit translate: --validation must be two files, SRC,TGT, got 1"),
         (["fit", "translate", *files, "--validation", "a,b,c"], "error: grus fit translate: --validation must be two files, SRC,TGT, got 3"),
+        (["export", folder, "--to", "onnx"], "error: export: a model of parts decode, encode cannot be exported to one ONNX file"),
+        (["export", folder, "--to", "c"], "error: export: a model of two parts cannot run on back end 'c'"),
         (["fit", "translate"], "error: grus fit translate: SRC is missing"),
         (["inspect", folder, files[0], "--row", "999", "-o", tmp_path / "page.html"], "error: --row must be from 1 to 300, got 999"),
     ]  # fmt: skip
     for arguments, sentence in cases:
         ran = run(capsys, *arguments)
-        assert (ran.code, ran.out) == (2, "")
+        assert (ran.code, ran.out) == (1 if "export" in arguments else 2, "")
         assert ran.err.splitlines()[0] == sentence
     short = write(tmp_path / "short.en", "one\n")
     ran = run(capsys, "fit", "translate", files[0], short, "-o", tmp_path / "m", *TINY)
@@ -236,6 +238,22 @@ def test_ctrl_c_then_resume(tmp_path, files):
     resumed = spawn(*arguments, "--resume")
     assert (resumed.code, resumed.out) == (0, f"{folder}\n"), resumed.err
     assert "epoch 1/3" not in resumed.err
+
+
+def test_a_translator_does_not_stream_rows(trained):
+    done = subprocess.run(
+        command("stream", trained[0]),
+        input=b"a,b\n",
+        capture_output=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        f"error: grus stream: {trained[0]} is a translator, which reads whole sentences",
+        f"hint: grus translate {trained[0]} answers line by line",
+    ]
 
 
 def test_answers_come_as_lines_come(trained):

@@ -6,6 +6,7 @@ import torch
 
 from example_translators import SOURCE, TARGET, a_translator
 from grus.decode import LiveTranslator, translator
+from grus.decode.explaining.model import model_cell
 from grus.decode.translation_search import decode_inputs, normaliser
 from grus.decode.translator import align, padded
 from grus.errors import DataError, UnsupportedError, UsageError
@@ -248,3 +249,18 @@ def test_normaliser():
 def test_vocabulary_steps_are_checked_by_their_side():
     spec, _ = a_translator()
     assert [type(step) for step in spec.preprocess] == [Vocabulary, Vocabulary]
+
+
+def test_weights_that_overflow_translate_by_nothing():
+    spec, tensors = a_translator()
+    tensors["decode.narrow.weight"][:] = 0
+    tensors["decode.narrow.bias"][:] = 5
+    tensors["decode.embedding.weight"][:] = 3e38  # every logit is infinite
+    with np.errstate(all="ignore"):
+        (found,) = LiveTranslator(spec, tensors).translate(["acht"], n_best=1)[0]
+    assert (found.text, found.score, found.tokens) == ("", -np.inf, ())
+
+
+def test_explain_takes_the_encoder():
+    found = model_cell(*a_translator(layers=2), None, layer=1)
+    assert found.cell.name == "model, layer 1 of 2 (node 'encoder')"

@@ -17,7 +17,7 @@ from grus.cli.answers import check_options
 from grus.cli.options import as_numbers
 from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers, Lines, RowReader
-from grus.decode import LiveComposer, LiveForecaster, LiveGenerator, load
+from grus.decode import LiveClassifier, LiveComposer, LiveForecaster, LiveGenerator, LiveTranslator, load
 from grus.decode.rows import to_columns
 from grus.decode.streaming.keyed import Eviction, Record, Streams, Wanted
 from grus.errors import DataError, ModelFolderError, UnsupportedError, UsageError
@@ -36,14 +36,9 @@ def run(ctx: typer.Context, model: Path) -> None:
     options, people = ctx.params, People(ctx.params["quiet"])
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("stdin: expected rows in CSV or JSON lines, got a terminal", hint="pipe them in")
-    live = load(model)
-    check_options(ctx, live.model, model)
-    if isinstance(live, LiveGenerator):
-        hint = "grus generate --state FILE goes on with a text"
-        raise UnsupportedError(f"{model}: a language model has no answer for rows", hint)
-    if isinstance(live, LiveComposer):
-        hint = "grus generate --prime FILE goes on with a tune"
-        raise UnsupportedError(f"{model}: a model of music has no answer for rows", hint)
+    loaded = load(model)
+    check_options(ctx, loaded.model, model)
+    live = _of_rows(ctx.command_path, loaded, model)
     wanted = Wanted(
         as_numbers(options["level"]), options["proba"], options["every"], _future(options["future"])
     )
@@ -59,6 +54,22 @@ def run(ctx: typer.Context, model: Path) -> None:
     session = Session(streams, saver, answers, options["seq"])
     session.run(Lines(sys.stdin.fileno()))
     people.say(session.summary())
+
+
+def _of_rows(command: str, live: Any, model: Path) -> LiveForecaster | LiveClassifier:
+    """The live model; raises UnsupportedError for one that has no answer for rows."""
+    if isinstance(live, LiveGenerator):
+        hint = "grus generate --state FILE goes on with a text"
+        raise UnsupportedError(f"{model}: a language model has no answer for rows", hint)
+    if isinstance(live, LiveComposer):
+        hint = "grus generate --prime FILE goes on with a tune"
+        raise UnsupportedError(f"{model}: a model of music has no answer for rows", hint)
+    if isinstance(live, LiveTranslator):
+        raise UnsupportedError(
+            f"{command}: {model} is a translator, which reads whole sentences",
+            hint=f"grus translate {model} answers line by line",
+        )
+    return live
 
 
 def _future(path: str | None) -> Any:

@@ -88,7 +88,8 @@ def evaluate_translations(
 
 def _metrics(lower: bool) -> tuple[Any, Any]:
     try:
-        from sacrebleu.metrics import BLEU, CHRF
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
     except ImportError as error:
         raise MissingExtraError(
             "BLEU needs sacrebleu, which is not installed", hint="pip install 'grus[text]'"

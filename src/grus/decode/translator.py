@@ -133,7 +133,10 @@ class LiveTranslator:
         for some, made in zip(parts, self._each(search, parts)):
             for row, hypotheses in zip(full[some], made, strict=True):
                 read = tokens[row][: self.source.most]
-                found[row] = [self._translation(one, read, copy_unknown) for one in hypotheses[:count]]
+                if hypotheses:
+                    found[row] = [self._translation(one, read, copy_unknown) for one in hypotheses[:count]]
+                else:  # weights so large that nothing is finite
+                    found[row] = [Translation("", -np.inf, -np.inf, (), tuple(read))]
         return [best[0].text for best in found] if n_best is None else found
 
     def score(self, sources: Sequence[str], targets: Sequence[Any]) -> np.ndarray:
@@ -276,7 +279,7 @@ def _texts(given: Any, what: str) -> list[str]:
 
 
 def _whole(value: Any, low: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= low
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
 
 
 __all__ = ["UNKNOWN", "LiveTranslator", "Translation", "align", "padded"]

@@ -59,7 +59,7 @@ def model_cell(
     Raises:
         UsageError: the model has no such layer, direction or step.
     """
-    part, graph = next((part, graph) for part, graph in model.parts.items() if part in ("main", "decode"))
+    part, graph = next((part, graph) for part, graph in model.parts.items() if part in ("main", "encode"))
     layers = _layers(graph)
     if not layers:
         kinds = sorted({node.op.name for node in graph.nodes})

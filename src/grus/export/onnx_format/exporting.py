@@ -116,7 +116,8 @@ def _read(source: Any) -> tuple[Network, dict[str, Any], Traced | None]:
 def _main(model: Model, tensors: Mapping[str, np.ndarray]) -> Network:
     if set(model.parts) != {"main"}:
         raise UnsupportedError(
-            f"export: a model of parts {', '.join(sorted(model.parts))} cannot be exported to ONNX"
+            f"export: a model of parts {', '.join(sorted(model.parts))} cannot be exported to one ONNX file",
+            hint="from Python each part can: Network(model.parts[part], model.part_tensors(part, tensors))",
         )
     weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
     return Network(model.parts["main"], weights)
