@@ -19,6 +19,7 @@ import grus
 from grus import LanguageModel
 from grus.cli import fit_generate, main
 from grus.cli.fit_generate import OWN_OPTIONS
+from grus.cli.fit_music import OF_MIDI
 from grus.cli.fit_run import COMMAND_OPTIONS
 
 LINE = "the cat sat on the mat and the dog sat on the log\n"
@@ -51,7 +52,7 @@ def folder(made):
 def test_options_are_the_arguments_of_the_estimator():
     theirs = inspect.signature(LanguageModel.__init__).parameters
     ours = inspect.signature(fit_generate.fit_generate).parameters
-    own = {*COMMAND_OPTIONS, *OWN_OPTIONS, "ctx"}
+    own = {*COMMAND_OPTIONS, *OWN_OPTIONS, *OF_MIDI, "ctx"}
     assert set(ours) - own == set(theirs) - {"self"}
     for name, parameter in theirs.items():
         if name != "self":

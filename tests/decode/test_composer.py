@@ -16,7 +16,7 @@ from grus.artifact import save_model
 from grus.decode.music.composer import LiveComposer
 from grus.decode.music.scores import Floors, allowed_masks, before, count_pairs
 from grus.errors import DataError, ModelFolderError, SpecError, UsageError
-from grus.preprocess.music.codes import END, codes_of
+from grus.preprocess.music.codes import END, Kind, codes_of
 from grus.preprocess.music.midi import read_midi, write_midi
 from grus.preprocess.music.piece import Note, Piece
 from grus.preprocess.music.tokens import decode_tokens, encode_piece
@@ -85,6 +85,34 @@ def test_a_part_of_a_prime():
         live.generate(scale(), prime_beats=0.1)
 
 
+def eager_to_end(step):
+    """A model that ends what sounds, and then the piece, as soon as it may."""
+    model, tensors = a_music_model(step)
+    codes = codes_of(step)
+    tensors["main.logits.bias"] += 20.0 * (codes.kinds == Kind.END) + 9.0 * (codes.kinds == Kind.OFF)
+    return LiveComposer(model, tensors)
+
+
+@pytest.mark.parametrize("step", [CHORALE, WALTZ], ids=["voices", "polyphony"])
+def test_a_tune_can_be_kept_from_ending(step):
+    live = eager_to_end(step)
+    short = live.generate(seed=0, num_return_sequences=5)
+    assert all(made.ended and made.piece.length < 24 for made in short)
+    for made in live.generate(seed=0, num_return_sequences=5, min_beats=6, max_beats=20):
+        assert made.ended
+        assert 24 <= made.piece.length <= (24 if step is CHORALE else 80)
+
+
+def test_a_prime_may_end_within_a_beat():
+    for step in (CHORALE, Music("polyphony", 4, (Part("all", 40, 72),), (120,), ((4, 4),))):
+        live = a_composer(step)
+        for made in live.generate(scale(), prime_beats=1.5, max_beats=4, seed=0, num_return_sequences=5):
+            assert made.given == 6
+            starts = {(n.start, n.pitch) for n in scale().notes if n.start < 6}
+            assert {(n.start, n.pitch) for n in made.piece.notes if n.start < 6} == starts
+            assert any(n.start < 8 and n.end > 6 for n in made.piece.notes) or step is CHORALE
+
+
 def test_a_prime_of_several_parts_goes_into_polyphony():
     live = a_composer(Music("polyphony", 4, (Part("all", 40, 72),), (120,), ((4, 4),)))
     for seed in range(6):
@@ -130,6 +158,7 @@ def test_primes_that_do_not_fit(prime, sentence):
     [
         ({"max_beats": 0}, "max_beats must be a whole number from 1 to 65536, got 0"),
         ({"max_beats": True}, "max_beats must be a whole number from 1 to 65536, got True"),
+        ({"min_beats": 65}, "min_beats must be a whole number from 0 to 64, got 65"),
         ({"num_return_sequences": 0}, "num_return_sequences must be a whole number from 1 to 1024, got 0"),
         ({"tempo": 3}, "tempo must be a whole number from 4 to 1000, got 3"),
         ({"prime_beats": 0}, "prime_beats must be a number above 0, got 0"),
@@ -146,9 +175,7 @@ def test_arguments_that_cannot_be(options, sentence):
 
 @pytest.mark.parametrize("step", [CHORALE, WALTZ], ids=["voices", "polyphony"])
 def test_a_score_is_the_probability_with_which_a_piece_is_drawn(step):
-    model, tensors = a_music_model(step)
-    tensors["main.logits.bias"][END] += 9.0
-    live = LiveComposer(model, tensors)
+    live = eager_to_end(step)
     ended = [made for made in live.generate(seed=0, num_return_sequences=20) if made.ended]
     assert ended
     for made in ended:

@@ -262,5 +262,5 @@ def test_real_files_come_back_equal_up_to_the_grid(tmp_path):
         np.testing.assert_array_equal(encode_piece(back, step), tokens)
         played = {(n.start, n.pitch) for n in piece.notes}
         assert {(n.start, n.pitch) for n in back.notes} == played
-        assert back.length == piece.length
+        assert 0 <= back.length - piece.length < 4, "the last beat is made whole"
     assert len(codes_of(step)) == step.size()

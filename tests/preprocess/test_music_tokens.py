@@ -10,7 +10,7 @@ from grus.errors import DataError, SpecError
 from grus.preprocess.music.codes import END, Kind, codes_of, shifts, transposed
 from grus.preprocess.music.grammar import Grammar
 from grus.preprocess.music.piece import Note, Piece
-from grus.preprocess.music.tokens import decode_tokens, encode_piece
+from grus.preprocess.music.tokens import decode_tokens, encode_piece, encode_prime
 from grus.spec import Music, Part
 from music_cases import CHORALE, WALTZ, drawn_tokens, scale, spelled, steps
 
@@ -79,6 +79,29 @@ def test_a_copy_goes_its_own_way():
     assert other.piece() == scale()
     walk.push(END)
     assert walk.piece() == scale()
+
+
+def test_after_a_place_something_begins_before_the_end():
+    walk = Grammar(POLY)
+    names = codes_of(POLY).names()
+    for word in ("tempo 120", "beat", "at 2"):
+        walk.push(names.index(word))
+    assert words(walk.closing(), POLY) == ["C4", "beat", "C4 ends", "end"]
+
+
+def test_a_piece_ends_with_a_beat():
+    piece = Piece((Note(0, 0, 60, 3),), 5, 4, ("soprano", "bass"))
+    assert decode_tokens(encode_piece(piece, CHORALE), CHORALE).length == 8
+    assert decode_tokens(encode_piece(piece, POLY), POLY).length == 8
+    bars = Piece((Note(0, 0, 40, 3),), 5, 4, ("all",), (), ((0, (3, 8)),))
+    assert decode_tokens(encode_piece(bars, WALTZ), WALTZ).length == 6
+
+
+def test_a_prime_ends_where_it_does():
+    piece = Piece((Note(0, 0, 60, 3),), 3, 4, ("soprano", "bass"))
+    assert words(encode_prime(piece, CHORALE), CHORALE)[-2:] == ["soprano C4 held", "bass silent"]
+    assert len(encode_prime(piece, CHORALE)) == 2 + 6
+    assert words(encode_prime(piece, POLY), POLY) == ["tempo 120", "beat", "C4", "at 3", "C4 ends"]
 
 
 def test_two_voices_in_words():

@@ -68,6 +68,9 @@ def generate(
         float | None,
         typer.Option(metavar="BEATS", help="Only so many beats of it.", rich_help_panel=_MUSIC),
     ] = None,
+    min_beats: Annotated[
+        int, typer.Option(metavar="BEATS", min=0, help="Beats to add at least.", rich_help_panel=_MUSIC)
+    ] = 0,
     max_beats: Annotated[
         int, typer.Option(metavar="BEATS", min=1, help="Beats to add at most.", rich_help_panel=_MUSIC)
     ] = 64,

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 OF_TEXT = (
     "prompt", "max_new_tokens", "stop", "state", "unknown", "repetition_penalty", "num_beams",
 )  # fmt: skip
-OF_MIDI = ("out", "prime", "prime_beats", "max_beats", "tempo", "picture", "force")
+OF_MIDI = ("out", "prime", "prime_beats", "min_beats", "max_beats", "tempo", "picture", "force")
 #: Options that are arguments of `LiveComposer.generate`.
 _ARGUMENTS = (
-    "prime", "prime_beats", "max_beats", "tempo", "temperature", "top_k", "top_p", "num_return_sequences",
+    "prime", "prime_beats", "min_beats", "max_beats", "tempo", "temperature", "top_k", "top_p", "num_return_sequences",
 )  # fmt: skip
 _PICTURES = (".png", ".svg", ".pdf")
 _DPI = 120

@@ -134,6 +134,7 @@ class MusicModel(TrainedEstimator):
         prime: Piece | str | Path | None = None,
         *,
         prime_beats: float | None = None,
+        min_beats: int = 0,
         max_beats: int = MAX_BEATS,
         temperature: float = 1.0,
         top_k: int = 0,
@@ -145,8 +146,8 @@ class MusicModel(TrainedEstimator):
         """Go on from a prime, or begin from nothing; see `LiveComposer.generate`."""
         self._check_fitted()
         return self.live_.generate(
-            prime, prime_beats=prime_beats, max_beats=max_beats, temperature=temperature, top_k=top_k, top_p=top_p,
-            tempo=tempo, seed=seed, num_return_sequences=num_return_sequences,
+            prime, prime_beats=prime_beats, min_beats=min_beats, max_beats=max_beats, temperature=temperature,
+            top_k=top_k, top_p=top_p, tempo=tempo, seed=seed, num_return_sequences=num_return_sequences,
         )  # fmt: skip
 
     def evaluate(self, data: Any) -> MusicEvaluation:

@@ -16,7 +16,7 @@ from grus.preprocess.music.codes import END, codes_of
 from grus.preprocess.music.grammar import Grammar
 from grus.preprocess.music.midi import write_midi
 from grus.preprocess.music.piece import Piece
-from grus.preprocess.music.tokens import encode_fitting, encode_piece
+from grus.preprocess.music.tokens import encode_fitting, encode_prime
 from grus.runtime import State
 from grus.spec import Model, Music
 
@@ -34,7 +34,8 @@ class Composition:
         piece: with its prime.
         given: steps of the prime.
         ended: whether the model ended it, rather than the limit.
-        log_probability: the natural logarithm of the probability of what was drawn, at temperature 1.
+        log_probability: the natural logarithm of the probability of what was drawn, at temperature 1 and among all that
+            could be.
     """
 
     piece: Piece
@@ -80,6 +81,7 @@ class LiveComposer:
         prime: Piece | str | Path | None = None,
         *,
         prime_beats: float | None = None,
+        min_beats: int = 0,
         max_beats: int = MAX_BEATS,
         temperature: float = 1.0,
         top_k: int = 0,
@@ -96,7 +98,8 @@ class LiveComposer:
         Args:
             prime: a MIDI file or a piece, up to its last note. Its notes are moved to the grid; its tempos stay.
             prime_beats: only so many beats of it.
-            max_beats: beats that are generated at most; the model may end the piece before.
+            min_beats: the model may not end the piece before it has added so many beats.
+            max_beats: beats that are added at most.
             temperature, top_k, top_p: see `grus.decode.sampling.Sampling`; temperature 0 always takes the likeliest.
             tempo: of the outcome, in beats a minute; None: that of the prime, or what the model draws.
             seed: number i is drawn from seed + i; None: a new one.
@@ -108,6 +111,7 @@ class LiveComposer:
         """
         how = Sampling(temperature, top_k, top_p)
         _check_whole("max_beats", max_beats, 1, 1 << 16)
+        _check_whole("min_beats", min_beats, 0, max_beats)
         _check_whole("num_return_sequences", num_return_sequences, 1, 1 << 10)
         if tempo is not None:
             _check_whole("tempo", tempo, 4, 1000)
@@ -118,12 +122,12 @@ class LiveComposer:
         tokens: list[int] = []
         if prime is not None:
             given, source = read_prime(prime, self.step, prime_beats)
-            tokens = encode_piece(given, self.step, source)[:-1].tolist()
+            tokens = encode_prime(given, self.step, source).tolist()
         elif tempo is not None:
             tokens = [self.codes.tempo + int(np.abs(np.log(np.array(self.step.tempos) / tempo)).argmin())]
         return [
             self._finished(walk, given, drawn, tempo)
-            for walk, drawn in self._drawn(tokens, how, seed, max_beats, num_return_sequences)
+            for walk, drawn in self._drawn(tokens, how, seed, (min_beats, max_beats), num_return_sequences)
         ]
 
     def _finished(self, walk: Grammar, given: Piece | None, drawn: "_Row", tempo: int | None) -> Composition:
@@ -137,14 +141,14 @@ class LiveComposer:
         return Composition(piece, 0 if given is None else given.length, drawn.ended, drawn.log_probability)
 
     def _drawn(
-        self, tokens: Sequence[int], how: Sampling, seed: int, max_beats: int, rows: int
+        self, tokens: Sequence[int], how: Sampling, seed: int, beats: tuple[int, int], rows: int
     ) -> list[tuple[Grammar, "_Row"]]:
         """Walks that go on after ``tokens``, one a row, up to the beat that would be one too many."""
         first = Grammar(self.step)
         for token in tokens:
             first.push(token)
         walks = [first.copy() for _ in range(rows)]
-        last = first.length + max_beats * self.step.steps_per_beat
+        least, last = (first.length + count * self.step.steps_per_beat for count in beats)
         found = [_Row() for _ in walks]
         network = self.network.program.init_state(rows)
         given = np.tile(np.array([END, *tokens], np.int64), (rows, 1))
@@ -154,7 +158,9 @@ class LiveComposer:
             given = np.full((rows, 1), END, np.int64)
             for row, (walk, drawn) in enumerate(zip(walks, found, strict=True)):
                 if not drawn.over:
-                    masked = np.where(walk.allowed(), logits[row], -np.inf)
+                    allowed = walk.allowed()
+                    allowed[END] &= walk.length >= least
+                    masked = np.where(allowed, logits[row], -np.inf)
                     code = choose(masked, nothing, how, uniform(seed + row, number))
                     drawn.take(walk, code, masked, last)
                     given[row] = code

@@ -1,13 +1,14 @@
 """What a well-formed piece is: which token may follow which, and the notes that come of it.
 
-    piece   = TEMPO, beat, { [TEMPO], beat }, END
-    beat    = (BAR | BEAT), { step }              as many steps as a beat has, fewer at the end of a bar or of the piece
-    step    = one token of each part, in order                        (voices)
-    beat    = (BAR | BEAT), events, { AT, events }                    (polyphony; AT only forwards)
+    piece   = TEMPO, beat, { [TEMPO], beat }, END                     (voices)
+    beat    = (BAR | BEAT), { step }              as many steps as a beat has, fewer at the end of a bar
+    step    = one token of each part, in order
+    piece   = TEMPO, beat, { [TEMPO], beat }, (BAR | BEAT), OFFs, END        (polyphony)
+    beat    = (BAR | BEAT), events, { AT, events }                    AT only forwards
     events  = OFFs, lowest first, then ONs, lowest first
 
-A HELD or OFF pitch must sound, an ON pitch of polyphony must not; a BAR comes where the bar before is full, a TEMPO
-only where it changes; in polyphony END comes when nothing sounds, and the place that was reached is the piece's length.
+A HELD or OFF pitch must sound, an ON pitch of polyphony must not, and at the END none may; a BAR comes where the bar
+before is full, a TEMPO only where it changes. A piece ends with a beat: the last mark of polyphony is where it is over.
 So every piece has one spelling, and every sequence that is allowed is a piece.
 """
 
@@ -116,7 +117,10 @@ class Grammar:
             self._take_event(kind, value)
 
     def closing(self) -> list[int]:
-        """Tokens that end the piece soon: a step of voices is filled up, and what sounds ends where it may."""
+        """Tokens that end the piece soon: a beat of voices is filled up, and what sounds ends where it may.
+
+        After an AT something has to begin first, the lowest pitch; nothing that is closed between beats needs that.
+        """
         walk, out = self.copy(), []
         while not walk.over:
             out.append(walk._closing_token())
@@ -157,18 +161,17 @@ class Grammar:
 
     def _allow_voice(self, out: np.ndarray) -> None:
         codes, part = self.codes, self._part
-        if not part:
-            out[END] = self._place > 0
-            if self._place == self._room:
-                self._allow_next_beat(out)
-                return
+        if self._place == self._room:
+            out[END] = True
+            self._allow_next_beat(out)
+            return
         out[codes.rest[part] : codes.held[part]] = True
         for pitch in self._sounding[part]:
             out[codes.held[part] + pitch - codes.step.parts[part].low] = True
 
     def _allow_events(self, out: np.ndarray) -> None:
         codes, low, sounding = self.codes, self.codes.step.parts[0].low, self._sounding[0]
-        out[END] = not sounding and self.length > 0
+        out[END] = not sounding and not self._place and self.length > 0
         if codes.kinds[self._last] != Kind.AT:
             self._allow_next_beat(out)
             out[codes.at + self._place : codes.at + self._room - 1] = True
@@ -229,4 +232,6 @@ class Grammar:
         off = [] if self._voices else np.flatnonzero(allowed[codes.held[0] :])
         if len(off):
             return codes.held[0] + int(off[0])
+        if codes.kinds[self._last] == Kind.AT:  # something must begin there
+            return int(np.flatnonzero(allowed)[0])
         return codes.beat if allowed[codes.beat] else codes.bar + (self._bars[-1][1] if self._bars else 0)

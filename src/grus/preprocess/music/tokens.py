@@ -2,11 +2,12 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from grus.errors import DataError
-from grus.preprocess.music.codes import END, Codes, codes_of
+from grus.preprocess.music.codes import END, Codes, Kind, codes_of
 from grus.preprocess.music.grammar import Grammar
 from grus.preprocess.music.piece import DEFAULT_METER, DEFAULT_TEMPO, Piece, merged, overlap, pitch_name
 from grus.spec import Music
@@ -16,9 +17,9 @@ from grus.spec.steps import bar_steps
 def encode_piece(piece: Piece, step: Music, source: str = "piece") -> np.ndarray:
     """The tokens of a piece, int32 [T], from its tempo to END.
 
-    Parts are put together for polyphony. A tempo is rounded to the nearest that is known and takes effect at the next
-    beat; a time signature does so at the next bar, and one that is not known is taken for a known one of as many
-    steps, else for the most frequent.
+    Parts are put together for polyphony, and the last beat is made whole. A tempo is rounded to the nearest that is
+    known and takes effect at the next beat; a time signature does so at the next bar, and one that is not known is
+    taken for a known one of as many steps, else for the most frequent.
 
     Raises:
         DataError: another grid, other voices, a pitch outside its part's range, or nothing at all.
@@ -27,6 +28,7 @@ def encode_piece(piece: Piece, step: Music, source: str = "piece") -> np.ndarray
     _check(piece, step, source)
     codes = codes_of(step)
     out: list[int] = []
+    piece = replace(piece, length=_whole_beats(piece, codes))
     content = _voices(piece, codes) if step.layout == "voices" else _events(piece, codes)
     tempo = -1
     for first, room, bar in _beats(piece, codes):
@@ -35,13 +37,20 @@ def encode_piece(piece: Piece, step: Music, source: str = "piece") -> np.ndarray
             out.append(now)
             tempo = now
         out.append(codes.beat if bar is None else codes.bar + bar)
-        for place in range(min(room, piece.length - first + (step.layout == "polyphony"))):
+        for place in range(room if first < piece.length else 1):
             found = content[first + place]
-            if step.layout == "polyphony" and place and (found or first + place == piece.length):
+            if step.layout == "polyphony" and place and found:
                 out.append(codes.at + place - 1)
             out += found
     out.append(END)
     return np.array(out, np.int32)
+
+
+def encode_prime(piece: Piece, step: Music, source: str = "prime") -> np.ndarray:
+    """The tokens of a piece that shall go on, int32 [T], up to its last step; see `encode_piece`."""
+    tokens, codes = encode_piece(piece, step, source), codes_of(step)
+    events = np.flatnonzero(codes.kinds[tokens] >= Kind.REST)
+    return tokens[: events[piece.length * len(step.parts) - 1 if step.layout == "voices" else -1] + 1]
 
 
 def encode_fitting(
@@ -110,6 +119,15 @@ def _beats(piece: Piece, codes: Codes) -> Iterator[tuple[int, int, int | None]]:
             left -= room
         yield first, room, bar
         first += room
+
+
+def _whole_beats(piece: Piece, codes: Codes) -> int:
+    """The step where the beat ends in which the piece does."""
+    end = 0
+    for first, room, _ in _beats(piece, codes):
+        if first < piece.length:
+            end = first + room
+    return end
 
 
 def _voices(piece: Piece, codes: Codes) -> list[list[int]]:
