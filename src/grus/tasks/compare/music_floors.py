@@ -18,7 +18,8 @@ def piece_pairs(pieces: Ragged) -> tuple[np.ndarray, np.ndarray]:
 
 def marginal(train: Ragged, chosen: np.ndarray) -> np.ndarray:
     """How often each key sounds in the chosen pieces, (n_k + 1/2) / (n + 1) without first steps, float64 [88]."""
-    steps = np.concatenate([np.arange(train.offsets[i] + 1, train.offsets[i + 1]) for i in chosen])
+    bounds = [(int(train.offsets[i]), int(train.offsets[i + 1])) for i in chosen]
+    steps = np.concatenate([np.arange(begin + 1, end) for begin, end in bounds])
     return _chance(train.ports["x"][steps].sum(0, dtype=np.float64), len(steps))
 
 
