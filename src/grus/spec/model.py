@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from grus.errors import SpecError, UsageError
+from grus.spec.detect import Detect
 from grus.spec.graph import Graph, Port, infer, weight_shapes
 from grus.spec.ops import Weights
 from grus.spec.shapes import Shape, check_size
@@ -144,8 +145,8 @@ _STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | C
     "events": (Codes,),
 }
 
-AnyTask = Forecast | Classify
-_Task = TypeVar("_Task", Forecast, Classify)
+AnyTask = Forecast | Classify | Detect
+_Task = TypeVar("_Task", Forecast, Classify, Detect)
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
