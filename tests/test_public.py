@@ -10,12 +10,15 @@ import pytest
 import grus
 
 PUBLIC = [
+    "AnomalyDetector",
     "ClassEvaluation",
     "Classifier",
+    "DetectEvaluation",
     "Evaluation",
     "Forecaster",
     "GrusError",
     "LiveClassifier",
+    "LiveDetector",
     "LiveForecaster",
     "__version__",
     "accelerate",

@@ -9,20 +9,32 @@ from typing import TYPE_CHECKING, Any
 from grus.errors import GrusError
 
 if TYPE_CHECKING:
-    from grus.decode import ClassEvaluation, Evaluation, LiveClassifier, LiveForecaster, load
+    from grus.decode import (
+        ClassEvaluation,
+        DetectEvaluation,
+        Evaluation,
+        LiveClassifier,
+        LiveDetector,
+        LiveForecaster,
+        load,
+    )
     from grus.decode.explaining.explain import explain
     from grus.nn import accelerate, decelerate
     from grus.tasks.classify import Classifier
+    from grus.tasks.detect import AnomalyDetector
     from grus.tasks.forecast import Forecaster
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnomalyDetector": "grus.tasks.detect",
     "ClassEvaluation": "grus.decode",
     "Classifier": "grus.tasks.classify",
+    "DetectEvaluation": "grus.decode",
     "Evaluation": "grus.decode",
     "Forecaster": "grus.tasks.forecast",
     "LiveClassifier": "grus.decode",
+    "LiveDetector": "grus.decode",
     "LiveForecaster": "grus.decode",
     "accelerate": "grus.nn",
     "decelerate": "grus.nn",
@@ -31,12 +43,15 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnomalyDetector",
     "ClassEvaluation",
     "Classifier",
+    "DetectEvaluation",
     "Evaluation",
     "Forecaster",
     "GrusError",
     "LiveClassifier",
+    "LiveDetector",
     "LiveForecaster",
     "__version__",
     "accelerate",

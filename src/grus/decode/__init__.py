@@ -11,6 +11,8 @@ from grus.decode.load import load
 if TYPE_CHECKING:
     from grus.decode.class_scores import ClassEvaluation
     from grus.decode.classifier import LiveClassifier
+    from grus.decode.detect_scores import DetectEvaluation
+    from grus.decode.detector import LiveDetector
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.scores import Evaluation, Score
     from grus.decode.streaming.keyed import Streams
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClassEvaluation",
+    "DetectEvaluation",
     "Evaluation",
     "Forecasts",
     "LiveClassifier",
+    "LiveDetector",
     "LiveForecaster",
     "Score",
     "Streams",
@@ -29,9 +33,11 @@ __all__ = [
 
 _HOMES = {
     "ClassEvaluation": "class_scores",
+    "DetectEvaluation": "detect_scores",
     "Evaluation": "scores",
     "Forecasts": "windows",
     "LiveClassifier": "classifier",
+    "LiveDetector": "detector",
     "LiveForecaster": "forecaster",
     "Score": "scores",
     "Streams": "streaming.keyed",

@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING
 
 from grus.artifact import load_model
 from grus.errors import ModelFolderError, SpecError
-from grus.spec import Classify
+from grus.spec import Classify, Detect
 
 if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
+    from grus.decode.detector import LiveDetector
     from grus.decode.forecaster import LiveForecaster
 
 
-def load(folder: str | Path, *, precision: str = "float32") -> "LiveForecaster | LiveClassifier":
+def load(
+    folder: str | Path, *, precision: str = "float32"
+) -> "LiveForecaster | LiveClassifier | LiveDetector":
     """Load a model folder without torch, ready to predict.
 
     Args:
@@ -36,6 +39,10 @@ def load(folder: str | Path, *, precision: str = "float32") -> "LiveForecaster |
             from grus.decode.classifier import LiveClassifier
 
             return LiveClassifier(model, tensors, precision)
+        if isinstance(model.task, Detect):
+            from grus.decode.detector import LiveDetector
+
+            return LiveDetector(model, tensors, precision)
         from grus.decode.forecaster import LiveForecaster
 
         return LiveForecaster(model, tensors, precision)

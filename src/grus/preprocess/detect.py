@@ -128,6 +128,8 @@ class DetectPreprocessor:
             raise SpecError("detect: calendar features need a time column")
         self._channels, self._features = Channels(columns), calendar.features
         self._clock = len(feature_names(calendar.features))
+        #: Whether stamps must be dates.
+        self.has_calendar = self._clock > 0
         width = len(task.columns)
         self._known = {name: i // width for i, name in enumerate(series.ids) if i % width == 0}
         self._first = task.columns[0]

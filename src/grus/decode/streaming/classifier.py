@@ -186,6 +186,7 @@ class ClassStream(StepReader):
         make = self._visits if isinstance(self._step, Codes) else self._values
         x = make(state, slots, batch, rows, held)
         self.place(state.nodes["input"], slots, batch, rows)
+        state.nodes["input"][1][slots] += 1
         port = self.program.graph.inputs[0].name
         before = self._part(state, "before" if isinstance(self._step, Codes) else "main")
         begun = State(

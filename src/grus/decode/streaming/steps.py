@@ -95,10 +95,18 @@ class StepReader:
             least = "a time not before" if together else "a later time than"
             batch.faults.add(int(rows[i]), self.clock.name, f"{least} {shown[0]}", shown[1])
 
+    def compare_within(self, batch: StepBatch, rows: np.ndarray) -> None:
+        """Note a fault where one of several rows of a stream, int [T], is not later than the one before it."""
+        if self.clock is None:
+            return
+        stamps = batch.stamps[rows]
+        for i in np.flatnonzero(np.diff(stamps) <= 0)[:1].tolist():
+            before, now = (repr(stamp(self.clock.value(int(when)))) for when in stamps[i : i + 2])
+            batch.faults.add(int(rows[i + 1]), self.clock.name, f"a later time than {before}", now)
+
     @staticmethod
     def place(place: NodeState, slots: np.ndarray, batch: StepBatch, rows: np.ndarray) -> None:
-        """Note in the state, in place, that these rows were the newest."""
-        last, count, name = place[:3]
+        """Note in the state, in place, when the newest rows of some streams were, and whose they are."""
+        last, _, name = place[:3]
         last[slots] = batch.stamps[rows]
-        count[slots] += 1
         name[slots] = [digest_name(batch.names[row]) for row in rows.tolist()]
