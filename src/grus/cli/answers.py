@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TASKS = {
     "forecast": ("grus.cli.forecast_answers", "a forecaster", ("future", "level", "step", "last")),
     "classify": ("grus.cli.classify_answers", "a classifier", ("proba",)),
+    "detect": ("grus.cli.detect_answers", "a detector", ("events", "detail", "label")),
 }
 
 

@@ -13,6 +13,7 @@ from grus.cli.evaluate import evaluate
 from grus.cli.explain import explain
 from grus.cli.export import export
 from grus.cli.fit_classify import classify
+from grus.cli.fit_detect import detect
 from grus.cli.fit_forecast import forecast
 from grus.cli.inspect import inspect
 from grus.cli.predict import predict
@@ -69,6 +70,7 @@ fit = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich
 app.add_typer(fit, name="fit", help="Train a model on a table: [bold]grus fit TASK DATA[/bold].")
 fit.command("forecast", context_settings=_SETTINGS)(forecast)
 fit.command("classify", context_settings=_SETTINGS)(classify)
+fit.command("detect", context_settings=_SETTINGS)(detect)
 app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("export", context_settings=_SETTINGS)(export)
@@ -103,6 +105,8 @@ def root(
         the horizon after the last row
     [bold]grus fit classify reviews.jsonl -o model[/bold]
         the same for labels of texts, series, images and event histories
+    [bold]grus fit detect pump.csv -o model[/bold]
+        a detector of what is not as the rows before led to expect
     [bold]grus evaluate model demand.csv[/bold]
         errors beside those of models that cost nothing
     [bold]grus export model --to onnx[/bold]

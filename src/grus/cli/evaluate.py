@@ -22,6 +22,12 @@ def evaluate(
         ),
     ] = None,
     level: Level = ["80", "95"],  # noqa: B006  (Typer shows it in --help and never changes it)
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="1 in anomalous rows, else 0 (default: as the detector was fitted)."
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     config: Config = None,
@@ -36,6 +42,8 @@ def evaluate(
     [bold]grus evaluate model demand.csv --level 50,90 --json > scores.json[/bold]
     [bold]grus evaluate model reviews.jsonl[/bold]
         accuracy, calibration and confusion of a classifier's labels
+    [bold]grus evaluate model pump.csv --label anomaly[/bold]
+        F1, false alarms and what a detector missed, row by row
     """
     from grus.artifact import load_model
     from grus.cli.answers import answers_of

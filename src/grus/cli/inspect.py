@@ -94,12 +94,17 @@ def _find(folder: Path, data: str, row: int | None) -> "tuple[Findings, Any]":
     from grus.data import readers
     from grus.data.examples import read_like
     from grus.decode import LiveClassifier, LiveForecaster
+    from grus.errors import UnsupportedError
     from grus.inspection.inside.case import classify_case, forecast_case
     from grus.inspection.inside.findings import inspect_case
     from grus.inspection.inside.gates import check_recurrent
-    from grus.spec import Classify, Images
+    from grus.spec import Classify, Detect, Images
 
     model, tensors = load_model(folder)
+    if isinstance(model.task, Detect):
+        raise UnsupportedError(
+            f"{folder}: a detector cannot be looked into yet", "grus predict --detail says what it expected"
+        )
     check_recurrent(model)
     require("torch", "looking inside a model")
     with table_file(data) as path:

@@ -22,6 +22,13 @@ def predict(
     proba: Annotated[
         bool, typer.Option("--proba", metavar="", help="Also one column a label with its probability.")
     ] = False,
+    events: Annotated[
+        bool, typer.Option("--events", metavar="", help="A row for every event of a detector, not every row.")
+    ] = False,
+    detail: Annotated[
+        bool,
+        typer.Option("--detail", metavar="", help="Also the score and the expected value of every column."),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +40,7 @@ def predict(
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
-    """Forecast the horizon after the last row of every series in DATA, or name the label of every row.
+    """Forecast the horizon after the last row of every series in DATA, name the label of every row, or score it.
 
     \b
     [bold]grus predict model demand.csv > forecast.csv[/bold]
@@ -41,6 +48,8 @@ def predict(
     [bold]grus predict model demand.csv --future weather.csv --json[/bold]
     [bold]zcat demand.csv.gz | grus predict model -[/bold]
     [bold]grus predict model reviews.jsonl --proba > labels.csv[/bold]
+    [bold]grus predict model pump.csv --events[/bold]
+        what a detector saw: start, end, severity and columns of every event
     """
     from grus.artifact import load_model
     from grus.cli.answers import answers_of

@@ -39,7 +39,11 @@ def run(ctx: typer.Context, model: Path) -> None:
     live = load(model)
     check_options(ctx, live.model, model)
     wanted = Wanted(
-        as_numbers(options["level"]), options["proba"], options["every"], _future(options["future"])
+        as_numbers(options["level"]),
+        options["proba"],
+        options["every"],
+        _future(options["future"]),
+        options["detail"],
     )
     if isinstance(live, LiveForecaster) and live.task.future and wanted.future is None:
         names = ", ".join(map(repr, live.task.future))

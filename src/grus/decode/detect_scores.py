@@ -23,8 +23,8 @@ class RowScore:
 
     Attributes:
         name: ``model``, or that of a baseline.
-        precision: of the rows called anomalous, those that are; recall: of those that are, the ones called so; f1: their
-            harmonic mean; 0 where 0/0.
+        precision: of the rows called anomalous, those that are; recall: of those that are, the ones called so; f1:
+            their harmonic mean; 0 where 0/0.
         false_alarms: of the rows that are not anomalous, those called so; missed: 1 - recall.
         average_precision: the area under precision by recall over all thresholds; NaN for a rule without a score.
     """
@@ -99,7 +99,7 @@ def evaluate_detector(live: "LiveDetector", records: Records, found: "Found") ->
     scores = (
         row_score("model", to_score(worst) > threshold, truth, worst),
         row_score("every row", np.ones(len(truth), np.bool_), truth),
-        row_score(f"further than {FAR:g} sd", far > FAR, truth, far),
+        row_score(f"beyond {FAR:g} sd", far > FAR, truth, far),
     )
     least = to_severity(threshold)
     events = hits = alarms = false = 0

@@ -22,6 +22,8 @@ from grus.spec import Detect, Model
 if TYPE_CHECKING:
     from grus.decode.detect_scores import DetectEvaluation
 
+#: A piece of a series as `DetectStream.chunk` takes it.
+Chunk = tuple[State, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 #: Rows whose inputs and outputs are made at once: bounds the memory of a long series.
 _ROWS = 1 << 16
 
@@ -84,7 +86,7 @@ class LiveDetector(LiveModel):
         return {name: values[back] for name, values in columns.items()}
 
     def events(self, rows: Any) -> Columns:
-        """The events in some rows, a row each: the id (if any), ``start``, ``end``, ``severity``, ``score``, ``columns``.
+        """The events in some rows, a row each: the id (if any), start, end, severity, score and columns.
 
         An event goes from a row above the threshold to the last one before more than ``quiet`` rows that are not.
         Severities are digits: 5 is an error that comes once in 10^5 steps.
@@ -127,19 +129,17 @@ class LiveDetector(LiveModel):
 
     def score(self, records: Records) -> Found:
         """What the rows of every series are, in the order of `Records`."""
-        parts = [self._stream.chunk(*chunk) for chunk in self._chunks(records)]
+        parts = [self._stream.chunk(*chunk) for chunk in self.chunks(records)]
         return Found(
             *(np.concatenate([getattr(part, name) for part in parts]) for name in Found.__dataclass_fields__)
         )
 
     def errors(self, records: Records) -> tuple[np.ndarray, np.ndarray]:
         """The values scaled and what was expected of them, float64 [R, C] each."""
-        parts = [self._stream.expect(*chunk) for chunk in self._chunks(records)]
+        parts = [self._stream.expect(*chunk) for chunk in self.chunks(records)]
         return tuple(np.concatenate([part[k][0] for part in parts]) for k in (0, 1))  # type: ignore[return-value]
 
-    def _chunks(
-        self, records: Records
-    ) -> Iterator[tuple[State, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    def chunks(self, records: Records) -> Iterator[Chunk]:
         """Every series in pieces, with the state that goes from one to the next."""
         series, slot = self.preprocessor.series(records.names), np.zeros(1, np.int64)
         for i in range(records.n_series):

@@ -155,6 +155,13 @@ class DetectPreprocessor:
         """Values [B, T, C] of some series, scaled."""
         return scaled(values, self.center[series][:, None], self.scale[series][:, None])
 
+    def series_inputs(self, records: Records, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the network sees of one whole series, float32 [T, features], and its values scaled, float64 [T, C]."""
+        rows, width = records.rows(i), len(self.scale[0])
+        values = self.scaled(records.values[rows][None], self.series(records.names[i : i + 1]))
+        held, seen = np.full((1, width), np.nan), np.zeros((1, width), np.bool_)
+        return self.inputs(values, records.stamps[rows][None], held, seen)[0][0], values[0]
+
     def inputs(
         self, values: np.ndarray, stamps: np.ndarray, held: np.ndarray, seen: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

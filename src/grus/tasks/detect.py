@@ -26,7 +26,6 @@ from grus.tasks.detect_fit import (
 )
 from grus.tasks.detect_parameters import check_parameters, parameters_of
 from grus.tasks.estimator import TrainedEstimator, check_resume
-from grus.training import History
 from grus.training.config import Log
 from grus.training.progress import Mode
 
@@ -134,7 +133,7 @@ class AnomalyDetector(TrainedEstimator):
         """Train on rows that are mostly normal; see the class for what is learned.
 
         Args:
-            data: a path to CSV or Parquet, a pandas, polars or pyarrow frame, columns, or an array [T, C] of one series.
+            data: a path to CSV or Parquet, a pandas, polars or pyarrow frame, columns, or an array [T, C], one series.
             y: not read; there for scikit-learn's pipelines.
             folder: where checkpoints live while training; a temporary folder if None.
             resume: go on from the checkpoint in ``folder``.

@@ -44,13 +44,9 @@ def make_table(records: Records, preprocessor: DetectPreprocessor) -> Table:
     """The rows of every series as the network sees them from its beginning."""
     inputs = np.empty((len(records), preprocessor.port().size), np.float32)
     truth = np.empty(records.values.shape, np.float32)
-    width, series = records.values.shape[1], preprocessor.series(records.names)
     for i in range(records.n_series):
         rows = records.rows(i)
-        values = preprocessor.scaled(records.values[rows][None], series[i : i + 1])
-        held, seen = np.full((1, width), np.nan), np.zeros((1, width), np.bool_)
-        found, _ = preprocessor.inputs(values, records.stamps[rows][None], held, seen)
-        inputs[rows], truth[rows] = found[0], values[0]
+        inputs[rows], truth[rows] = preprocessor.series_inputs(records, i)
     if records.anomalous is not None:
         truth[records.anomalous] = np.nan
     return Table(inputs, truth, records.offsets)

@@ -204,7 +204,7 @@ class DetectStream(StepReader):
     def expect(
         self, state: State, slots: np.ndarray, values: np.ndarray, stamps: np.ndarray, series: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Run the network over a chunk as in `chunk`: the values scaled, and what was expected, float64 [B, T, C] each."""
+        """Run the network over a chunk as in `chunk`: values scaled, and what was expected, float64 [B, T, C] each."""
         live = self.live
         held, seen = state.nodes["input"][3:]
         scaled = np.minimum(np.maximum(live.preprocessor.scaled(values, series), -_FAR), _FAR)

@@ -18,7 +18,7 @@ from grus.export.c99.program import Program
 from grus.export.c99.proof import Proof, prove
 from grus.export.c99.text import check_name
 from grus.export.c99.trials import ClassifierTrial, ForecasterTrial
-from grus.spec import Classify, CovariateScale, Model, SeriesScale
+from grus.spec import Classify, CovariateScale, Detect, Model, SeriesScale
 
 #: The flash of large microcontrollers.
 LIMIT_BYTES = 2 << 20
@@ -116,6 +116,11 @@ def _program(model: Model, tensors: Mapping[str, np.ndarray], name: str, precisi
     for key, value in tensors.items():
         if not np.isfinite(value).all():
             raise SpecError(f"model: tensor {key!r} must be finite to be exported, got NaN or infinity")
+    if isinstance(model.task, Detect):
+        raise UnsupportedError(
+            "export: a detector cannot be written in C yet: its network could, but not the likelihood of its errors",
+            hint="export --to onnx writes the network; grus.load(folder) runs all of it without torch",
+        )
     make = classifier_program if isinstance(model.task, Classify) else forecaster_program
     return make(model, tensors, name, precision)
 

@@ -69,7 +69,9 @@ def detect_page(
         events_names=names,
         events_sentence=sentence,
         table=[] if evaluation is None else score_table(evaluation, recurrent_of(live.model).name),
-        table_caption="" if evaluation is None else f"{detect_verdict(evaluation)}. {event_sentence(evaluation)}.",
+        table_caption=""
+        if evaluation is None
+        else f"{detect_verdict(evaluation)}. {event_sentence(evaluation)}.",
         learning=learning_curves(history, "Huber loss of a scaled value"),
         learning_sentence=describe_training(history, "windows"),
     )
@@ -80,9 +82,9 @@ def describe_detector(live: LiveDetector) -> str:
     task, layers = live.task, recurrent_of(live.model)
     memory = f"their last {task.memory:,} rows" if task.memory else "those of training"
     return (
-        f"A {layers.title} ({layers.hidden} units, {count_weights(live.model):,} weights in all) expects the next value of "
-        f"{count(len(task.columns), 'column')} from the rows before it; the mean error of about {task.short} rows is "
-        f"compared with {memory}."
+        f"A {layers.title} ({layers.hidden} units, {count_weights(live.model):,} weights in all) expects the next "
+        f"value of {count(len(task.columns), 'column')} from the rows before it; the mean error of about {task.short} "
+        f"rows is compared with {memory}."
     )
 
 
@@ -92,10 +94,16 @@ def headline(
     """The figure that matters, what it means, and what it was measured on."""
     caveat = "These are the rows that the model was trained on and its threshold set by."
     if e is not None and e.anomalous:
-        small = f"of the labelled rows' F1; {percent(e.model.false_alarms, 2)} of the other rows called anomalous"
+        small = (
+            f"of the labelled rows' F1; {percent(e.model.false_alarms, 2)} of the other rows called anomalous"
+        )
         return {"big": percent(e.model.f1), "small": small, "where": f"{event_sentence(e)}. {caveat}"}
     found = len(find_events(live.task, live.threshold, records, severity)["start"])
-    return {"big": f"{found:,}", "small": f"{'event' if found == 1 else 'events'} in {len(records):,} rows", "where": caveat}
+    return {
+        "big": f"{found:,}",
+        "small": f"{'event' if found == 1 else 'events'} in {len(records):,} rows",
+        "where": caveat,
+    }
 
 
 def facts(live: LiveDetector, records: Records, history: History) -> list[tuple[str, str]]:
@@ -143,7 +151,9 @@ def event_table(
         for k in order.tolist()
     ]  # fmt: skip
     which = "" if total <= _EVENTS else f"; the {_EVENTS} most severe ones"
-    sentence = f"{count(total, 'event')}{which}. A severity of 5 is an error that comes once in 100,000 steps."
+    sentence = (
+        f"{count(total, 'event')}{which}. A severity of 5 is an error that comes once in 100,000 steps."
+    )
     return list(found), shown, sentence
 
 

@@ -36,7 +36,9 @@ def plot_column(
         ax.axvspan(first, last, facecolor=palette.GRID, edgecolor=palette.GRID, label=name, zorder=0)
     for number, (first, last) in enumerate(events):
         name = "event" if not number else None
-        ax.axvspan(first, last, facecolor=palette.MODEL, edgecolor=palette.MODEL, alpha=0.3, label=name, zorder=1)
+        ax.axvspan(
+            first, last, facecolor=palette.MODEL, edgecolor=palette.MODEL, alpha=0.3, label=name, zorder=1
+        )
     ax.fill_between(times, values[0], values[2], facecolor=palette.TRUTH, alpha=0.22, edgecolor="none")
     ax.plot(times, values[1], color=palette.TRUTH, linewidth=0.9)
     ax.set_ylabel(plain_name(unit))
