@@ -21,16 +21,18 @@ FLOOR = 1e-2
 OUTSIDE = 8.0
 #: What scores turn on: a severity of 5 digits has the score 0.5.
 HALF = 5.0
-#: Errors and severities are held to these sizes, so that nothing overflows.
-_FAR, _MOST = 1e100, 1e6
+#: Damped errors and severities are held to these sizes: a sensor that reads 10^300 once is as bad as one that reads
+#: 22,000 scales, and does not fill the history for ever.
+_LARGEST, _MOST = 10.0, 1e6
 _ROOT_TWO, _ROOT_TAU, _LN_TEN = math.sqrt(2.0), math.sqrt(2.0 * math.pi), math.log(10.0)
 
 
 def damped(errors: np.ndarray) -> np.ndarray:
-    """sign(e) log(1 + |e|): about e itself up to one scale, so that one spike does not fill the history for ever."""
-    flat = np.minimum(np.maximum(errors.ravel(), -_FAR), _FAR).tolist()
+    """sign(e) log(1 + |e|), at most 10: about e itself up to one scale, so that one spike does not outweigh a shift."""
     # By the scalar function: vectorised ones may round the end of an array otherwise than its middle.
-    out = [math.copysign(math.log1p(abs(e)), e) if e == e else e for e in flat]
+    out = [
+        math.copysign(min(math.log1p(abs(e)), _LARGEST), e) if e == e else e for e in errors.ravel().tolist()
+    ]
     return np.array(out).reshape(errors.shape)
 
 
@@ -40,7 +42,9 @@ def digits(z: float) -> float:
     if z < 8.0:
         return -math.log10(math.erfc(z / _ROOT_TWO)) if z else 0.0
     # The first terms of the asymptotic series of the tail, within 1e-4 of it from here on.
-    series = math.log(z * _ROOT_TAU / 2.0) - math.log1p(-1.0 / (z * z) + 3.0 / z**4)
+    z = min(z, 1e9)
+    tail = 1.0 / (z * z)
+    series = math.log(z * _ROOT_TAU / 2.0) - math.log1p(-tail + 3.0 * tail * tail)
     return min((0.5 * z * z + series) / _LN_TEN, _MOST)
 
 

@@ -184,6 +184,6 @@ class DetectPreprocessor:
         if self._clock:
             flat = np.ascontiguousarray(stamps).reshape(-1).view("M8[ns]")
             out[..., self._channels.size :] = calendar_features(flat, self._features).reshape(
-                *stamps.shape, -1
+                *stamps.shape, self._clock
             )
         return out, after

@@ -139,6 +139,8 @@ class DetectStream(StepReader):
             now = rows[some]
             self.compare(state.nodes["input"], slots[now], batch, now)
             now = now[np.array([row not in batch.faults for row in now.tolist()], np.bool_)]
+            if not len(now):
+                continue
             self.place(state.nodes["input"], slots[now], batch, now)
             found = self.advance(state, slots[now], batch, now[:, None])
             due = np.flatnonzero(state.nodes["input"][1][slots[now]] % wanted.every == 0)
