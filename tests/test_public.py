@@ -10,9 +10,11 @@ import pytest
 import grus
 
 PUBLIC = [
+    "AnomalyDetector",
     "ClassEvaluation",
     "Classifier",
     "Comparison",
+    "DetectEvaluation",
     "Evaluation",
     "Forecaster",
     "GrusError",
@@ -20,6 +22,7 @@ PUBLIC = [
     "LanguageModel",
     "LiveClassifier",
     "LiveComposer",
+    "LiveDetector",
     "LiveForecaster",
     "LiveGenerator",
     "LiveTranslator",

@@ -42,6 +42,24 @@ _CLASS_SCRIPT = textwrap.dedent(
 )
 
 
+_DETECT_SCRIPT = textwrap.dedent(
+    """
+    import json, sys
+    blocked, file, folder = sys.argv[1:]
+    for name in blocked.split(","):
+        sys.modules[name] = None
+    import grus
+    with open(file) as handle:
+        rows = json.load(handle)
+    live = grus.load(folder)
+    answer, state = live.step(rows[0], live.init_state(1))
+    found = live.predict(rows)
+    live.events(rows)
+    print(json.dumps({k: v.tobytes().hex() for k, v in found.items() if v.dtype.kind == "f"}))
+    """
+)
+
+
 def as_bytes(columns):
     """The numbers among columns as hexadecimal text."""
     arrays = {name: np.asarray(columns[name]) for name in columns}
@@ -74,6 +92,21 @@ def class_predictions(folder, data, tmp_path):
     arguments = [",".join(BLOCKED), file, folder]
     done = subprocess.run(
         [sys.executable, "-c", _CLASS_SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not done.returncode, done.stderr
+    return json.loads(done.stdout)
+
+
+def detections(folder, rows, tmp_path):
+    """``as_bytes`` of ``predict(rows)`` of a saved detector, without torch; ``rows`` are records of plain values."""
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(rows))
+    arguments = [",".join(BLOCKED), file, folder]
+    done = subprocess.run(
+        [sys.executable, "-c", _DETECT_SCRIPT, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,

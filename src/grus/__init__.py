@@ -11,10 +11,12 @@ from grus.errors import GrusError
 if TYPE_CHECKING:
     from grus.decode import (
         ClassEvaluation,
+        DetectEvaluation,
         Evaluation,
         LanguageEvaluation,
         LiveClassifier,
         LiveComposer,
+        LiveDetector,
         LiveForecaster,
         LiveGenerator,
         LiveTranslator,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from grus.tasks.compare.api import compare
     from grus.tasks.compare.comparison import Comparison
     from grus.tasks.compose import MusicModel
+    from grus.tasks.detect import AnomalyDetector
     from grus.tasks.forecast import Forecaster
     from grus.tasks.generate import LanguageModel
     from grus.tasks.translate import Translator
@@ -36,15 +39,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnomalyDetector": "grus.tasks.detect",
     "ClassEvaluation": "grus.decode",
     "Classifier": "grus.tasks.classify",
     "Comparison": "grus.tasks.compare.comparison",
+    "DetectEvaluation": "grus.decode",
     "Evaluation": "grus.decode",
     "Forecaster": "grus.tasks.forecast",
     "LanguageEvaluation": "grus.decode",
     "LanguageModel": "grus.tasks.generate",
     "LiveClassifier": "grus.decode",
     "LiveComposer": "grus.decode",
+    "LiveDetector": "grus.decode",
     "LiveForecaster": "grus.decode",
     "LiveGenerator": "grus.decode",
     "LiveTranslator": "grus.decode",
@@ -61,9 +67,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnomalyDetector",
     "ClassEvaluation",
     "Classifier",
     "Comparison",
+    "DetectEvaluation",
     "Evaluation",
     "Forecaster",
     "GrusError",
@@ -71,6 +79,7 @@ __all__ = [
     "LanguageModel",
     "LiveClassifier",
     "LiveComposer",
+    "LiveDetector",
     "LiveForecaster",
     "LiveGenerator",
     "LiveTranslator",

@@ -16,11 +16,12 @@ import safetensors.numpy
 
 import grus
 from example_classifiers import KINDS, classifier, examples_for
+from example_detectors import detector, rows
 from example_graphs import random_tensors
 from example_series import COVARIATES, Roles, build_panel, hourly, random_model
 from example_translators import a_translator
 from grus.artifact import save_model
-from grus.decode import LiveForecaster, LiveTranslator
+from grus.decode import LiveDetector, LiveForecaster, LiveTranslator
 from grus.errors import GrusError, SpecError, UnsupportedError
 from grus.spec import Graph, Model, Node, ops
 from limits import most_memory, most_seconds
@@ -84,8 +85,14 @@ def translator(tokenizer: str) -> tuple[Any, ...]:
     return *a_translator(tokenizer, joint=tokenizer == "bpe"), ["eins zwei", "acht", ""], None
 
 
+def detecting() -> tuple[Any, ...]:
+    table = rows(n=20)
+    return *detector(), table, {name: values[0] for name, values in table.items()}
+
+
 MADE = {kind: lambda kind=kind: of_kind(kind) for kind in KINDS} | {
     "causal": causal,
+    "detector": detecting,
     "segment": lambda: forecaster("segment", "none"),
     "all columns": lambda: forecaster("segment", "all"),
     "words": lambda: translator("word"),
@@ -174,6 +181,10 @@ def answer(folder: Folder, path: Any) -> None:
     if isinstance(live, LiveForecaster):
         found = live.predict(folder.table, folder.future, level=[80] if live.task.levels_known else [])
         assert {len(values) for values in found.values()} == {live.task.horizon}
+    elif isinstance(live, LiveDetector):
+        score = live.predict(folder.table, detail=True)["score"]
+        assert ((score >= 0) & (score < 1)).all()
+        live.events(folder.table)
     else:
         found = live.predict(folder.table, proba=True)
         numbers = np.stack([values for values in found.values() if values.dtype.kind == "f"])
@@ -184,6 +195,8 @@ def answer(folder: Folder, path: Any) -> None:
         return
     if isinstance(live, LiveForecaster):
         live.step(folder.row, state, future=folder.future)
+    elif isinstance(live, LiveDetector):
+        live.step(folder.row, state)
     else:
         live.step(folder.row, state, proba=True)
 

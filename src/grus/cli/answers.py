@@ -23,6 +23,7 @@ _TASKS = {
     "generate": ("grus.cli.generate_answers", "a language model", ()),
     "translate": ("grus.cli.translate_answers", "a translator", ("beam", "references")),
     "midi": ("grus.cli.music_answers", "a model of music", ()),
+    "detect": ("grus.cli.detect_answers", "a detector", ("events", "detail", "label")),
 }
 
 

@@ -17,6 +17,7 @@ from grus.cli.evaluate import evaluate
 from grus.cli.explain import explain
 from grus.cli.export import export
 from grus.cli.fit_classify import classify
+from grus.cli.fit_detect import detect
 from grus.cli.fit_forecast import forecast
 from grus.cli.fit_generate import fit_generate
 from grus.cli.fit_translate import translate_fit
@@ -77,7 +78,9 @@ fit = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich
 app.add_typer(fit, name="fit", help="Train a model on a table: [bold]grus fit TASK DATA[/bold].")
 fit.command("forecast", context_settings=_SETTINGS)(forecast)
 fit.command("classify", context_settings=_SETTINGS)(classify)
+fit.command("detect", context_settings=_SETTINGS)(detect)
 fit.command("generate", context_settings=_SETTINGS)(fit_generate)
+fit.command("translate", context_settings=_SETTINGS)(translate_fit)
 compare = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich")
 app.add_typer(
     compare,
@@ -88,7 +91,6 @@ compare.command("forecast", context_settings=_SETTINGS)(compare_forecast)
 compare.command("classify", context_settings=_SETTINGS)(compare_classify)
 compare.command("memory", context_settings=_SETTINGS)(compare_memory)
 compare.command("music", context_settings=_SETTINGS)(compare_music)
-fit.command("translate", context_settings=_SETTINGS)(translate_fit)
 app.command("predict", context_settings=_SETTINGS)(predict)
 app.command("evaluate", context_settings=_SETTINGS)(evaluate)
 app.command("generate", context_settings=_SETTINGS)(generate)
@@ -131,6 +133,8 @@ def root(
         text that goes on from there, as it comes
     [bold]grus fit translate train.en train.de -o model[/bold]
         from sentences and their translations to a translator: grus translate model < new.en
+    [bold]grus fit detect pump.csv -o model[/bold]
+        a detector of what is not as the rows before led to expect
     [bold]grus evaluate model demand.csv[/bold]
         errors beside those of models that cost nothing
     [bold]grus compare forecast demand.csv --horizon 24[/bold]

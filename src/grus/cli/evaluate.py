@@ -29,6 +29,12 @@ def evaluate(
         ),
     ] = None,
     level: Level = ["80", "95"],  # noqa: B006  (Typer shows it in --help and never changes it)
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="1 in anomalous rows, else 0 (default: as the detector was fitted)."
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     config: Config = None,
@@ -47,6 +53,8 @@ def evaluate(
         perplexity and bits per character of a language model
     [bold]grus evaluate model test.en test.de --beam 1[/bold]
         BLEU, chrF and perplexity of a translator
+    [bold]grus evaluate model pump.csv --label anomaly[/bold]
+        F1, false alarms and what a detector missed, row by row
     """
     from grus.artifact import load_model
     from grus.cli.answers import answers_of

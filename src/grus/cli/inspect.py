@@ -57,7 +57,7 @@ def inspect(
     from grus.inspection.inside.findings import findings_dict
     from grus.inspection.inside.report import write_inspect_report
     from grus.inspection.wording import to_json
-    from grus.spec import Generate, Translate
+    from grus.spec import Detect, Generate, Translate
 
     people = People(quiet)
     page = out if out is not None else None if json else _PAGE
@@ -68,6 +68,10 @@ def inspect(
     if isinstance(loaded.task, Generate):
         raise UnsupportedError(
             f"{model}: a language model cannot be inspected row by row", "grus evaluate scores it"
+        )
+    if isinstance(loaded.task, Detect):
+        raise UnsupportedError(
+            f"{model}: a detector cannot be looked into yet", "grus predict --detail says what it expected"
         )
     if isinstance(loaded.task, Translate):
         plain = _look(loaded, tensors, data, row, people, page, model.resolve().name, command)

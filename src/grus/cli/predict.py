@@ -25,6 +25,13 @@ def predict(
     beam: Annotated[
         int, typer.Option(metavar="N", min=1, help="Hypotheses of a translator's search; 1 is the fastest.")
     ] = 5,
+    events: Annotated[
+        bool, typer.Option("--events", metavar="", help="A row for every event of a detector, not every row.")
+    ] = False,
+    detail: Annotated[
+        bool,
+        typer.Option("--detail", metavar="", help="Also the score and the expected value of every column."),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -36,7 +43,7 @@ def predict(
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
-    """Forecast the horizon after the last row of every series in DATA, or name the label of every row, or translate it.
+    """Forecast the horizon after the last row of each series in DATA; label, score or translate its rows.
 
     \b
     [bold]grus predict model demand.csv > forecast.csv[/bold]
@@ -46,6 +53,8 @@ def predict(
     [bold]grus predict model reviews.jsonl --proba > labels.csv[/bold]
     [bold]grus predict model sentences.csv > translations.csv[/bold]
         of a translator; for plain text see grus translate
+    [bold]grus predict model pump.csv --events[/bold]
+        what a detector saw: start, end, severity and columns of every event
     """
     from grus.artifact import load_model
     from grus.cli.answers import answers_of

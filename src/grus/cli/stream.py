@@ -44,13 +44,17 @@ def stream(
     proba: Annotated[
         bool, typer.Option("--proba", metavar="", help="Also the probability of every label.")
     ] = False,
+    detail: Annotated[
+        bool,
+        typer.Option("--detail", metavar="", help="Also the score and the expected value of every column."),
+    ] = False,
     out_format: Annotated[
         str, typer.Option("--format", metavar="json|csv", help="Answers as JSON lines or CSV.")
     ] = "json",
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
-    """Answer every row on stdin as soon as it comes: a forecast of what follows it, or the label of all rows so far.
+    """Answer every row on stdin as soon as it comes: a forecast, the label of all rows so far, or its score.
 
     Rows are CSV with a header or JSON lines. Every answer bears the number of its row (seq),
     and is what grus predict would say for all rows of that key.
@@ -62,6 +66,7 @@ def stream(
     [bold]... | grus stream model --state streams.grus --seq offset[/bold]
         after a crash, send rows again from any place before it: what was taken in is passed over
     [bold]grus stream model --evict-after 3600s --every 24 --format csv < rows.csv[/bold]
+    [bold]tail -f pump.jsonl | grus stream detector --state pump.grus | grep '"alarm":1'[/bold]
     """
     from grus.cli.stream_run import run
 

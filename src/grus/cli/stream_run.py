@@ -40,7 +40,11 @@ def run(ctx: typer.Context, model: Path) -> None:
     check_options(ctx, loaded.model, model)
     live = _of_rows(ctx.command_path, loaded, model)
     wanted = Wanted(
-        as_numbers(options["level"]), options["proba"], options["every"], _future(options["future"])
+        as_numbers(options["level"]),
+        options["proba"],
+        options["every"],
+        _future(options["future"]),
+        options["detail"],
     )
     if isinstance(live, LiveForecaster) and live.task.future and wanted.future is None:
         names = ", ".join(map(repr, live.task.future))

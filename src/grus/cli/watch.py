@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.decode import LiveClassifier, LiveComposer, LiveForecaster, LiveGenerator, LiveTranslator
+from grus.decode import (
+    LiveClassifier,
+    LiveComposer,
+    LiveDetector,
+    LiveForecaster,
+    LiveGenerator,
+    LiveTranslator,
+)
+from grus.decode.detector import Chunk
 from grus.decode.windows import Forecasts
 from grus.preprocess.features import Features
 from grus.preprocess.panel import Panel
 from grus.preprocess.ragged import Ragged
+from grus.preprocess.records import Records
 from grus.spec import Model
 from grus.training.progress import TimeLeft, format_seconds
 
@@ -138,6 +147,26 @@ class WatchedComposer(LiveComposer):
                 if meter is not None:
                     meter.batch(1)
                 yield piece
+        finally:
+            if meter is not None:
+                meter.close()
+
+
+class WatchedDetector(LiveDetector):
+    """See `LiveDetector`; ``quiet`` shows nothing."""
+
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], quiet: bool = False) -> None:
+        super().__init__(model, tensors)
+        self._quiet = quiet
+
+    def chunks(self, records: Records) -> Iterator[Chunk]:
+        """The pieces of all series: when the next is asked for, the one before it is done."""
+        meter = None if self._quiet else _Meter(len(records), "rows")
+        try:
+            for chunk in super().chunks(records):
+                if meter is not None:
+                    meter.batch(chunk[2].shape[1])
+                yield chunk
         finally:
             if meter is not None:
                 meter.close()

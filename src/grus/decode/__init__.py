@@ -11,6 +11,8 @@ from grus.decode.load import load
 if TYPE_CHECKING:
     from grus.decode.class_scores import ClassEvaluation
     from grus.decode.classifier import LiveClassifier
+    from grus.decode.detect_scores import DetectEvaluation
+    from grus.decode.detector import LiveDetector
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.generator import Generation, LiveGenerator
     from grus.decode.language_scores import LanguageEvaluation
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ClassEvaluation",
     "Composition",
+    "DetectEvaluation",
     "Evaluation",
     "Forecasts",
     "Generation",
     "LanguageEvaluation",
     "LiveClassifier",
     "LiveComposer",
+    "LiveDetector",
     "LiveForecaster",
     "LiveGenerator",
     "LiveTranslator",
@@ -45,12 +49,14 @@ __all__ = [
 _HOMES = {
     "ClassEvaluation": "class_scores",
     "Composition": "music.composer",
+    "DetectEvaluation": "detect_scores",
     "Evaluation": "scores",
     "Forecasts": "windows",
     "Generation": "generator",
     "LanguageEvaluation": "language_scores",
     "LiveClassifier": "classifier",
     "LiveComposer": "music.composer",
+    "LiveDetector": "detector",
     "LiveForecaster": "forecaster",
     "LiveGenerator": "generator",
     "LiveTranslator": "translator",

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from grus.artifact import load_model
 from grus.errors import ModelFolderError, SpecError
-from grus.spec import Classify, Generate, Translate
+from grus.spec import Classify, Detect, Generate, Translate
 
 if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
+    from grus.decode.detector import LiveDetector
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.generator import LiveGenerator
     from grus.decode.music.composer import LiveComposer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def load(
     folder: str | Path, *, precision: str = "float32"
-) -> "LiveForecaster | LiveClassifier | LiveGenerator | LiveComposer | LiveTranslator":
+) -> "LiveForecaster | LiveClassifier | LiveDetector | LiveGenerator | LiveComposer | LiveTranslator":
     """Load a model folder without torch, ready to answer.
 
     Args:
@@ -53,6 +54,10 @@ def load(
             from grus.decode.translator import LiveTranslator
 
             return LiveTranslator(model, tensors, precision)
+        if isinstance(model.task, Detect):
+            from grus.decode.detector import LiveDetector
+
+            return LiveDetector(model, tensors, precision)
         from grus.decode.forecaster import LiveForecaster
 
         return LiveForecaster(model, tensors, precision)

@@ -1,7 +1,8 @@
 """What the numbers that go into an exported network are called."""
 
+from grus.preprocess.calendar import feature_names as feature_names_of
 from grus.preprocess.features import layout
-from grus.spec import Codes, CovariateScale, Forecast, Generate, Images, Model
+from grus.spec import Calendar, Codes, CovariateScale, Detect, Forecast, Generate, Images, Model
 
 Names = dict[str, list[str]]
 
@@ -16,6 +17,8 @@ def feature_names(model: Model) -> Names:
         return _of_forecast(model)
     if isinstance(model.task, Generate):
         return {"tokens": [model.task.kind]}
+    if isinstance(model.task, Detect):
+        return {"x": _of_detector(model)}
     names: Names = {}
     for step in model.preprocess:
         if isinstance(step, CovariateScale):
@@ -29,6 +32,14 @@ def feature_names(model: Model) -> Names:
         else:
             names["tokens"] = [model.task.inputs[0]]
     return names
+
+
+def _of_detector(model: Model) -> list[str]:
+    """The values of the row before, each with its mask if it has one, and the calendar of the row itself."""
+    scale = model.step(CovariateScale)
+    masks = ((name, f"{name}?") if name in scale.masked else (name,) for name in scale.columns)
+    calendar = feature_names_of(model.step(Calendar).features)
+    return [*(f"{part} before" for pair in masks for part in pair), *calendar]
 
 
 def _of_forecast(model: Model) -> Names:

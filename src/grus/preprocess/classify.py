@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from grus.errors import DataError, SpecError, UsageError
+from grus.preprocess.channels import MOST
 from grus.preprocess.examples import Examples
 from grus.preprocess.features import forward_fill
 from grus.preprocess.ragged import MultiHot, Pixels, Ragged
@@ -20,9 +21,6 @@ from grus.spec import AnyStep, Classify, Codes, CovariateScale, Images, Port, Su
 
 Arrays = dict[str, np.ndarray]
 Tokenizer = Literal["word", "char", "bpe"]
-
-#: A scaled value is held to this size, so that no sum in the network overflows to infinity and on to NaN.
-MOST = 1e30
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Models as typed data: ops, graphs, tasks, preprocessing steps, and the table of what runs where."""
 
 from grus.spec.capability import BACKENDS, CAPABILITIES, STREAMS, Backend, require, require_streaming
+from grus.spec.detect import Detect
 from grus.spec.generate import Generate, GenerateKind
 from grus.spec.graph import Graph, Node, Port, chain, infer, node_weights, weight_shapes
 from grus.spec.model import SCHEMA, AnyTask, Classify, ClassifyKind, Forecast, Model
@@ -38,6 +39,7 @@ __all__ = [
     "ClassifyKind",
     "Codes",
     "CovariateScale",
+    "Detect",
     "Forecast",
     "Generate",
     "GenerateKind",

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from grus.errors import SpecError, UsageError
+from grus.spec.detect import Detect
 from grus.spec.generate import Generate
 from grus.spec.graph import Graph, Port, infer, weight_shapes
 from grus.spec.ops import Weights
@@ -149,8 +150,8 @@ _STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | C
     "events": (Codes,),
 }
 
-AnyTask = Forecast | Classify | Generate | Translate
-_Task = TypeVar("_Task", Forecast, Classify, Generate, Translate)
+AnyTask = Forecast | Classify | Detect | Generate | Translate
+_Task = TypeVar("_Task", Forecast, Classify, Detect, Generate, Translate)
 
 Array = TypeVar("Array")
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from grus.decode.classifier import LiveClassifier
+from grus.decode.detector import LiveDetector
 from grus.decode.explaining.cell import Cell
 from grus.decode.explaining.given import Given
 from grus.decode.forecaster import LiveForecaster
@@ -16,7 +17,7 @@ from grus.kernels.layout import GRUWeights
 from grus.kernels.reference import StackOptions, gru_stack
 from grus.preprocess.features import Features
 from grus.runtime import Program
-from grus.spec import Classify, Graph, Model, Node, Vocabulary, node_weights, ops
+from grus.spec import Classify, Detect, Graph, Model, Node, Vocabulary, node_weights, ops
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -141,7 +142,7 @@ def read_row(model: Model, tensors: Tensors, data: Any, row: int, future: Any = 
     Args:
         model, tensors: as the model folder holds them.
         data: what the live model's ``predict`` takes.
-        row: number of the example (classifier) or of the series (forecaster), from 0.
+        row: number of the example (classifier) or of the series (forecaster, detector), from 0.
         future: of a forecaster: rows of the horizon.
 
     Raises:
@@ -159,6 +160,11 @@ def read_row(model: Model, tensors: Tensors, data: Any, row: int, future: Any = 
             return Row(inputs)
         codes = inputs["tokens"][0].tolist()
         return Row(inputs, tuple(known.tokens[code - 1] if code else "(unknown)" for code in codes))
+    if isinstance(model.task, Detect):
+        detector = LiveDetector(model, tensors)
+        records = detector.records(data)
+        _check_row(row, records.n_series, "a series")
+        return Row({"x": detector.preprocessor.series_inputs(records, row)[0][None]})
     seen = _Seen(model, tensors)
     panel = seen.panel(data)
     _check_row(row, panel.n_series, "a series")

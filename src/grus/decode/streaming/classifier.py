@@ -1,30 +1,17 @@
 """A causal classifier, live: one row is one step, and the answer is the label of all steps so far."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grus.decode.class_scores import class_probabilities
-from grus.decode.streaming.cells import (
-    Cells,
-    Clock,
-    Faults,
-    codes,
-    column,
-    digest_name,
-    names,
-    numbers,
-    to_cells,
-)
+from grus.decode.streaming.cells import Cells, Faults, codes, column, to_cells
 from grus.decode.streaming.rings import rounds, slots_of
+from grus.decode.streaming.steps import StepBatch, StepReader
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.preprocess.build_examples import DAY
-from grus.preprocess.classify import MOST
-from grus.preprocess.frequency import stamp
-from grus.preprocess.scaling import apply
-from grus.preprocess.times import time_parts
+from grus.preprocess.channels import Channels, filled, scaled
 from grus.runtime.state import NodeState, State, check_counts, check_like
 from grus.spec import Codes, CovariateScale, require_streaming
 
@@ -33,29 +20,7 @@ if TYPE_CHECKING:
     from grus.decode.streaming.keyed import Wanted
 
 
-@dataclass(frozen=True)
-class StepBatch:
-    """Rows that were read, and what is wrong with some of them.
-
-    Attributes:
-        names: of the streams, as text [R].
-        ids: the same as they came [R].
-        stamps: int64 [R]; 0 each where the model has no time column.
-        values: float64 [R, C], NaN for a gap; of events the code's number from 1, 0 for none that is known [R, 1].
-        faults: by row number.
-    """
-
-    names: list[str]
-    ids: list[Any]
-    stamps: np.ndarray
-    values: np.ndarray
-    faults: Faults
-
-    def __len__(self) -> int:
-        return len(self.stamps)
-
-
-class ClassStream:
+class ClassStream(StepReader):
     """Steps a classifier of series or events; the network's own state is the most of what it remembers.
 
     The nodes of its state are those of the network after the newest step, ``main.<node>``, and ``input``: the stamp of
@@ -75,18 +40,13 @@ class ClassStream:
                 hint="use predict",
             )
         require_streaming(self.program.graph)
-        self.key = key if key is not None else task.id
-        self.clock = None if task.time is None else Clock(task.time, None)
+        super().__init__(task.inputs, task.time, key if key is not None else task.id)
         self._step = live.model.preprocess[0]
         self._size = live.model.parts["main"].inputs[0].size
         if isinstance(self._step, Codes):
             self._table = {code: i + 1 for i, code in enumerate(self._step.codes)}
         elif isinstance(self._step, CovariateScale):
-            # Where each channel stands in the network's input, and the mask after each that has one.
-            is_masked = np.array([name in self._step.masked for name in self._step.columns], np.bool_)
-            self._values_at = np.arange(len(is_masked)) + np.cumsum(is_masked) - is_masked
-            self._masked = np.flatnonzero(is_masked)
-            self._masks_at = self._values_at[self._masked] + 1
+            self._channels = Channels(self._step)
 
     # -- the state ---------------------------------------------------------------------------------------------
 
@@ -175,31 +135,13 @@ class ClassStream:
 
     # -- rows in -----------------------------------------------------------------------------------------------
 
-    def needs(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
-        """The columns that a row must have, of which it has ``fields``."""
-        parts = () if self.clock is None else time_parts(self.clock.name, fields)  # type: ignore[arg-type]
-        return tuple(dict.fromkeys((*parts, *self.live.task.inputs, *((self.key,) if self.key else ()))))
-
-    def read(self, cells: Cells, source: str) -> StepBatch:
-        """Read rows, each by itself.
-
-        Raises:
-            DataError: a column is missing.
-        """
-        faults, inputs = Faults(source), self.live.task.inputs
-        rows = len(next(iter(cells.values())))
-        if isinstance(self._step, Codes):
-            given = column(cells, inputs[0], source)
-            words = [word.strip() if isinstance(word, str) else word for word in list(given)]
-            values = codes({inputs[0]: words}, inputs[0], self._table, source)[:, None]
-        else:
-            values = np.stack([numbers(cells, name, faults) for name in inputs], 1)
-        own, ids = [""] * rows, [""] * rows
-        if self.key is not None:
-            own, given = names(cells, self.key, faults), cells[self.key]
-            ids = given.tolist() if isinstance(given, np.ndarray) and given.dtype.kind != "M" else list(given)
-        stamps = np.zeros(rows, np.int64) if self.clock is None else self.clock.read(cells, faults)
-        return StepBatch(own, ids, stamps, values, faults)
+    def _read_values(self, cells: Cells, faults: Faults) -> np.ndarray:
+        if not isinstance(self._step, Codes):
+            return super()._read_values(cells, faults)
+        name = self.inputs[0]
+        given = column(cells, name, faults.source)
+        words = [word.strip() if isinstance(word, str) else word for word in list(given)]
+        return codes({name: words}, name, self._table, faults.source)[:, None]
 
     def answers(self, wanted: "Wanted") -> tuple[str, ...]:
         """The columns of an answer."""
@@ -235,17 +177,16 @@ class ClassStream:
             Which were taken in, bool [B] (``batch.faults`` says why the others were not), and the probabilities after
             each of those, float64 [., labels].
         """
-        self._compare(state, slots, batch, rows)
+        self.compare(state.nodes["input"], slots, batch, rows, together=isinstance(self._step, Codes))
         if strict and batch.faults:
             raise batch.faults[min(batch.faults)]
         fine = np.array([row not in batch.faults for row in rows.tolist()], np.bool_)
         slots, rows = slots[fine], rows[fine]
-        last, count, name, *held = state.nodes["input"]
+        held = list(state.nodes["input"][3:])
         make = self._visits if isinstance(self._step, Codes) else self._values
         x = make(state, slots, batch, rows, held)
-        last[slots] = batch.stamps[rows]
-        count[slots] += 1
-        name[slots] = [digest_name(batch.names[row]) for row in rows.tolist()]
+        self.place(state.nodes["input"], slots, batch, rows)
+        state.nodes["input"][1][slots] += 1
         port = self.program.graph.inputs[0].name
         before = self._part(state, "before" if isinstance(self._step, Codes) else "main")
         begun = State(
@@ -259,22 +200,6 @@ class ClassStream:
         """Calibrated, as in `predict`."""
         return class_probabilities(logits, self.live.temperature, self.live.task.multi)
 
-    def _compare(self, state: State, slots: np.ndarray, batch: StepBatch, rows: np.ndarray) -> None:
-        """Note a fault where a row is of another stream, or too early."""
-        last, count, name = state.nodes["input"][:3]
-        begun, before, now = count[slots] > 0, last[slots], batch.stamps[rows]
-        own = np.array([digest_name(batch.names[row]) for row in rows.tolist()], np.int64)
-        for i in np.flatnonzero(begun & (name[slots] != own)).tolist():
-            row = int(rows[i])
-            batch.faults.add(row, str(self.key), "the id that the stream began with", repr(batch.names[row]))
-        if self.clock is None:
-            return
-        early = now < before if isinstance(self._step, Codes) else now <= before
-        for i in np.flatnonzero(begun & early).tolist():
-            shown = [repr(stamp(self.clock.value(int(when)))) for when in (before[i], now[i])]
-            least = "a time not before" if isinstance(self._step, Codes) else "a later time than"
-            batch.faults.add(int(rows[i]), self.clock.name, f"{least} {shown[0]}", shown[1])
-
     def _values(
         self, state: State, slots: np.ndarray, batch: StepBatch, rows: np.ndarray, held: list[np.ndarray]
     ) -> np.ndarray:
@@ -286,27 +211,11 @@ class ClassStream:
         """Steps [B, T, C] scaled and filled as `ClassifyPreprocessor` does, and the last known values after [B, C]."""
         assert isinstance(self._step, CovariateScale)
         key = f"preprocess.{self._step.key}"
-        center, scale = self.live.fitted[f"{key}.center"], self.live.fitted[f"{key}.scale"]
-        # Each channel by itself, as in training, where `apply` looks at the size of all centers together.
-        parts = (
-            [slice(None)] if (abs(center) < 1e290).all() else [slice(c, c + 1) for c in range(len(center))]
-        )
-        scaled = np.concatenate([apply(values[..., c], center[c], scale[c]) for c in parts], axis=-1)
-        known = ~np.isnan(scaled)
-        if values.shape[1] == 1:
-            filled = np.where(known, scaled, held[:, None])
-        else:
-            steps = np.arange(values.shape[1])[:, None]
-            at = np.maximum.accumulate(np.where(known, steps, -1), axis=1)
-            filled = np.take_along_axis(scaled, np.maximum(at, 0), 1)
-            filled = np.where(at >= 0, filled, held[:, None])
+        found = scaled(values, self.live.fitted[f"{key}.center"], self.live.fitted[f"{key}.scale"])
+        steps, after = filled(found, held)
         out = np.empty((*values.shape[:2], self._size), np.float32)
-        out[..., self._values_at] = np.minimum(
-            np.maximum(np.where(filled != filled, 0.0, filled), -MOST), MOST
-        )
-        if len(self._masks_at):
-            out[..., self._masks_at] = known[..., self._masked]
-        return out, filled[:, -1] if values.shape[1] else held
+        self._channels.put(steps, ~np.isnan(found), out)
+        return out, after
 
     def _visits(
         self, state: State, slots: np.ndarray, batch: StepBatch, rows: np.ndarray, held: list[np.ndarray]

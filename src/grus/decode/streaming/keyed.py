@@ -8,9 +8,11 @@ import msgspec
 import numpy as np
 
 from grus.decode.classifier import LiveClassifier
+from grus.decode.detector import LiveDetector
 from grus.decode.forecaster import LiveForecaster
 from grus.decode.streaming.cells import Cells, Faults
 from grus.decode.streaming.classifier import ClassStream
+from grus.decode.streaming.detector import DetectStream
 from grus.decode.streaming.forecaster import ForecastStream
 from grus.decode.streaming.texts import TextStream
 from grus.errors import ModelFolderError, UsageError
@@ -33,12 +35,14 @@ class Wanted:
         proba: add the probability of every label.
         every: answer only every so many rows of a key.
         future: covariates known in advance.
+        detail: add the score and the expected value of every column that a detector watches.
     """
 
     level: Sequence[float] = ()
     proba: bool = False
     every: int = 1
     future: Any = None
+    detail: bool = False
 
 
 class _Batch(Protocol):
@@ -107,7 +111,7 @@ class Streams:
 
     def __init__(
         self,
-        live: LiveForecaster | LiveClassifier,
+        live: LiveForecaster | LiveClassifier | LiveDetector,
         key: str | None = None,
         wanted: Wanted | None = None,
         eviction: Eviction | None = None,
@@ -305,7 +309,7 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
     seen: list[float]
 
 
-def engine_of(live: LiveForecaster | LiveClassifier, key: str | None) -> Engine:
+def engine_of(live: LiveForecaster | LiveClassifier | LiveDetector, key: str | None) -> Engine:
     """What streams a model's task.
 
     Raises:
@@ -313,6 +317,8 @@ def engine_of(live: LiveForecaster | LiveClassifier, key: str | None) -> Engine:
     """
     if isinstance(live, LiveForecaster):
         engine: Engine = ForecastStream(live, key)
+    elif isinstance(live, LiveDetector):
+        engine = DetectStream(live, key)
     elif live.task.kind == "text":
         engine = TextStream(live, key)
     else:

@@ -22,7 +22,7 @@ class Stream(Protocol):
 
 
 class LiveModel(ABC):
-    """The base of `grus.LiveForecaster` and `grus.LiveClassifier`."""
+    """The base of `grus.LiveForecaster`, `grus.LiveClassifier` and `grus.LiveDetector`."""
 
     model: Model
 
