@@ -80,7 +80,7 @@ def translate_fit(
     wanted, form = (1, "one table") if translations is None else (2, "two files, SRC,TGT")
     if len(given["validation"]) not in (0, wanted):
         raise UsageError(f"{ctx.command_path}: --validation must be {form}, got {len(given['validation'])}")
-    fit_task("translate", given, list(ctx.obj), _train, _show, "grus translate {} < IN > OUT")
+    fit_task("translate", given, list(ctx.obj), _train, _show, next_command="grus translate {} < IN > OUT")
 
 
 def _train(arguments: dict[str, Any], path: Path, **run: Any) -> "Translator":

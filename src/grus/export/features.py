@@ -2,7 +2,7 @@
 
 from grus.preprocess.calendar import feature_names as feature_names_of
 from grus.preprocess.features import layout
-from grus.spec import Calendar, Codes, CovariateScale, Detect, Forecast, Generate, Images, Model
+from grus.spec import Calendar, Codes, CovariateScale, Detect, Forecast, Generate, Images, Model, Translate
 
 Names = dict[str, list[str]]
 
@@ -30,7 +30,9 @@ def feature_names(model: Model) -> Names:
             pixels = ((x, channel) for x in range(step.width) for channel in range(step.channels))
             names["x"] = [f"pixel {x}, channel {channel}" for x, channel in pixels]
         else:
-            names["tokens"] = [model.task.inputs[0]]
+            names["tokens"] = [
+                model.task.source if isinstance(model.task, Translate) else model.task.inputs[0]
+            ]
     return names
 
 

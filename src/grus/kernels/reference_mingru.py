@@ -69,9 +69,9 @@ class Trace:
     """What the backward pass needs; arrays run in processing order, see ``reference.Trace``."""
 
     weights: MinGRUWeights
-    order: Array
-    valid: Array
-    drop: Array
+    order: np.ndarray
+    valid: np.ndarray
+    drop: np.ndarray
     x: Array
     h_prev: Array
     z: Array

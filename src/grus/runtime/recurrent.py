@@ -1,6 +1,7 @@
 """The GRU and the MinGRU of the runtime, on the native kernels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -10,10 +11,12 @@ from grus.runtime.layers import Recurrent, pack, run_stack
 from grus.runtime.state import NodeState
 from grus.spec import Shape, ops
 
+_Op = TypeVar("_Op", ops.GRU, ops.MinGRU)
+_Packed = TypeVar("_Packed", PackedGRU, PackedMinGRU)
 OneStep = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-class _Layers:
+class _Layers(Generic[_Op, _Packed]):
     """Layers and directions in PyTorch's order; remembers the state of every layer.
 
     Attributes:
@@ -21,8 +24,8 @@ class _Layers:
         one_step: steps all rows, [B, I] and [B, layers, H] to y and the states after it; None where only `_run` can.
     """
 
-    op: ops.GRU | ops.MinGRU
-    stack: Sequence[PackedGRU | PackedMinGRU]
+    op: _Op
+    stack: tuple[_Packed, ...]
     one_step: OneStep | None = None
 
     def _run(
@@ -63,11 +66,8 @@ class _Layers:
         return (self._zeros(batch), np.zeros(batch, np.bool_))
 
 
-class GRUImplementation(_Layers):
+class GRUImplementation(_Layers[ops.GRU, PackedGRU]):
     """`grus.spec.ops.GRU`."""
-
-    op: ops.GRU
-    stack: tuple[PackedGRU, ...]
 
     def __init__(self, op: ops.GRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
         self.op, self.stored = op, weights.stored
@@ -77,11 +77,8 @@ class GRUImplementation(_Layers):
             self.one_step = layers.step
 
 
-class MinGRUImplementation(_Layers):
+class MinGRUImplementation(_Layers[ops.MinGRU, PackedMinGRU]):
     """`grus.spec.ops.MinGRU`."""
-
-    op: ops.MinGRU
-    stack: tuple[PackedMinGRU, ...]
 
     def __init__(self, op: ops.MinGRU, weights: Weights, inputs: tuple[Shape, ...]) -> None:
         self.op = op

@@ -185,7 +185,7 @@ def threshold_of(severity: np.ndarray, rate: float, contamination: float | None 
     exp(-x / mean excess), and never less than -log10(rate), which is right for errors that are normal.
     """
     if contamination is not None:
-        return float(to_score(np.quantile(severity, 1.0 - contamination)))
+        return float(to_score(np.asarray(np.quantile(severity, 1.0 - contamination))))
     n = len(severity)
     tail = max(_LEAST / n, min(_TAIL, 0.5), 0.0)
     if rate >= tail or tail >= 0.5:
@@ -194,7 +194,7 @@ def threshold_of(severity: np.ndarray, rate: float, contamination: float | None 
         begin = float(np.quantile(severity, 1.0 - tail))
         above = severity[severity > begin] - begin
         found = begin + (float(above.mean()) if len(above) else 0.0) * np.log(tail / rate)
-    return float(to_score(np.float64(max(found, -np.log10(rate)))))
+    return float(to_score(np.asarray(max(found, -np.log10(rate)))))
 
 
 def records_digest(records: Records) -> str:

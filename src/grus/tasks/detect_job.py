@@ -86,7 +86,7 @@ class DetectJob:
         self._window = min(window, int(train_end.max(initial=0)))
         # In the first steps the state is not yet what it would be: they count for nothing in the loss, as live.
         self._burn_in = min(WARM_UP, self._window // 4)
-        known = ~np.isnan(table.truth).all(1)
+        known = np.asarray(~np.isnan(table.truth).all(1))
         self._train = self._origins(0, train_end, 1, known)
         if not len(self._train):
             raise DataError("rows: expected values to learn from, got only missing ones")

@@ -38,7 +38,7 @@ def build_network(config: NetworkConfig, port: Port) -> Graph:
     """
     layers = layers_of(config.cell, config.hidden_size, config.layers, dropout=config.dropout)
     nodes = (
-        Node("encoder", layers, (port.name,)),
+        Node("encoder", layers, (port.name,)),  # type: ignore[arg-type]
         Node(_FROM_STATE, ops.Linear(config.columns), ("encoder",)),
         Node("from_input", ops.Linear(config.columns, bias=False), (port.name,)),
         Node(MEAN, ops.Add(), (_FROM_STATE, "from_input")),

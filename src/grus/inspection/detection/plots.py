@@ -1,6 +1,6 @@
 """Pictures of a detector from arrays: a series with its events, and the score below it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,8 @@ def plot_column(
     times: np.ndarray,
     values: np.ndarray,
     *,
-    events: list[tuple[np.generic, np.generic]],
-    labelled: list[tuple[np.generic, np.generic]],
+    events: list[tuple[Any, Any]],
+    labelled: list[tuple[Any, Any]],
     unit: str,
     ax: "Axes | None" = None,
 ) -> "Axes":
