@@ -80,7 +80,9 @@ def test_batches_in_threads_are_batches_one_after_the_other(model, monkeypatch):
             found.append(model.translate(SENTENCES * 5, n_best=2, beam=2))
         finally:
             set_num_threads(before)
-    assert [[one.text for one in some] for some in found[0]] == [[one.text for one in some] for some in found[1]]
+    assert [[one.text for one in some] for some in found[0]] == [
+        [one.text for one in some] for some in found[1]
+    ]
     assert [some[0].score for some in found[0]] == [some[0].score for some in found[1]]
 
 

@@ -20,7 +20,12 @@ from grus.inspection.translations.report import write_translate_report
 from grus.inspection.wording import figure
 
 SECTIONS = ["Scores", "Translations", "Attention", "Data", "Training", "Use it"]
-LONG = ["eins zwei drei vier fünf sechs", "acht neun eins zwei drei", "<b>", "vier fünf sechs sieben acht neun eins"]
+LONG = [
+    "eins zwei drei vier fünf sechs",
+    "acht neun eins zwei drei",
+    "<b>",
+    "vier fünf sechs sieben acht neun eins",
+]
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +61,12 @@ def test_a_whole_page(tmp_path, live):
         "A bidirectional gated recurrent unit (12 units) reads up to 50 words of de, and a GRU of 12 units writes en while "
         "it looks at what was read (conditional decoder, additive attention;"
     ) in words
-    assert f"{figure(e.bleu, 3)} BLEU by greedy search; copying the source gives {figure(e.copied, 3)}" in words
-    assert "Test: 4 sentences. Neither training nor the choice of the best epoch has seen these pairs." in words
+    assert (
+        f"{figure(e.bleu, 3)} BLEU by greedy search; copying the source gives {figure(e.copied, 3)}" in words
+    )
+    assert (
+        "Test: 4 sentences. Neither training nor the choice of the best epoch has seen these pairs." in words
+    )
     assert "<b>" in page.sections["Translations"], "a text is not markup"
     for translation in e.translations:
         assert translation in page.sections["Translations"]
