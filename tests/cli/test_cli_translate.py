@@ -1,5 +1,7 @@
 """``grus fit translate``, ``grus translate`` and what the other verbs do with a translator."""
 
+import contextlib
+import io
 import json
 import random
 import signal
@@ -7,7 +9,9 @@ import subprocess
 import time
 
 import pytest
-from cli_runs import command, environment, run, spawn, write
+from cli_runs import Ran, command, environment, run, spawn, write
+
+from grus.cli import main
 
 TINY = [
     "--tokenizer", "word", "--hidden-size", "24", "--embedding-size", "16", "--lr", "1e-2", "--dropout", "0",
@@ -35,17 +39,31 @@ def files(tmp_path_factory):
 def trained(tmp_path_factory, files):
     """A folder that the command line made, and what it said."""
     folder = tmp_path_factory.mktemp("models") / "numbers"
-    ran = spawn(
-        "fit", "translate", *files, "-o", folder, "--epochs", 4, "--test-size", 20, *TINY, "--batch-size", 32
-    )
-    assert ran.code == 0, ran.err
-    return folder, ran
+    arguments = [
+        "fit",
+        "translate",
+        *files,
+        "-o",
+        folder,
+        "--epochs",
+        4,
+        "--test-size",
+        20,
+        *TINY,
+        "--batch-size",
+        32,
+    ]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(a) for a in arguments])
+    assert code == 0, err.getvalue()
+    return folder, Ran(code, out.getvalue(), err.getvalue())
 
 
 def translated(folder, text, *options):
     data = text if isinstance(text, bytes) else text.encode()
     done = subprocess.run(
-        command("translate", folder, *options), input=data, capture_output=True, env=environment(), timeout=60, check=False,
+        command("translate", folder, *options), input=data, capture_output=True, env=environment(), timeout=120, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -111,7 +129,7 @@ def test_forced_scores(trained, tmp_path):
         assert f"{said} is the first without a partner" in err
 
 
-def test_long_lines_are_cut_and_that_is_said(files, tmp_path):
+def test_long_lines_are_cut_and_that_is_said(files, tmp_path, capsys):
     folder = tmp_path / "short"
     ran = spawn(
         "fit",
