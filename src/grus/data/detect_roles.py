@@ -104,7 +104,7 @@ def plan_detect(
     ]
     gone = np.isnan(records.values).sum(0)
     lost = [
-        f"column {name!r}: {int(n):,} missing value{'s' * (n > 1)} masked"
+        f"column {name!r}: {int(n):,} missing value{'s' if n > 1 else ''} masked"
         for name, n in zip(roles.columns, gone)
         if n
     ]
