@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -96,4 +97,5 @@ def _change(places: Sequence[tuple[Any, Any]], rng: np.random.Generator) -> None
         case 8:
             holder[key] = _NUMBERS[int(rng.integers(len(_NUMBERS)))]
         case _:
-            holder[key] = _OTHERS[int(rng.integers(len(_OTHERS)))]
+            # A copy: what stands in two places could later be put into itself.
+            holder[key] = deepcopy(_OTHERS[int(rng.integers(len(_OTHERS)))])

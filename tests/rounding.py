@@ -64,14 +64,15 @@ def round_matrices(
             | ops.Linear
             | ops.AttentionPool
             | ops.Convolution
-            | ops.SelfAttention,
+            | ops.SelfAttention
+            | ops.AttentiveGRU,
         )
     }
 
     def rounds(name: str) -> bool:
         layer, weight = name.rsplit(".", 1)
         return layer in layers and weight.startswith(
-            ("weight", "vector", "in_proj_weight", "out_proj_weight")
+            ("weight", "query", "vector", "in_proj_weight", "out_proj_weight")
         )
 
     return {name: _rounded(a, to) if rounds(name) else a for name, a in tensors.items()}

@@ -165,10 +165,12 @@ def test_no_rows_and_no_steps(name):
     empty = run(random_inputs(run.graph, 0, TIMES))
     for output, source in run.graph.outputs.items():
         assert empty[output].shape[0] == 0
-        assert empty[output].shape[-1] == shapes[source].size
+        if shapes[source].kind != "alignment":  # whose last axis is the steps of a memory
+            assert empty[output].shape[-1] == shapes[source].size
     still = run(random_inputs(run.graph, 2, {"src": 0, "tgt": 0}))
     for output, source in run.graph.outputs.items():
-        assert still[output].shape == ((2, 0) if shapes[source].clock else (2,)) + (shapes[source].size,)
+        last = 0 if shapes[source].kind == "alignment" else shapes[source].size
+        assert still[output].shape == ((2, 0) if shapes[source].clock else (2,)) + (last,)
         assert np.isfinite(still[output]).all()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grus.cli.answers import Prediction, Scores
+from grus.cli.tables import table_file
 from grus.cli.watch import WatchedDetector
 from grus.data import readers
 from grus.inspection.detection.wording import detect_evaluation_dict, detect_verdict, event_sentence
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from grus.cli.people import People
     from grus.decode import DetectEvaluation
     from grus.spec import Model
+
+
+#: What is answered for stands in a table.
+data_file = table_file
 
 
 def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:

@@ -1,6 +1,5 @@
 """Forecasts and their scores for the command line; needs no torch."""
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,8 @@ if TYPE_CHECKING:
     from grus.spec import Model
 
 
-def data_file(data: str) -> AbstractContextManager[Path]:
-    """The path of a table; see `grus.cli.tables.table_file`."""
-    return table_file(data)
+#: What is answered for stands in a table.
+data_file = table_file
 
 
 def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grus.cli.answers import Prediction, Scores
+from grus.cli.tables import table_file
 from grus.cli.watch import WatchedTranslator
 from grus.data.pairs import drop_empty, read_pairs
 from grus.data.readers import read_columns
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from grus.cli.people import People
     from grus.decode.translation_scores import TranslationEvaluation
     from grus.spec import Model
+
+
+#: What is answered for stands in a table.
+data_file = table_file
 
 
 def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:

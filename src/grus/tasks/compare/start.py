@@ -10,7 +10,7 @@ from grus.spec import Graph, ops
 
 #: Rows of the gates, counted in blocks of ``hidden``: what keeps the state, and what lets new values in. In the
 #: equations of `grus.kernels.reference` a GRU keeps z of its state; the rest, 1 - z, follows without a gate of its own.
-_KEEPS: dict[type[ops.Recurrent], int] = {ops.GRU: 1, ops.LSTM: 1}
+_KEEPS: dict[type[ops.Recurrent], int] = {ops.GRU: 1, ops.MinGRU: 0, ops.LSTM: 1}
 _LETS_IN: dict[type[ops.Recurrent], int] = {ops.LSTM: 0}
 
 
@@ -31,10 +31,11 @@ def orthogonal_recurrence(module: GraphModule) -> None:
     Reference:
         Saxe et al. 2014, arXiv:1312.6120; for recurrent matrices Henaff et al. 2016, arXiv:1602.06662.
     """
+    parameters = dict(module.named_parameters())
     for op, name in _layers(module):
         for suffix in op.suffixes:
-            weight = module.get_parameter(f"nodes.{name}.weight_hh_{suffix}")
-            for gate in range(op.gates):
+            weight = parameters.get(f"nodes.{name}.weight_hh_{suffix}")
+            for gate in range(op.gates) if weight is not None else ():  # a MinGRU has no recurrent matrix
                 init.orthogonal_(_block(weight, gate, op.hidden))
 
 
@@ -44,7 +45,7 @@ def chrono_biases(module: GraphModule, longest: int) -> None:
 
         b_keep = log u,    b_let_in = -log u,    u ~ U(1, T - 1)
 
-    for the update gate of a GRU, and the forget and the input gate of an LSTM: sigmoid(log u) = u / (1 + u), so that a
+    for the update gate of a GRU and a MinGRU, and the forget and the input gate of an LSTM: sigmoid(log u) = u / (1 + u), so that a
     unit forgets within about u steps. A simple RNN has no gate, and is left as it is.
 
     Args:
@@ -54,13 +55,12 @@ def chrono_biases(module: GraphModule, longest: int) -> None:
     Reference:
         Tallec and Ollivier 2018, "Can recurrent neural networks warp time?", arXiv:1804.11188, section 3.
     """
+    parameters = dict(module.named_parameters())
     for op, name in _layers(module):
         if type(op) not in _KEEPS or not op.bias:
             continue
         for suffix in op.suffixes:
-            given, recurrent = (
-                module.get_parameter(f"nodes.{name}.bias_{side}_{suffix}") for side in ("ih", "hh")
-            )
+            given, recurrent = (parameters.get(f"nodes.{name}.bias_{side}_{suffix}") for side in ("ih", "hh"))
             span = torch.empty(op.hidden).uniform_(1.0, max(2.0, longest - 1.0)).log()
             _set_gate(given, recurrent, _KEEPS[type(op)], op.hidden, span)
             if type(op) in _LETS_IN:
@@ -76,7 +76,11 @@ def _block(parameter: Parameter, gate: int, hidden: int) -> torch.Tensor:
     return parameter[gate * hidden : (gate + 1) * hidden]
 
 
-def _set_gate(given: Parameter, recurrent: Parameter, gate: int, hidden: int, value: torch.Tensor) -> None:
-    """Let both biases of a gate add up to a value."""
-    _block(given, gate, hidden).copy_(value)
-    _block(recurrent, gate, hidden).zero_()
+def _set_gate(
+    given: Parameter | None, recurrent: Parameter | None, gate: int, hidden: int, value: torch.Tensor
+) -> None:
+    """Let the biases of a gate add up to a value; a MinGRU has one, the others two."""
+    if given is not None:
+        _block(given, gate, hidden).copy_(value)
+    if recurrent is not None:
+        _block(recurrent, gate, hidden).zero_()
