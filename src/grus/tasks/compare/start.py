@@ -45,8 +45,8 @@ def chrono_biases(module: GraphModule, longest: int) -> None:
 
         b_keep = log u,    b_let_in = -log u,    u ~ U(1, T - 1)
 
-    for the update gate of a GRU and a MinGRU, and the forget and the input gate of an LSTM: sigmoid(log u) = u / (1 + u), so that a
-    unit forgets within about u steps. A simple RNN has no gate, and is left as it is.
+    for the update gate of a GRU and a MinGRU, and the forget and the input gate of an LSTM: sigmoid(log u) =
+    u / (1 + u), so that a unit forgets within about u steps. A simple RNN has no gate, and is left as it is.
 
     Args:
         module: whose layers are GRUs, LSTMs or others.
