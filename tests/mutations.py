@@ -1,5 +1,6 @@
 """Damaged and hostile input for the fuzz tests: bytes and JSON changed at random places."""
 
+import hashlib
 import json
 import os
 import re
@@ -99,3 +100,7 @@ def _change(places: Sequence[tuple[Any, Any]], rng: np.random.Generator) -> None
         case _:
             # A copy: what stands in two places could later be put into itself.
             holder[key] = deepcopy(_OTHERS[int(rng.integers(len(_OTHERS)))])
+
+
+def with_checksum(config: str, weights: bytes) -> str:
+    return json.dumps(json.loads(config) | {"weights_sha256": hashlib.sha256(weights).hexdigest()})

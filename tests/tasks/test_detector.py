@@ -233,7 +233,7 @@ def test_which_cycles_of_the_calendar_are_learned():
         ({"outside": float("nan")}, "outside must be a number of at least 0, got nan"),
         ({"false_alarm_rate": 0}, "false_alarm_rate must be a number above 0 and below 0.5, got 0"),
         ({"contamination": 0.7}, "contamination must be a number above 0 and below 0.5, or None, got 0.7"),
-        ({"cell": "gruu"}, "cell must be 'gru', 'lstm' or 'rnn', got 'gruu'"),
+        ({"cell": "gruu"}, "cell must be 'gru', 'lstm', 'rnn' or 'mingru', got 'gruu'"),
         ({"columns": "temp"}, "columns must be a list of column names, got 'temp'"),
         ({"columns": ["temp"], "id": "temp"}, "column 'temp': expected one role, got 2"),
         ({"calendar": ["century"]}, "calendar must be a list of minute_of_hour"),
@@ -250,7 +250,7 @@ def test_parameters_that_cannot_be(options, sentence):
     ("data", "sentence"),
     [
         ({"a": np.array(["x", "y"], object)}, "data: expected columns of numbers to watch, got 'a'"),
-        ({"a": np.zeros(0)}, "expected rows, got none"),
+        ({"a": np.zeros(0)}, "data: expected rows, got a table without any"),
         (
             {"t": np.array(["2026-01-02", "2026-01-01"]), "a": np.zeros(2)},
             "column 't': expected a later time than",

@@ -104,9 +104,9 @@ class Likelihood:
         new = np.where(there, level + (errors - level) / task.short, level)
         if task.memory:
             count = np.where(there, np.minimum(rows + 1.0, task.memory), rows)
-            apart = np.where(there, new - mean, 0.0)
-            moved = mean + apart / count
-            variance = variance + np.where(there, (apart * (new - moved) - variance) / count, 0.0)
+            apart, of = np.where(there, new - mean, 0.0), np.maximum(count, 1.0)
+            moved = mean + apart / of
+            variance = variance + np.where(there, (apart * (new - moved) - variance) / of, 0.0)
         else:
             count, moved = rows, mean
         z = np.where(there, (new - moved) / np.sqrt(variance + FLOOR * FLOOR), 0.0)
