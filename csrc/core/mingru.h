@@ -33,7 +33,7 @@ struct Minimal {
     const S* wx;
     Span own;  // blocks of units
     T *state, *zeros;
-    idx run;  // steps of a row that stand together
+    idx run, y_ahead;  // steps of a row that stand together, and how far ahead the next such run's y lies
     Pair pairs[kPairs];
     Row x[kPairs];
   };
@@ -76,6 +76,7 @@ struct Minimal {
       for (int r = 0; r < MR; ++r) {
         const Pair& p = w.pairs[first + r];
         if (p.from) h = get<L>(p.from, at, hidden);
+        fetch<1>(p.y + at, w.y_ahead);
         h = L::fma(acc[b][r][0], h, acc[b][r][1]);
         put<L>(p.y, at, hidden, h);
         if (p.last) put<L>(p.last, at, hidden, h);
@@ -143,6 +144,7 @@ struct Minimal {
     idx n = 0;
     for (idx s = 0; (count = longer(a, rows, count, s)) > 0;) {
       w.run = run_length(count, kPairs);
+      w.y_ahead = (a.reverse ? -w.run : w.run) * a.y_time;
       const idx end = s + w.run;
       for (idx i = 0; i < count; ++i) take(w, n, rows[i], s, least(end, Forward::length(a, rows[i])));
       s = end;
@@ -153,7 +155,7 @@ struct Minimal {
   static GRUS_INLINE void take(Work& w, idx& n, idx row, idx s, idx end) {
     const Args& a = *w.a;
     const idx at = Forward::when(a, row, s), way = a.reverse ? -1 : 1, x_step = way * a.x_time, y_step = way * a.y_time;
-    const idx length = Forward::length(a, row), first = w.own.first * W, last = least(w.own.last * W, a.hidden);
+    const idx length = Forward::length(a, row);
     const T *x = a.x + row * a.x_row + at * a.x_time, *from = before(a, w.zeros, row, s);
     T* y = a.y + row * a.y_row + at * a.y_time;
     for (; s < end; ++s, x += x_step, y += y_step) {
@@ -164,17 +166,17 @@ struct Minimal {
         w.x[n].scale = whole_of(x, a.input, w.x[n].values);
       else
         w.x[n] = x;
-      if (s + w.run < length) {
-        fetch<1>(y + w.run * y_step, first, last);
-        fetch<0>(x + w.run * x_step, 0, a.input);
-      }
+      for (idx c = 0; s + w.run < length && c < a.input; c += kLine) fetch<0>(x + c, w.run * x_step);
       if (++n == kPairs) some(w, n), n = 0;
     }
   }
-  // What the next run of a row will read (or write, 1): block by block it is touched in steps that no processor foresees.
+  // Asks for what lies so far ahead, to be read (0) or written (1), whether that is ours or not. Block by block of units a
+  // row's lines are touched in steps that the processor does not foresee; asked for in every tile, they come while others
+  // are computed, and not all at once.
+  static constexpr idx kLine = 64 / (idx)sizeof(T);
   template <int Write>
-  static GRUS_INLINE void fetch(const T* row, idx from, idx to) {
-    for (idx i = from; i < to; i += 64 / (idx)sizeof(T)) __builtin_prefetch(row + i, Write, 2);
+  static GRUS_INLINE void fetch(const T* p, idx ahead) {
+    __builtin_prefetch((const void*)((uintptr_t)p + (uintptr_t)(ahead * (idx)sizeof(T))), Write, 2);
   }
 };
 
@@ -208,7 +210,7 @@ struct MinimalBackward {
     const T* wx;
     Span own;
     T *carry, *zeros, *sums, *d, *panel, *rows;  // rows: what is carried between the runs of each row
-    idx d_row, run;  // run: steps of a row that stand together
+    idx d_row, run, h_ahead, dy_ahead;  // run: steps of a row that stand together
     Pair pairs[kPairs];
     const T* x[kPairs];
     T* dx[kPairs];
@@ -227,6 +229,8 @@ struct MinimalBackward {
     for (int r = MR - 1; r >= 0; --r) {
       const Pair& p = w.pairs[first + r];
       const V z = acc[0][r][0], n = acc[0][r][1];
+      Minimal<L>::template fetch<0>(p.h + at, -w.h_ahead);
+      if (p.dy) Minimal<L>::template fetch<0>(p.dy + at, -w.dy_ahead);
       V dh = p.from ? get<L>(p.from, at, f.hidden) : carry;
       if (p.dy) dh = L::add(dh, get<L>(p.dy, at, f.hidden));
       const V dn = L::mul(dh, L::sub(L::set(1), z));
@@ -307,6 +311,8 @@ struct MinimalBackward {
     for (idx end = count ? Forward::length(f, rows[0]) : 0; end > 0;) {
       const idx active = Minimal<L>::longer(f, rows, count, end - 1);
       w.run = Minimal<L>::run_length(active, kPairs);
+      w.h_ahead = (f.reverse ? -w.run : w.run) * f.y_time;
+      w.dy_ahead = (f.reverse ? -w.run : w.run) * a.dy_time;
       idx begin = end - w.run;
       if (begin < 0) begin = 0;
       for (idx i = Minimal<L>::longer(f, rows, count, begin) - 1; i >= 0; --i) {
@@ -327,8 +333,7 @@ struct MinimalBackward {
     const Args& a = *w.a;
     const SequenceArgs<T>& f = a.f;
     using Ahead = Minimal<L>;
-    const idx at = Forward::when(f, row, s), way = f.reverse ? -1 : 1, from = w.own.first * W;
-    const idx to = least(w.own.last * W, f.hidden), ahead = w.run * way;
+    const idx at = Forward::when(f, row, s), way = f.reverse ? -1 : 1;
     const T *x = f.x + row * f.x_row + at * f.x_time, *dy = a.dy ? a.dy + row * a.dy_row + at * a.dy_time : nullptr;
     T* dx = a.dx ? a.dx + row * a.dx_row + at * a.dx_time : nullptr;
     const T* source = s + 1 < Forward::length(f, row) ? carried : a.dhn ? a.dhn + row * a.dhn_row : w.zeros;
@@ -342,11 +347,9 @@ struct MinimalBackward {
       source = nullptr;
       w.x[first] = x;
       w.dx[first] = dx;
-      if (s > w.run) {
-        Ahead::template fetch<0>(p.h - ahead * f.y_time, from, to);
-        if (dy) Ahead::template fetch<0>(dy - ahead * a.dy_time, from, to);
-        Ahead::template fetch<0>(x - ahead * f.x_time, 0, f.input);
-        if (dx) Ahead::template fetch<1>(dx - ahead * a.dx_time, 0, f.input);
+      for (idx c = 0; s >= w.run && c < f.input; c += Ahead::kLine) {
+        Ahead::template fetch<0>(x + c, -w.run * way * f.x_time);
+        if (dx) Ahead::template fetch<1>(dx + c, -w.run * way * a.dx_time);
       }
       if (dy) dy -= way * a.dy_time;
       if (dx) dx -= way * a.dx_time;
