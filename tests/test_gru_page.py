@@ -110,7 +110,9 @@ def test_the_mingru_of_grus(names):
     made = MinGRU(3, 2, dtype=torch.float64)
     W_z, W_n, b_z, b_n = names["minimal"]
     weights = [np.concatenate([W_z, W_n]), np.concatenate([b_z, b_n])]
-    made.load_state_dict(dict(zip(("weight_ih_l0", "bias_ih_l0"), map(torch.from_numpy, weights), strict=True)))
+    made.load_state_dict(
+        dict(zip(("weight_ih_l0", "bias_ih_l0"), map(torch.from_numpy, weights), strict=True))
+    )
     xs, h = (torch.from_numpy(names[name]) for name in ("xs", "h"))
     _, state = made(xs, h[None])
     np.testing.assert_allclose(state[0].detach(), names["step_by_step"], atol=1e-14)
