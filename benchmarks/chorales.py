@@ -3,7 +3,8 @@
     scripts/bench chorales --json FILE                                 train with three seeds and score the test pieces
     scripts/bench chorales --tune --seeds 0 --with '{"layers": 2}'      score the validation pieces; no test is read
     scripts/bench chorales --seeds 0 --models FOLDER --compose docs/music
-        ten chorales of seeds 1 to 10, none left out; models that stand in FOLDER are not trained again
+        ten chorales of seeds 1 to 10, none left out; models that stand in FOLDER are not trained again, and training
+        that was stopped goes on
 
 A step is a sixteenth; nats a step are summed over the four voices (and the beats and the end of the piece, which the
 form all but settles), nats a note are a fourth of that. Pieces are as in the archive: 229 train, 76 validate, 77 test.
@@ -40,14 +41,15 @@ def archive() -> Path:
     return data_folder("music_jsb_chorales") / "jsb_chorales_16th_voices.npz"
 
 
-def fit(settings: dict[str, Any], seed: int) -> "MusicModel":
+def fit(settings: dict[str, Any], seed: int, run: Path | None) -> "MusicModel":
     from grus import MusicModel
     from grus.data.music_files import read_music
 
     parts = read_music(archive())
     train, val = ([one.piece for one in part] for part in (parts.train, parts.val))
     model = MusicModel(**settings, val_size=0, test_size=0, seed=seed, log="none")
-    return model.fit(train, validation=val, progress="plain")
+    resume = run is not None and (run / "checkpoint.pt").is_file()
+    return model.fit(train, validation=val, folder=run, resume=resume, progress="plain")
 
 
 def scores(e: "MusicEvaluation") -> dict[str, Any]:
@@ -70,7 +72,7 @@ def run(
 
     begin, cpu, found = time.perf_counter(), time.process_time(), {"seed": seed}
     if folder is None or not folder.exists():
-        model = fit(settings, seed)
+        model = fit(settings, seed, folder and folder.with_name(folder.name + ".run"))
         found |= {
             "seconds": round(time.perf_counter() - begin), "cpu_seconds": round(time.process_time() - cpu),
             "best_epoch": model.history_.best_epoch,
