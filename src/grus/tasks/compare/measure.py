@@ -17,7 +17,7 @@ from grus.decode.comparing.records import NO_COST, Cost
 from grus.errors import UnsupportedError
 from grus.models import GraphModule
 from grus.runtime import Program
-from grus.spec import Graph, require_streaming
+from grus.spec import Graph, ops, require_streaming
 from grus.tasks.compare.problem import Problem, Setting
 from grus.tasks.compare.sizes import count_parameters
 from grus.training import Job, TrainingConfig, train
@@ -224,11 +224,16 @@ def captured(job: Any) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
 def training_memory(job: Any) -> int:
     """Bytes of the tensors that the backward pass of the first batch needs, and of weights, gradients and moments.
 
-    Every storage counts once. What the loss and the optimiser need besides for a moment is left out.
+    Every storage counts once. Outputs of recurrent layers count too: the native GRU keeps its own beside what it shows
+    to the hooks of autograd. What the loss and the optimiser need besides for a moment is left out.
     """
     weights = sum(p.numel() * p.element_size() for p in job.model.parameters())
     own = {p.untyped_storage().data_ptr() for p in job.model.parameters()}
     kept: dict[int, int] = {}
+
+    def see(module: torch.nn.Module, args: Any, outputs: dict[str, Tensor]) -> None:
+        for tensor in outputs.values():
+            pack(tensor)
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -236,6 +241,8 @@ def training_memory(job: Any) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
+    layers = [node.name for node in job.model.graph.nodes if isinstance(node.op, ops.Recurrent)]
+    handles = [job.model.nodes[name].register_forward_hook(see) for name in layers]
     job.model.train()
     with (
         torch.random.fork_rng(devices=[]),
@@ -243,6 +250,8 @@ def training_memory(job: Any) -> int:
     ):
         loss, _ = job.loss(_batch(job), None)
     del loss
+    for handle in handles:
+        handle.remove()
     return sum(kept.values()) + 4 * weights
 
 
