@@ -46,11 +46,13 @@ def round_matrices(
     layers = {
         node.weights or node.name
         for node in graph.nodes
-        if isinstance(node.op, ops.Recurrent | ops.RecurrentStep | ops.Linear | ops.AttentionPool)
+        if isinstance(
+            node.op, ops.Recurrent | ops.RecurrentStep | ops.Linear | ops.AttentionPool | ops.AttentiveGRU
+        )
     }
 
     def rounds(name: str) -> bool:
         layer, weight = name.rsplit(".", 1)
-        return layer in layers and weight.startswith(("weight", "vector"))
+        return layer in layers and weight.startswith(("weight", "vector", "query"))
 
     return {name: to(a) if rounds(name) else a for name, a in tensors.items()}
