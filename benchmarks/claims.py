@@ -5,7 +5,7 @@
     scripts/bench claims --out claims --table         the tables from what is there, as Markdown
 
 Accuracy is `grus.compare` at equal width: the same rows, a search for each cell's learning rate, three seeds, intervals
-over test units and runs; on shares of the training rows, and for the demand of rental bikes at several lookbacks.
+over test units and runs; on shares of the training rows, and for rental bikes and vowels at several lengths.
 Training time is the measurement of `grus.compare`, the training loop in turns on the same batches, of a classifier of
 made-up series at several widths and lengths. Set OMP_NUM_THREADS and GRUS_NUM_THREADS to 1 for one core.
 """
@@ -66,7 +66,7 @@ def labelled(name: str, **settings: Any) -> Callable[[Path], Any]:
 PARTS: dict[str, Callable[[Path], Any]] = {
     "bike": bike,
     "trec": labelled("trec", sizes=[0.1, 0.3, 1.0], epochs=10, lower=False, token_dropout=0.2),
-    "vowels": labelled("japanese_vowels", sizes=[0.3, 1.0], epochs=15, val_size=0.2),
+    "vowels": labelled("japanese_vowels", sizes=[0.3, 1.0], lengths=[7, 29], epochs=15, val_size=0.2),
     "digits": labelled("digits", sizes=[0.1, 0.3, 1.0], epochs=20, dropout=0.3),
 }
 TITLES = {
