@@ -35,7 +35,9 @@ def orthogonal_recurrence(module: GraphModule) -> None:
     for op, name in _layers(module):
         for suffix in op.suffixes:
             weight = parameters.get(f"nodes.{name}.weight_hh_{suffix}")
-            for gate in range(op.gates) if weight is not None else ():  # a MinGRU has no recurrent matrix
+            if weight is None:  # a MinGRU has no recurrent matrix
+                continue
+            for gate in range(op.gates):
                 init.orthogonal_(_block(weight, gate, op.hidden))
 
 
