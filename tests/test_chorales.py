@@ -37,5 +37,5 @@ def test_a_chorale_is_read_back_equal(path):
 @pytest.mark.parametrize("path", CHORALES, ids=lambda path: path.stem)
 def test_a_chorale_has_its_picture(path):
     with Image.open(path.with_suffix(".png")) as picture:
-        assert picture.size[0] > 600
+        assert picture.size[0] > 500
     assert path.with_suffix(".png").stat().st_size < 100_000
