@@ -13,6 +13,7 @@ import torch
 
 import grus
 from grus.kernels.layout import from_keras_layout
+from grus.nn import MinGRU
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "gru.md").read_text(encoding="utf-8")
@@ -55,6 +56,9 @@ def test_every_block_runs(names):
         ("U_iz, U_hz, c_iz, c_hz = -W_iz, -W_hz, -b_iz, -b_hz", "U_iz, U_hz, c_iz, c_hz = W_iz, W_hz, b_iz, b_hz"),
         ("kernel = concatenate([W_iz, W_ir, W_in]).T", "kernel = concatenate([W_ir, W_iz, W_in]).T"),
         ("296_448", "296_449"),
+        ("assert np.allclose((1 - z) * h + z * n, h_new)", "assert np.allclose((1 - z) * n + z * h, h_new)"),
+        ("np.prod(z[t + 1 :], axis=0)", "np.prod(z[t:], axis=0)"),
+        ("66_048", "66_049"),
     ],
 )  # fmt: skip
 def test_a_misprint_would_be_noticed(right, wrong, names):
@@ -100,6 +104,17 @@ def test_parameters_of_stacks(names, kind):
     count = names["parameters"]
     expected = 2 * (count(names[kind], 5, 4) + count(names[kind], 8, 4))
     assert sum(p.numel() for p in made.parameters()) == expected
+
+
+def test_the_mingru_of_grus(names):
+    made = MinGRU(3, 2, dtype=torch.float64)
+    W_z, W_n, b_z, b_n = names["minimal"]
+    weights = [np.concatenate([W_z, W_n]), np.concatenate([b_z, b_n])]
+    made.load_state_dict(dict(zip(("weight_ih_l0", "bias_ih_l0"), map(torch.from_numpy, weights), strict=True)))
+    xs, h = (torch.from_numpy(names[name]) for name in ("xs", "h"))
+    _, state = made(xs, h[None])
+    np.testing.assert_allclose(state[0].detach(), names["step_by_step"], atol=1e-14)
+    assert sum(p.numel() for p in MinGRU(5, 4).parameters()) == names["parameters_of_mingru"](5, 4)
 
 
 @pytest.mark.parametrize("linear_before_reset", [0, 1])
