@@ -1,5 +1,6 @@
 """Damaged and hostile input for the fuzz tests: bytes and JSON changed at random places."""
 
+import hashlib
 import json
 import os
 import re
@@ -97,3 +98,8 @@ def _change(places: Sequence[tuple[Any, Any]], rng: np.random.Generator) -> None
             holder[key] = _NUMBERS[int(rng.integers(len(_NUMBERS)))]
         case _:
             holder[key] = _OTHERS[int(rng.integers(len(_OTHERS)))]
+
+
+def with_checksum(config: str, weights: bytes) -> str:
+    """The config of a model folder, with the checksum of other weights."""
+    return json.dumps(json.loads(config) | {"weights_sha256": hashlib.sha256(weights).hexdigest()})

@@ -24,7 +24,7 @@ from grus.decode import LiveDetector, LiveForecaster
 from grus.errors import GrusError, SpecError, UnsupportedError
 from grus.spec import Graph, Model, Node, ops
 from limits import most_memory, most_seconds
-from mutations import fuzz_cases, mutated, mutated_json
+from mutations import fuzz_cases, mutated, mutated_json, with_checksum
 
 CASES = fuzz_cases(5_000)
 MEMORY = 256 << 20
@@ -98,10 +98,6 @@ def folder(request, tmp_path_factory) -> Folder:
     model, tensors, *inputs = MADE[request.param]()
     path = save_model(tmp_path_factory.mktemp("whole") / "model", model, tensors)
     return Folder((path / "config.json").read_text(), (path / "model.safetensors").read_bytes(), *inputs)
-
-
-def with_checksum(config: str, weights: bytes) -> str:
-    return json.dumps(json.loads(config) | {"weights_sha256": hashlib.sha256(weights).hexdigest()})
 
 
 def fitting(config: str) -> bytes:

@@ -3,16 +3,19 @@
 import json
 import tracemalloc
 
+import msgspec
 import numpy as np
 import pytest
 import safetensors.numpy
-from test_folder_fuzz import with_checksum
 
 import grus
 from example_detectors import detector, rows
+from example_graphs import random_tensors
 from grus.artifact import save_model
 from grus.decode import LiveDetector
-from grus.errors import GrusError, ModelFolderError
+from grus.errors import GrusError, ModelFolderError, SpecError
+from grus.spec import Graph, Node, ops
+from mutations import with_checksum
 
 HUGE = 10 << 30
 
@@ -40,7 +43,7 @@ def node(number, **fields):
     [
         (task(columns=[]), "detect: columns must be at least 1, got 0"),
         (task(columns=["a", "a"]), "detect: columns must each stand once, got 'a' twice"),
-        (task(columns=["temp"]), "tensor 'task.mean' has shape [2], expected [1]"),
+        (task(columns=["temp"]), "tensor 'task.mean' must be float64 [1], got float64 [2]"),
         (task(columns=["flow", "temp"]), "detect: the columns that are scaled must be those of the task"),
         (task(short=0), "detect: short must be a whole number from 1"),
         (task(memory=-1), "detect: memory must be a whole number from 0"),
@@ -51,10 +54,10 @@ def node(number, **fields):
         (lambda m: m["preprocess"].pop(), "the steps must be CovariateScale, SeriesScale, Calendar"),
         (step(0, masked=["z"]), "detect: the columns that are scaled must be those of the task"),
         (step(0, masked=[]), "detect: the graph must have one input, 'x' of size"),
-        (step(1, ids=["a: temp"]), "tensor 'preprocess.series_scale.center' has shape [4], expected [1]"),
+        (step(1, ids=["a: temp"]), "tensor 'preprocess.series_scale.center' must be float64 [1], got float64 [4]"),
         (step(2, features=[]), "detect: the graph must have one input, 'x' of size 4"),
         (step(2, features=["century"]), "calendar: expected one of"),
-        (node(0, bidirectional=True), "expected"),
+        (node(0, bidirectional=True), "tensor 'main.encoder.weight_ih_l0_reverse' is missing"),
         (node(1, size=3), "must"),
         (lambda m: m["parts"]["main"]["outputs"].update(mean="encoder"), "the output must be seq[2] on clock 'src'"),
         (lambda m: m["parts"]["main"].update(outputs={"x": "mean"}), "the graph must have one output, 'mean'"),
@@ -75,6 +78,16 @@ def test_a_config_that_was_tampered_with(folder, change, sentence):
     assert "\n" not in str(caught.value)
 
 
+def test_a_network_that_reads_the_future():
+    model, tensors = detector()
+    graph = model.parts["main"]
+    nodes = (Node("encoder", ops.GRU(3, bidirectional=True), graph.nodes[0].inputs), *graph.nodes[1:])
+    both = Graph(graph.inputs, nodes, graph.outputs)
+    weights = {f"main.{name}": values for name, values in random_tensors(both).items()}
+    with pytest.raises(SpecError, match="node 'encoder' must read in one direction, got GRU"):
+        LiveDetector(msgspec.structs.replace(model, parts={"main": both}), tensors | weights)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
@@ -82,8 +95,8 @@ def test_a_config_that_was_tampered_with(folder, change, sentence):
         ("task.threshold", -0.1, "task.threshold must be from 0 to below 1"),
         ("task.spread", -1.0, "task.spread and task.rows must be at least 0"),
         ("task.rows", -1.0, "task.spread and task.rows must be at least 0"),
-        ("task.mean", np.nan, "task.mean must be finite"),
-        ("task.high", np.inf, "task.high must be finite"),
+        ("task.mean", np.nan, "'task.mean' must be finite"),
+        ("task.high", np.inf, "'task.high' must be finite"),
         ("preprocess.covariate_scale.scale", 0.0, "scales must be above zero"),
         ("preprocess.series_scale.scale", -1.0, "scales must be above zero"),
     ],
