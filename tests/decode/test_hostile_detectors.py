@@ -3,12 +3,14 @@
 import json
 import tracemalloc
 
+import msgspec
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import grus
 from example_detectors import detector, rows
+from example_graphs import random_tensors
 from grus.artifact import save_model
 from grus.decode import LiveDetector
 from grus.errors import GrusError, ModelFolderError
@@ -73,6 +75,16 @@ def test_a_config_that_was_tampered_with(folder, change, sentence):
         tracemalloc.stop()
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_reads_the_future():
+    model, tensors = detector()
+    graph = model.parts["main"]
+    nodes = (Node("encoder", ops.GRU(3, bidirectional=True), graph.nodes[0].inputs), *graph.nodes[1:])
+    both = Graph(graph.inputs, nodes, graph.outputs)
+    weights = {f"main.{name}": values for name, values in random_tensors(both).items()}
+    with pytest.raises(SpecError, match="node 'encoder' must read in one direction, got GRU"):
+        LiveDetector(msgspec.structs.replace(model, parts={"main": both}), tensors | weights)
 
 
 @pytest.mark.parametrize(

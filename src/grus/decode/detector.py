@@ -12,7 +12,7 @@ from grus.decode.likelihood import Likelihood, to_score
 from grus.decode.rows import to_columns
 from grus.decode.streaming.detector import DetectStream, Found, stamps_of
 from grus.decode.streaming.live import LiveModel
-from grus.errors import DataError, SpecError
+from grus.errors import DataError
 from grus.preprocess.columns import Columns
 from grus.preprocess.detect import DetectPreprocessor
 from grus.preprocess.records import DetectRoles, Records, build_records
@@ -47,9 +47,6 @@ class LiveDetector(LiveModel):
         self.preprocessor = DetectPreprocessor(self.task, model.preprocess, tensors)
         check_detect(model, self.preprocessor)
         fitted = {name: tensors[f"task.{name}"] for name in self.task.arrays()}
-        for name, values in fitted.items():
-            if not np.isfinite(values).all():
-                raise SpecError(f"model: task.{name} must be finite")
         check_fitted(fitted)
         weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
         self.program = Program(model.parts["main"], weights, precision)
