@@ -22,8 +22,8 @@ import torch
 
 from shared_data import data_folder
 
-#: Not searched for: the sizes of LIUM-CVC's text-only system (256 units, embeddings of 128), with fewer pieces of words,
-#: and less dropout, for fewer epochs.
+#: Not searched for: the sizes of LIUM-CVC's text-only system (256 units, embeddings of 128), with fewer pieces of
+#: words, and less dropout, for fewer epochs.
 SETTINGS: dict[str, Any] = {
     "lower": True, "vocabulary_size": 6_000, "epochs": 16, "patience": None, "dropout": 0.2, "state_dropout": 0.4,
     "output_dropout": 0.4,

@@ -13,7 +13,8 @@ from example_detectors import detector, rows
 from example_graphs import random_tensors
 from grus.artifact import save_model
 from grus.decode import LiveDetector
-from grus.errors import GrusError, ModelFolderError
+from grus.errors import GrusError, ModelFolderError, SpecError
+from grus.spec import Graph, Node, ops
 from mutations import with_checksum
 
 HUGE = 10 << 30
@@ -94,8 +95,8 @@ def test_a_network_that_reads_the_future():
         ("task.threshold", -0.1, "task.threshold must be from 0 to below 1"),
         ("task.spread", -1.0, "task.spread and task.rows must be at least 0"),
         ("task.rows", -1.0, "task.spread and task.rows must be at least 0"),
-        ("task.mean", np.nan, "tensor 'task.mean' must be finite"),
-        ("task.high", np.inf, "tensor 'task.high' must be finite"),
+        ("task.mean", np.nan, "'task.mean' must be finite"),
+        ("task.high", np.inf, "'task.high' must be finite"),
         ("preprocess.covariate_scale.scale", 0.0, "scales must be above zero"),
         ("preprocess.series_scale.scale", -1.0, "scales must be above zero"),
     ],
