@@ -230,10 +230,11 @@ def training_memory(job: Any) -> int:
     weights = sum(p.numel() * p.element_size() for p in job.model.parameters())
     own = {p.untyped_storage().data_ptr() for p in job.model.parameters()}
     kept: dict[int, int] = {}
+    alive: list[Tensor] = []
 
     def see(module: torch.nn.Module, args: Any, outputs: dict[str, Tensor]) -> None:
-        for tensor in outputs.values():
-            pack(tensor)
+        # Held until the end: a storage that is freed gives its address to another.
+        alive.extend(map(pack, outputs.values()))
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
