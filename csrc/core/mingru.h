@@ -180,8 +180,8 @@ struct Minimal {
   }
 };
 
-// Gradients. Nothing was saved: a chunk's z and n are computed from x once more, in the same tiles, which took less time
-// than to write them and read them back (see docs/decisions.md), and the states before each step are y.
+// Gradients. Nothing was saved: a chunk's z and n are computed from x once more, in the same tiles (what it would take to
+// save them stands in docs/decisions.md), and the states before each step are y.
 //
 //   dh = carried + dy          dn = dh (1 - z)
 //   carried = dh z             da_z = dh (h - n) z (1 - z)      h: the state before the step
