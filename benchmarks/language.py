@@ -20,7 +20,9 @@ from shared_data import data_folder
 
 #: Validation nats after one epoch: 1.864 in chunks of 128 at a rate of 2e-3 (256 units), 1.670 with these.
 SHAKESPEARE: dict[str, Any] = {"hidden_size": 288, "epochs": 24}
-PTB: dict[str, Any] = {"tokenizer": "space", "batch_size": 20, "chunk": 35, "learning_rate": 2e-3}
+PTB: dict[str, Any] = {
+    "tokenizer": "space", "batch_size": 20, "chunk": 35, "learning_rate": 2e-3, "precision": "bf16-mixed",
+}  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {
     "shakespeare": SHAKESPEARE,
     "shakespeare-10min": SHAKESPEARE | {"epochs": 6, "max_seconds": 600.0},

@@ -36,6 +36,12 @@ def test_what_repeats_is_learnt(cell):
     assert "the" in made.generate("the cat sat on ", max_new_tokens=8, temperature=0.0).text
 
 
+def test_products_in_bfloat16_learn_as_well():
+    made = fit([LINE * 120], tokenizer="word", epochs=8, precision="bf16-mixed")
+    assert made.validation_.perplexity < 3
+    assert made.tensors_["main.logits.bias"].dtype == np.float32
+
+
 @pytest.mark.parametrize("tokenizer", ["word", "space", "bpe"])
 @pytest.mark.parametrize("options", [{}, {"tied": False, "variational": True}, {"embedding_size": 8}])
 def test_words_and_pieces_are_learnt(tokenizer, options):
@@ -167,6 +173,10 @@ def test_what_depends_on_the_tokens():
             "TrainingConfig: gradient_clip must be a finite number above 0, or None, got 0",
         ),
         ({"max_seconds": -1}, "TrainingConfig: max_seconds must be a finite number above 0, or None, got -1"),
+        (
+            {"precision": "8"},
+            "TrainingConfig: precision must be one of '32-true', 'bf16-mixed', '16-mixed', got '8'",
+        ),
     ],
 )
 def test_parameters_that_cannot_be(options, sentence):

@@ -50,6 +50,7 @@ def fit_generate(
     patience: o.Patience = None,
     ema: o.Ema = None,
     max_seconds: g.MaxSeconds = None,
+    precision: g.Precision = "32-true",
     seed: o.Seed = 0,
     device: o.Device = "auto",
     log: o.Log = "csv",

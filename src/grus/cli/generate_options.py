@@ -77,3 +77,7 @@ Clip = Annotated[
 MaxSeconds = Annotated[
     float | None, _option("Stop training after so long.", _TRAINING, metavar="SECONDS", min=0)
 ]
+Precision = Annotated[
+    Literal["32-true", "bf16-mixed", "16-mixed"],
+    _option("bf16-mixed: products in bfloat16, faster where a vocabulary is large.", _TRAINING),
+]

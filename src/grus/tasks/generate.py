@@ -20,7 +20,7 @@ from grus.tasks.generate_networks import NetworkConfig, build_network, start_tie
 from grus.tasks.generate_parameters import check_parameters
 from grus.tasks.run_folder import digest
 from grus.training import TrainingConfig
-from grus.training.config import Log
+from grus.training.config import Log, Precision
 from grus.training.progress import Mode
 
 
@@ -45,8 +45,9 @@ class LanguageModel(TrainedEstimator):
             ``dropout``. variational: one mask for all steps of a chunk.
         val_size, test_size: share or number of characters at the end for validation and, after them, for a test.
         batch_size: streams of text that are read side by side; chunk: tokens of each a step.
-        epochs, learning_rate, weight_decay, patience, ema, gradient_clip, max_seconds: of the training; see
-            TrainingConfig. A rate of ``auto`` is found by a range test.
+        epochs, learning_rate, weight_decay, patience, ema, gradient_clip, max_seconds, precision: of the training; see
+            TrainingConfig. A rate of ``auto`` is found by a range test. With ``bf16-mixed`` the logits of a large
+            vocabulary cost about half on a processor that multiplies bfloat16 numbers.
         seed, device, log: of the run.
 
     Attributes:
@@ -87,6 +88,7 @@ class LanguageModel(TrainedEstimator):
         ema: float | None = None,
         gradient_clip: float | None = 1.0,
         max_seconds: float | None = None,
+        precision: Precision = "32-true",
         seed: int = 0,
         device: str = "auto",
         log: Log = "csv",
@@ -103,6 +105,7 @@ class LanguageModel(TrainedEstimator):
         self.learning_rate: float | Literal["auto"] = learning_rate
         self.weight_decay, self.patience, self.ema = weight_decay, patience, ema
         self.gradient_clip, self.max_seconds = gradient_clip, max_seconds
+        self.precision: Precision = precision
         self.seed, self.device = seed, device
         self.log: Log = log
 
@@ -184,7 +187,7 @@ class LanguageModel(TrainedEstimator):
         return self.live_.evaluate(read_tokens(read_source(data), self.live_.codec))
 
     def _training_config(self) -> TrainingConfig:
-        names = (*TRAINING, "gradient_clip", "max_seconds")
+        names = (*TRAINING, "gradient_clip", "max_seconds", "precision")
         return TrainingConfig(**{name: getattr(self, name) for name in names})
 
     def _job(self, prepared: Prepared) -> tuple[GraphModule, LanguageJob]:
