@@ -94,7 +94,7 @@ def _show(detector: "AnomalyDetector", people: "People") -> dict[str, Any]:
         f"threshold {figure(detector.threshold_, 3)}: {count(above, 'row')} of {len(detector.labels_):,} above it"
     )
     found = {"threshold": detector.threshold_, "above": above}
-    if detector.evaluation_ is not None:
+    if detector.evaluation_ is not None and detector.evaluation_.anomalous:
         tell(people, "training rows", detector.evaluation_)
         found |= {"fit": detect_evaluation_dict(detector.evaluation_)}
     return found
