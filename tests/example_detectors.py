@@ -29,7 +29,8 @@ def rows(n=200, ids=("a", "b"), seed=0, gaps=0.1):
 
 
 def detector(
-    ids=True, time=True, gaps=0.1, cell="gru", quiet=5, memory=50, layers=1, columns=COLUMNS, seed=0
+    ids=True, time=True, gaps=0.1, cell="gru", quiet=5, memory=50, layers=1, columns=COLUMNS, seed=0, level=False,
+    joint=False,
 ):
     """A model and its tensors."""
     table = rows(gaps=gaps)
@@ -37,15 +38,11 @@ def detector(
     if not ids:
         table = {name: values[table["id"] == "a"] for name, values in table.items()}
     records = build_records(table, roles)
-    task = Detect(columns, roles.id, roles.time, roles.label, 5, memory, 0.05, quiet)
+    task = Detect(columns, roles.id, roles.time, roles.label, 5, memory, 0.05, quiet, level, joint)
     steps, arrays = fit_detect_steps(records, columns, grouped=ids)
     port = DetectPreprocessor(task, steps, arrays).port()
     graph = build_network(NetworkConfig(len(columns), cell, 6, layers), port)
     tensors = {f"main.{name}": values for name, values in random_tensors(graph, seed).items()}
-    width = len(columns)
-    fitted = {
-        "mean": np.zeros(width), "spread": np.full(width, 0.3), "rows": np.full(width, 40.0),
-        "low": np.full(width, -2.0), "high": np.full(width, 2.0), "threshold": np.array([0.3]),
-    }  # fmt: skip
-    tensors |= arrays | {f"task.{name}": values for name, values in fitted.items()}
+    fitted = {"mean": 0.0, "spread": 0.3, "rows": 40.0, "low": -2.0, "high": 2.0, "threshold": 0.3}
+    tensors |= arrays | {f"task.{name}": np.full(shape, fitted[name]) for name, shape in task.arrays().items()}
     return Model(1, task, steps, {"main": graph}), tensors

@@ -10,13 +10,14 @@ from grus.spec import Detect
 from numerics import assert_bitwise_equal
 
 
-def task(short=5, memory=50, outside=0.05, columns=("a",)):
-    return Detect(columns, None, None, None, short, memory, outside, 0)
+def task(short=5, memory=50, outside=0.05, columns=("a",), level=False, joint=False):
+    return Detect(columns, None, None, None, short, memory, outside, 0, level, joint)
 
 
 def likelihood(of, mean=0.0, spread=1.0, rows=0.0, low=-1.0, high=1.0):
-    width = len(of.columns)
-    return Likelihood(of, *(np.full(width, value) for value in (mean, spread, rows, low, high)))
+    fitted = {"mean": mean, "spread": spread, "rows": rows, "low": low, "high": high}
+    shapes = of.arrays()
+    return Likelihood(of, **{name: np.full(shapes[name], value) for name, value in fitted.items()})
 
 
 def run(found, errors, values):
@@ -71,6 +72,27 @@ def test_it_is_the_definition():
             worst = max(worst, OUTSIDE / 0.05 * past / (high - low))
             low, high = min(low, values[t, c]), max(high, values[t, c])
             assert found[t, c] == pytest.approx(worst, rel=1e-9, abs=1e-12), (t, c)
+
+
+@pytest.mark.parametrize("level", [False, True])
+@pytest.mark.parametrize("joint", [False, True])
+def test_levels_and_rows_judged_together_are_the_definition(level, joint):
+    """With a memory of 0, so that z is the short mean in units of the spread of training."""
+    rng = np.random.default_rng(4)
+    errors, values = rng.normal(size=(60, 3)), rng.normal(size=(60, 3)) * 3
+    errors[rng.random((60, 3)) < 0.2] = np.nan
+    of = task(short=4, memory=0, outside=0.0, columns=("a", "b", "c"), level=level, joint=joint)
+    found, _ = run(likelihood(of, 0.1, 0.5), errors, values)
+    a = np.zeros(6 if level else 3)
+    for t in range(60):
+        both = np.concatenate((errors[t], damped(values[t])))[: len(a)]
+        there = np.tile(~np.isnan(errors[t]), 2)[: len(a)]
+        a[there] += (both[there] - a[there]) / 4
+        z = np.where(there, np.abs(a - 0.1) / math.sqrt(0.25 + FLOOR**2), 0.0)
+        columns = np.maximum(z[:3], z[-3:])
+        if joint and columns.any():
+            columns = columns / columns.max() * np.mean(z[there] ** 4) ** 0.25
+        assert found[t] == pytest.approx([digits(v) for v in columns], rel=1e-9, abs=1e-12), t
 
 
 def test_equal_weights_until_the_memory_is_full():

@@ -25,6 +25,8 @@ KINDS = {
     "loud": {"quiet": 0},
     "frozen": {"memory": 0},
     "one-column": {"columns": ("flow",)},
+    "levels": {"level": True},
+    "together": {"level": True, "joint": True, "memory": 0},
 }
 
 

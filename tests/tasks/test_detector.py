@@ -98,6 +98,19 @@ def test_on_white_noise_alarms_are_as_often_false_as_wanted(rate):
     assert 0.4 * rate < share < 2 * rate
 
 
+def test_levels_and_rows_judged_together_go_through_the_model_folder(tmp_path, broken):
+    made = fit(sensors(), memory=0, level=True, joint=True)
+    assert made.live_.task.arrays()["mean"] == (4,)
+    made.save(tmp_path / "m")
+    loaded = grus.load(tmp_path / "m")
+    assert (loaded.task.level, loaded.task.joint) == (True, True)
+    np.testing.assert_array_equal(loaded.predict(broken)["score"], made.decision_function(broken))
+    again = AnomalyDetector.load(tmp_path / "m")
+    assert (again.level, again.joint) == (True, True)
+    apart = fit(sensors(), memory=0).decision_function(broken)
+    assert (apart != made.decision_function(broken)).any()
+
+
 def test_a_threshold_beyond_the_rows_is_extrapolated():
     severity = np.random.default_rng(3).exponential(1 / np.log(10), 5000)
     for rate in (0.2, 0.01, 1e-4, 1e-6):

@@ -55,6 +55,10 @@ Quiet = Annotated[
         "--quiet-rows", metavar="ROWS",
     ),
 ]  # fmt: skip
+Level = Annotated[
+    bool, _option("Judge a value beside its error, as if only its mean had been expected.", _SCORES)
+]
+Joint = Annotated[bool, _option("Judge a row by all columns together, not by its worst.", _SCORES)]
 FalseAlarmRate = Annotated[
     float, _option("Share of normal rows above the threshold.", _SCORES, metavar="SHARE")
 ]

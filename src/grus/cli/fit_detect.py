@@ -33,6 +33,8 @@ def detect(
     memory: d.Memory = 8000,
     outside: d.Outside = 0.05,
     quiet_rows: d.Quiet = None,
+    level: d.Level = False,
+    joint: d.Joint = False,
     false_alarm_rate: d.FalseAlarmRate = 1e-4,
     contamination: d.Contamination = None,
     window: d.Window = 64,
@@ -64,6 +66,8 @@ def detect(
         rows known to be anomalous are not learned from, and the report scores the model by them
     [bold]grus fit detect pump.csv --memory 0 --false-alarm-rate 0.01[/bold]
         the training rows are what is normal, for ever; one row in a hundred may be a false alarm
+    [bold]grus fit detect rig.csv --memory 0 --level --joint[/bold]
+        one working point: a level that is not as in training is anomalous too, and columns are judged together
     [bold]grus predict model new.csv --events[/bold]
         what happened, from when to when, how severe, in which columns
 

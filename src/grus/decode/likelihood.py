@@ -67,9 +67,15 @@ class Likelihood:
     leaves the range of all before it by the share p of that range, 8 p / outside, if that is more. A row is as severe
     as its worst column. What is missing changes nothing and has severity 0.
 
+    With the task's ``level``, the damped value x_t of a column, whose mean in training is 0, is judged beside its error
+    in the same way, and the larger |z| is the column's. With ``joint``, a row has one z for the J numbers of it that
+    are there, (sum_j z_j^4 / J)^(1/4), between their root mean square and the largest: a departure of several columns
+    counts for more than chance in one. Columns then share the severity of the row: that of z |z_c| / max |z|.
+
     Args:
         task: the numbers that are chosen.
-        mean, spread, rows, low, high: what training found, float64 [C] each: where every stream begins.
+        mean, spread, rows: what training found, float64 [J] each, J = C, or 2 C with ``level``: where every stream
+            begins. low, high: likewise, [C].
     """
 
     def __init__(
@@ -85,8 +91,14 @@ class Likelihood:
         self._begin = (np.zeros_like(mean), mean, spread * spread, rows, low, high)
 
     def begin(self, n: int) -> NodeState:
-        """The state of ``n`` streams before their first row: a, m, v, rows, low and high, float64 [N, C] each."""
+        """The state of ``n`` streams before their first row: a, m, v and rows [N, J], low and high [N, C], float64."""
         return tuple(np.repeat(part[None], n, axis=0) for part in self._begin)
+
+    def judged(self, errors: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """What is judged of every column: its damped error, and with ``level`` its damped value where it has an error."""
+        if not self._task.level:
+            return errors
+        return np.concatenate((errors, np.where(errors == errors, damped(values), np.nan)), -1)
 
     def step(self, state: NodeState, errors: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, NodeState]:
         """Take in one row of every stream.
@@ -100,8 +112,9 @@ class Likelihood:
             Severities float64 [B, C], and the state after the row.
         """
         level, mean, variance, rows, low, high = state
-        task, there = self._task, errors == errors
-        new = np.where(there, level + (errors - level) / task.short, level)
+        task, judged = self._task, self.judged(errors, values)
+        there = judged == judged
+        new = np.where(there, level + (judged - level) / task.short, level)
         if task.memory:
             count = np.where(there, np.minimum(rows + 1.0, task.memory), rows)
             apart, of = np.where(there, new - mean, 0.0), np.maximum(count, 1.0)
@@ -109,7 +122,8 @@ class Likelihood:
             variance = variance + np.where(there, (apart * (new - moved) - variance) / of, 0.0)
         else:
             count, moved = rows, mean
-        z = np.where(there, (new - moved) / np.sqrt(variance + FLOOR * FLOOR), 0.0)
+        z = np.where(there, np.abs(new - moved) / np.sqrt(variance + FLOOR * FLOOR), 0.0)
+        z = _of_columns(z, there, values.shape[1], task.joint)
         severity = np.array([digits(v) for v in z.ravel().tolist()]).reshape(z.shape)
         seen = values == values
         if task.outside:
@@ -120,3 +134,16 @@ class Likelihood:
         low = np.where(seen, np.fmin(low, values), low)
         high = np.where(seen, np.fmax(high, values), high)
         return severity, (new, moved, variance, count, low, high)
+
+
+def _of_columns(z: np.ndarray, there: np.ndarray, width: int, joint: bool) -> np.ndarray:
+    """From |z| of all that is judged [B, J], 0 where it is missing, to that of every column [B, C]."""
+    largest = np.maximum(z[:, :width], z[:, -width:])
+    if not joint:
+        return largest
+    # In order: a row has the same bits in any company.
+    total, count = np.zeros(len(z)), np.maximum(there.sum(1), 1)
+    for column in z.T:
+        total += column * column * column * column
+    most = np.maximum(largest.max(1), np.finfo(np.float64).tiny)
+    return largest * (np.sqrt(np.sqrt(total / count)) / most)[:, None]

@@ -53,6 +53,9 @@ class AnomalyDetector(TrainedEstimator):
         outside: the share of the range of all values so far by which a value must leave it to be as severe as an error
             of 8 digits; 0: the range does not count.
         quiet: rows after which an alarm may follow another (default: a fifth of the rows, at most 150).
+        level: judge a column's value beside its error, as if nothing but its mean had been expected: for columns that
+            keep their level while all is well.
+        joint: judge a row by all columns together, not by its worst.
         false_alarm_rate: share of normal rows above the threshold.
         contamination: share of the training rows above the threshold, in its place.
         window: rows of a training window.
@@ -92,6 +95,8 @@ class AnomalyDetector(TrainedEstimator):
         memory: int = 8000,
         outside: float = 0.05,
         quiet: int | None = None,
+        level: bool = False,
+        joint: bool = False,
         false_alarm_rate: float = 1e-4,
         contamination: float | None = None,
         window: int = 64,
@@ -112,6 +117,7 @@ class AnomalyDetector(TrainedEstimator):
         self.calendar = calendar
         self.scaling: Method = scaling
         self.short, self.memory, self.outside, self.quiet = short, memory, outside, quiet
+        self.level, self.joint = level, joint
         self.false_alarm_rate, self.contamination = false_alarm_rate, contamination
         self.window, self.val_size = window, val_size
         self.epochs, self.batch_size = epochs, batch_size

@@ -105,8 +105,9 @@ def task_of(parameters: "AnomalyDetector", roles: DetectRoles, records: Records)
     if quiet is None:
         quiet = min(int(records.lengths.max()) // _QUIET_SHARE, QUIET)
     return Detect(
-        roles.columns, roles.id, roles.time, roles.label, p.short, p.memory, float(p.outside), int(quiet)
-    )
+        roles.columns, roles.id, roles.time, roles.label, p.short, p.memory, float(p.outside), int(quiet),
+        bool(p.level), bool(p.joint),
+    )  # fmt: skip
 
 
 def _head(records: Records, end: np.ndarray) -> Records:
@@ -157,10 +158,13 @@ def _begin(model: Model, tensors: Arrays, records: Records) -> Arrays:
     blank = {name: np.zeros(shape) for name, shape in task.arrays().items()}
     live = LiveDetector(model, tensors | {f"task.{name}": values for name, values in blank.items()})
     scaled, expected = live.errors(records)
-    errors, levels = damped(scaled - expected), np.empty_like(scaled)
+    errors = damped(scaled - expected)
     for i in range(records.n_series):
         errors[records.rows(i)][:WARM_UP] = np.nan
-        level = np.zeros(len(task.columns))
+    errors = live.likelihood.judged(errors, scaled)
+    levels = np.empty_like(errors)
+    for i in range(records.n_series):
+        level = np.zeros(errors.shape[1])
         for row in range(*records.rows(i).indices(len(records))):
             error = errors[row]
             level = np.where(error == error, level + (error - level) / task.short, level)

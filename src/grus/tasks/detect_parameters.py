@@ -33,6 +33,8 @@ RULES: dict[str, Rule] = {
     "memory": r.COUNT,
     "outside": Rule(r.number(0), "a number of at least 0"),
     "quiet": r.or_none(Rule(r.whole(0, 1 << 16), "a whole number from 0 to 65,536")),
+    "level": r.FLAG,
+    "joint": r.FLAG,
     "false_alarm_rate": _RATE,
     "contamination": r.or_none(_RATE),
     "window": r.POSITIVE,
@@ -73,4 +75,6 @@ def parameters_of(model: Model) -> dict[str, Any]:
         "memory": task.memory,
         "outside": task.outside,
         "quiet": task.quiet,
+        "level": task.level,
+        "joint": task.joint,
     }
