@@ -199,10 +199,10 @@ def new_extremes(file: File, share: float = 0.05) -> np.ndarray:
 
 
 def grus_detector(file: File, seed: int) -> np.ndarray:
-    """`grus.AnomalyDetector` with its defaults: trained on the probation, then row by row; the score of its alarms.
+    """`grus.AnomalyDetector` with its defaults: trained on the probation, then row by row; the score of its peaks.
 
-    A row counts if it is more severe than all of the ``quiet`` rows before it: an alarm that goes on is not raised
-    again. Stamps that come twice (an hour of October) are moved on by a second, as a detector wants a clock that runs.
+    A row counts if it is more severe than all of the ``quiet`` rows before it: what goes on is not raised again at any
+    threshold. Stamps that come twice (an hour of October) are moved on by a second: a detector wants a clock that runs.
     """
     from grus import AnomalyDetector
     from grus.decode.likelihood import to_score
@@ -215,7 +215,7 @@ def grus_detector(file: File, seed: int) -> np.ndarray:
     model = AnomalyDetector(seed=seed, device="cpu")
     model.fit({"timestamp": stamps[:n], "value": file.values[:n]}, progress="quiet")
     live = model.live_
-    return to_score(live.score(live.records({"timestamp": stamps, "value": file.values})).peak)
+    return to_score(live.score(live.records({"timestamp": stamps, "value": file.values})).peaks())
 
 
 DETECTORS: dict[str, Callable[[File], np.ndarray]] = {

@@ -29,7 +29,16 @@ def rows(n=200, ids=("a", "b"), seed=0, gaps=0.1):
 
 
 def detector(
-    ids=True, time=True, gaps=0.1, cell="gru", quiet=5, memory=50, layers=1, columns=COLUMNS, seed=0, level=False,
+    ids=True,
+    time=True,
+    gaps=0.1,
+    cell="gru",
+    quiet=5,
+    memory=50,
+    layers=1,
+    columns=COLUMNS,
+    seed=0,
+    level=False,
     joint=False,
 ):
     """A model and its tensors."""
@@ -44,5 +53,7 @@ def detector(
     graph = build_network(NetworkConfig(len(columns), cell, 6, layers), port)
     tensors = {f"main.{name}": values for name, values in random_tensors(graph, seed).items()}
     fitted = {"mean": 0.0, "spread": 0.3, "rows": 40.0, "low": -2.0, "high": 2.0, "threshold": 0.3}
-    tensors |= arrays | {f"task.{name}": np.full(shape, fitted[name]) for name, shape in task.arrays().items()}
+    tensors |= arrays | {
+        f"task.{name}": np.full(shape, fitted[name]) for name, shape in task.arrays().items()
+    }
     return Model(1, task, steps, {"main": graph}), tensors

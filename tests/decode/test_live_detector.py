@@ -184,6 +184,15 @@ def test_alarms_wait_until_it_was_quiet():
     assert found["alarm"][80] == 1
 
 
+@pytest.mark.parametrize("quiet", [1, 3, 40])
+def test_an_event_raises_one_alarm_however_long_it_lasts_and_grows(quiet):
+    model, given = live(ids=False, quiet=quiet), table(ids=False)
+    given["flow"][:] = np.where(np.arange(120) % 50 < 30, 0.0, 10.0 ** (np.arange(120) % 50 / 6))
+    found, events = model.predict(given), model.events(given)
+    assert (found["score"] > model.threshold).sum() >= 20
+    assert given["time"][found["alarm"] == 1].tolist() == events["start"].tolist()
+
+
 def test_the_first_rows_are_taken_in_and_not_scored():
     found = live(ids=False).predict(table(ids=False))
     assert not found["score"][: WARM_UP - 1].any() or found["score"][:WARM_UP].max() < 1

@@ -51,7 +51,7 @@ Outside = Annotated[
 Quiet = Annotated[
     int | None,
     _option(
-        "Rows after which an alarm may follow another (default: a fifth of the rows, at most 150).", _SCORES,
+        "Rows below the threshold between alarms (default: a fifth of the rows, at most 150).", _SCORES,
         "--quiet-rows", metavar="ROWS",
     ),
 ]  # fmt: skip

@@ -64,9 +64,8 @@ class LiveDetector(LiveModel):
 
         Returns:
             Columns, a row each as they came: the id and the time (if any); ``score``, from 0 to below 1; ``alarm``, 1
-            in a row above the threshold that is more severe than all of the ``quiet`` rows before it; ``column``, the
-            one of the largest severity ("" where nothing is unusual); with ``detail``, ``score_<column>`` and
-            ``expected_<column>``.
+            in a row above the threshold if none of the ``quiet`` rows before it was; ``column``, the one of the largest
+            severity ("" where nothing is unusual); with ``detail``, ``score_<column>`` and ``expected_<column>``.
 
         Raises:
             DataError: if the rows do not fit the model.
@@ -85,7 +84,7 @@ class LiveDetector(LiveModel):
     def events(self, rows: Any) -> Columns:
         """The events in some rows, a row each: the id (if any), start, end, severity, score and columns.
 
-        An event goes from a row above the threshold to the last one before more than ``quiet`` rows that are not.
+        An event goes from a row above the threshold to the last one before ``quiet`` rows that are not.
         Severities are digits: 5 is an error that comes once in 10^5 steps.
 
         Raises:
@@ -155,7 +154,9 @@ class LiveDetector(LiveModel):
         ]
         columns: Columns = {
             "score": to_score(worst),
-            "alarm": (to_score(found.peak) > self.threshold).astype(np.int64),
+            "alarm": ((to_score(worst) > self.threshold) & (to_score(found.before) <= self.threshold)).astype(
+                np.int64
+            ),
             "column": names,
         }
         if detail:

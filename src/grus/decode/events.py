@@ -11,17 +11,17 @@ from grus.spec import Detect
 
 
 def event_rows(severity: np.ndarray, least: float, quiet: int) -> list[tuple[int, int]]:
-    """First and last row of every event of one series: rows above ``least`` with at most ``quiet`` others between them.
+    """First and last row of every event of one series: rows above ``least`` with fewer than ``quiet`` others between.
 
     Args:
         severity: of each row, float64 [T].
         least: rows above it belong to an event.
-        quiet: so many rows that are not above it do not end one.
+        quiet: so many rows that are not above it, and one at least, end an event.
     """
     above = np.flatnonzero(severity > least)
     if not len(above):
         return []
-    ends = np.flatnonzero(np.diff(above) > quiet + 1)
+    ends = np.flatnonzero(np.diff(above) > max(quiet, 1))
     firsts, lasts = np.append(0, ends + 1), np.append(ends, len(above) - 1)
     return [(int(above[i]), int(above[j])) for i, j in zip(firsts, lasts)]
 

@@ -20,7 +20,7 @@ class Detect(msgspec.Struct, frozen=True, tag_field="task", tag="detect", forbid
     ``short`` and ``memory`` are the steps of the two means that `grus.decode.likelihood` compares; with a memory of 0
     the long one stays what it was in training. ``outside`` is the share of the range of all values so far by which a
     new one must leave it to be as severe as an error of 8 digits; 0: the range does not count. ``quiet`` is how many
-    rows an alarm waits for after a row that was as severe. With ``level`` a column's scaled value is judged beside the
+    rows must not have been above the threshold before an alarm. With ``level`` a column's scaled value is judged beside the
     error, as if nothing but its mean had been expected; with ``joint`` a row is judged by all columns together.
     """
 
@@ -42,7 +42,14 @@ class Detect(msgspec.Struct, frozen=True, tag_field="task", tag="detect", forbid
         """
         each = (len(self.columns),)
         judged = (len(self.columns) * (2 if self.level else 1),)
-        return {"mean": judged, "spread": judged, "rows": judged, "low": each, "high": each, "threshold": (1,)}
+        return {
+            "mean": judged,
+            "spread": judged,
+            "rows": judged,
+            "low": each,
+            "high": each,
+            "threshold": (1,),
+        }
 
     def check(self) -> None:
         """Raise SpecError unless the numbers and names make sense."""

@@ -52,7 +52,7 @@ class AnomalyDetector(TrainedEstimator):
             for ever.
         outside: the share of the range of all values so far by which a value must leave it to be as severe as an error
             of 8 digits; 0: the range does not count.
-        quiet: rows after which an alarm may follow another (default: a fifth of the rows, at most 150).
+        quiet: rows below the threshold before an alarm may follow another (default: a fifth of the rows, at most 150).
         level: judge a column's value beside its error, as if nothing but its mean had been expected: for columns that
             keep their level while all is well.
         joint: judge a row by all columns together, not by its worst.

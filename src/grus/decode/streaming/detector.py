@@ -30,17 +30,22 @@ class Found:
 
     Attributes:
         severity: of each column, float64 [R, C]; see `grus.decode.likelihood.Likelihood`.
-        peak: of a row that is more severe than each of the ``quiet`` rows before it, else 0, float64 [R].
+        before: the most severe of the ``quiet`` rows before each, 0 where there are none, float64 [R].
         expected: of each column, in its own unit, float64 [R, C].
     """
 
     severity: np.ndarray
-    peak: np.ndarray
+    before: np.ndarray
     expected: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Found":
         """Some of the rows, in the order given."""
-        return Found(self.severity[rows], self.peak[rows], self.expected[rows])
+        return Found(self.severity[rows], self.before[rows], self.expected[rows])
+
+    def peaks(self) -> np.ndarray:
+        """The severity of a row that is more severe than each of the ``quiet`` rows before it, else 0, float64 [R]."""
+        worst = self.severity.max(1, initial=0.0)
+        return np.where(worst > self.before, worst, 0.0)
 
 
 class DetectStream(StepReader):
@@ -127,7 +132,9 @@ class DetectStream(StepReader):
             order.append(rows)
             parts.append(self.advance(state, slot, batch, rows[None]))
         where = np.concatenate(order)
-        found = [np.concatenate(arrays) for arrays in zip(*((p.severity, p.peak, p.expected) for p in parts))]
+        found = [
+            np.concatenate(arrays) for arrays in zip(*((p.severity, p.before, p.expected) for p in parts))
+        ]
         return batch, Found(*found).take(np.argsort(where, kind="stable")), state
 
     def feed(
@@ -188,18 +195,16 @@ class DetectStream(StepReader):
         worst = severity.max(2)
         joined = np.concatenate((recent[slots], worst), 1)
         quiet = recent.shape[1]
+        before = np.zeros_like(worst)
         if quiet:
             recent[slots] = joined[:, -quiet:]
             before = sliding_window_view(joined[:, :-1], quiet, axis=1).max(-1)
-            peak = np.where(worst > before, worst, 0.0)
-        else:
-            peak = worst
         center, scale = (
             part[series][:, None] for part in (live.preprocessor.center, live.preprocessor.scale)
         )
         return Found(
             severity.reshape(-1, severity.shape[2]),
-            peak.ravel(),
+            before.ravel(),
             (mean * scale + center).reshape(-1, severity.shape[2]),
         )
 
