@@ -3,8 +3,8 @@
     python examples/stock.py prices.csv [--small]
 
 The table is long: columns Date, Close and Name, a row for each day of each stock, such as the files of
-github.com/szrlee/Stock-Time-Series-Analysis put together. One model sees all stocks. What to expect: prices are close to
-a random walk, whose best forecast is its last value; what a model can offer is how far they may go.
+github.com/szrlee/Stock-Time-Series-Analysis put together. One model sees all stocks. What to expect: prices are close
+to a random walk, whose best forecast is its last value; what a model can offer is how far they may go.
 """
 
 import argparse

@@ -95,7 +95,7 @@ class Likelihood:
         return tuple(np.repeat(part[None], n, axis=0) for part in self._begin)
 
     def judged(self, errors: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """What is judged of every column: its damped error, and with ``level`` its damped value where it has an error."""
+        """What is judged of a column: its damped error, and with ``level`` its damped value where it has an error."""
         if not self._task.level:
             return errors
         return np.concatenate((errors, np.where(errors == errors, damped(values), np.nan)), -1)

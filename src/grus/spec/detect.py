@@ -20,8 +20,8 @@ class Detect(msgspec.Struct, frozen=True, tag_field="task", tag="detect", forbid
     ``short`` and ``memory`` are the steps of the two means that `grus.decode.likelihood` compares; with a memory of 0
     the long one stays what it was in training. ``outside`` is the share of the range of all values so far by which a
     new one must leave it to be as severe as an error of 8 digits; 0: the range does not count. ``quiet`` is how many
-    rows must not have been above the threshold before an alarm. With ``level`` a column's scaled value is judged beside the
-    error, as if nothing but its mean had been expected; with ``joint`` a row is judged by all columns together.
+    rows must not have been above the threshold before an alarm. With ``level`` a column's scaled value is judged beside
+    the error, as if nothing but its mean had been expected; with ``joint`` a row is judged by all columns together.
     """
 
     columns: tuple[str, ...]
@@ -36,9 +36,9 @@ class Detect(msgspec.Struct, frozen=True, tag_field="task", tag="detect", forbid
     joint: bool = False
 
     def arrays(self) -> Weights:
-        """Fitted float64 tensors: of every column's error, then with ``level`` of every column's value, the long mean of
-        the short one and its spread, and how many rows these are of; the range of every column's values, scaled; and
-        the threshold of the score.
+        """Fitted float64 tensors: of every column's error, then with ``level`` of every column's value, the long mean
+        of the short one and its spread, and how many rows these are of; the range of every column's values, scaled;
+        and the threshold of the score.
         """
         each = (len(self.columns),)
         judged = (len(self.columns) * (2 if self.level else 1),)
