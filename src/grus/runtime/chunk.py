@@ -20,11 +20,12 @@ class Weights(dict[str, np.ndarray]):
         self.stored = stored
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # frozen, making one takes 1 us, three times a step of a small model
 class Chunk:
-    """The inputs of one node and the valid length of each row on their clock (None: no clock), and of its memory.
+    """The inputs of one node and the valid length of each row on their clock, and of its memory.
 
-    ``full``: it is known that all rows are as long as the time axis, and need not be looked for (3 us of a step).
+    ``lengths`` are None without a clock, and for ops whose steps do not see each other. ``full``: it is known that all
+    rows are as long as the time axis, and need not be looked for (3 us of a step).
     """
 
     inputs: tuple[np.ndarray, ...]

@@ -53,13 +53,14 @@ class Program:
             build = IMPLEMENTATIONS[type(node.op)]
             inputs = tuple(self.shapes[name] for name in node.inputs)
             self._nodes.append(build(node.op, Weights(node_weights(tensors, node), stored), inputs))
-        #: Each node with its implementation, its first input that has a clock (the lengths of that are the node's), and
-        #: the memory that it looks at.
+        self._names = {port.name for port in graph.inputs}
+        #: Each node with its implementation, its first input that has a clock (the lengths of that are the node's; no op
+        #: needs them whose steps do not see each other), and the memory that it looks at.
         self._plan = [
             (
                 node,
                 made,
-                next((name for name in node.inputs if self.shapes[name].clock), None),
+                next((n for n in node.inputs if self.shapes[n].clock and node.op.time != "pointwise"), None),
                 next((name for name in node.inputs if self.shapes[name].kind == "memory"), None),
             )
             for node, made in zip(graph.nodes, self._nodes, strict=True)
@@ -165,9 +166,8 @@ class Program:
         self, inputs: Arrays, lengths: Arrays | None
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray | None]]:
         """Check every input against its port, once, at the door; the lengths of a clock are None if all are full."""
-        names = {port.name for port in self.graph.inputs}
-        if set(inputs) != names:
-            raise UsageError(f"Program: inputs must be {sorted(names)}, got {sorted(inputs)}")
+        if inputs.keys() != self._names:
+            raise UsageError(f"Program: inputs must be {sorted(self._names)}, got {sorted(inputs)}")
         values: dict[str, np.ndarray] = {}
         times: dict[str, int] = {}
         batch = self._batch(inputs)
