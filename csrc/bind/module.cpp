@@ -6,6 +6,7 @@
 #include <cstring>
 #include <variant>
 
+#include "look_back.h"
 #include "mingru_layer.h"
 #include "packed.h"
 #include "stack.h"
@@ -172,6 +173,7 @@ NB_MODULE(_native, m) {
       .def_prop_ro("isa", &PackedLinear::isa);
 
   def_training(m);
+  def_look_back(m);
   m.def("activation", &activation, "name"_a, "x"_a, "isa"_a = "",
         nb::sig("def activation(name: str, x: numpy.ndarray, isa: str = '') -> numpy.ndarray"));
   m.def("same_memory", &same_memory, "a"_a, "b"_a, "sizes"_a,

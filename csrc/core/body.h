@@ -37,6 +37,8 @@ static void each_decay(const typename L::T* a, typename L::T* out, idx n) {
   }
 }
 
+#include "core/grud.h"
+
 template <class L, class S>
 constexpr StoredKernels<typename L::T, S> stored() {
   using P = Pack<L>;
@@ -74,6 +76,8 @@ struct Table {
       each_sigmoid<L>,
       each_tanh<L>,
       each_decay<L>,
+      LookBack<L>::run,
+      LookBack<L>::back,
   };
 };
 

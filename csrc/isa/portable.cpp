@@ -43,6 +43,10 @@ struct Lane {
     for (int i = 0; i < W; ++i) total += a[i];
     return total;
   }
+  static inline V if_negative(V x, V yes, V no) {
+    for (int i = 0; i < W; ++i) no[i] = x[i] < 0 ? yes[i] : no[i];
+    return no;
+  }
   static inline V flags(const uint8_t* p) {  // 1 where the byte is not 0
     V v = set(0);
     for (int i = 0; i < W; ++i) v[i] = p[i] != 0;

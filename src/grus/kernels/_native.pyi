@@ -144,6 +144,20 @@ def backward(
     d_decay: object | None = None,
     isa: str = "",
 ) -> None: ...
+def look_back(given: object, isa: str = "") -> None: ...
+def look_back_gradient(
+    given: object,
+    d_inputs: object,
+    d_elapsed: object | None,
+    d_last_n: object | None,
+    d_since_n: object | None,
+    d_decay: object,
+    d_x: object | None,
+    d_gap: object | None,
+    d_last: object | None,
+    d_since: object | None,
+    isa: str = "",
+) -> None: ...
 def activation(name: str, x: numpy.ndarray, isa: str = "") -> numpy.ndarray: ...
 def same_memory(a: tuple[int, ...], b: tuple[int, ...], sizes: tuple[int, ...]) -> bool: ...
 def isa() -> str: ...

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812  (the name everyone uses)
 from grus.errors import UsageError
 from grus.nn import _checks
 from grus.nn._fading import fading_gru
+from grus.nn._look_back import Given, How, fade, look_back
 from grus.nn._types import CellWeights
 
 #: The greatest weight of a decay before training.
@@ -148,19 +149,12 @@ class GRUD(torch.nn.Module):
         """
         name = type(self).__name__
         states, rows = self._check(name, input, mask, gap, hx, lengths)
-        dim = 1 if self.batch_first else 0
-        valid = None
-        if rows is not None:
-            steps = torch.arange(input.shape[dim], device=input.device)
-            valid = (steps[:, None] < rows.to(input.device))[:, :, None]
-            valid = valid.transpose(0, 1) if self.batch_first else valid
-        seen = _look_back(input, mask, gap, states, valid, dim)
-        gx = _fade(torch.addcmul(self.input_decay_bias, seen.elapsed, self.input_decay_weight))
-        gh = _fade(F.linear(seen.elapsed, self.state_decay_weight, self.state_decay_bias))
-        filled = torch.where(seen.observed, input, gx * seen.before)
-        joined = torch.cat([filled, seen.observed.to(input.dtype)], -1)
+        mask = mask.detach().to(input.dtype)
+        given = Given(input, gap, states.last, states.since, self.input_decay_weight, self.input_decay_bias)
+        seen = look_back(given, How(mask, self.batch_first, rows))
+        decay = fade(F.linear(seen.elapsed, self.state_decay_weight, self.state_decay_bias))
         cell = CellWeights(*(getattr(self, name) for name in _GRU))
-        output, h = fading_gru(joined, states.h, gh, cell, self.batch_first, rows)
+        output, h = fading_gru(seen.inputs, states.h, decay, cell, self.batch_first, rows)
         return output, GRUDStates(h, seen.last, seen.since)
 
     def _check(
@@ -198,52 +192,3 @@ class GRUD(torch.nn.Module):
             _checks.tensor(name, f"hx ({what})", state)
             _checks.state(name, state, {"B": batch, what: width}, input)
         return GRUDStates(*hx)
-
-
-class _Seen(NamedTuple):
-    """What is known of all steps before the GRU runs, and the states last and since after the last of them."""
-
-    observed: Tensor
-    before: Tensor  # last_{t-1}
-    elapsed: Tensor  # s_t
-    last: Tensor
-    since: Tensor
-
-
-def _look_back(
-    x: Tensor, mask: Tensor, gap: Tensor, states: GRUDStates, valid: Tensor | None, dim: int
-) -> _Seen:
-    """All steps at once: of each variable the number of the step of its last observation, 0 for none, then 1 to T.
-
-    Gaps are summed in float64 where there is one, so that a difference of two sums is as good as the sum of the gaps
-    between.
-    """
-    observed = mask if mask.dtype == torch.bool else mask > 0.5
-    gap = gap if gap.device.type == "mps" else gap.double()
-    if valid is not None:
-        observed, gap = observed & valid, torch.where(valid, gap, 0.0)
-    shape = [1, 1, 1]
-    shape[dim] = -1
-    steps = torch.arange(1, x.shape[dim] + 1, device=x.device).view(shape)
-    latest = torch.cummax(torch.where(observed, steps, 0), dim).values
-    latest = torch.cat([torch.zeros_like(latest.narrow(dim, 0, 1)), latest], dim)
-    clock = torch.cumsum(gap, dim)
-    clock = torch.cat([torch.zeros_like(clock.narrow(dim, 0, 1)), clock], dim)
-    values = torch.cat([states.last.unsqueeze(dim), x], dim).gather(dim, latest)
-    since = clock - clock.expand(latest.shape).gather(dim, latest)
-    since = since + torch.where(latest == 0, states.since.unsqueeze(dim), 0.0)
-    time = x.shape[dim]
-    # Before step t: what was so after step t - 1, and the gap.
-    elapsed = since.narrow(dim, 0, time) + gap
-    return _Seen(
-        observed,
-        values.narrow(dim, 0, time),
-        elapsed.to(x.dtype),
-        values.select(dim, time),
-        since.select(dim, time).to(x.dtype),
-    )
-
-
-def _fade(a: Tensor) -> Tensor:
-    """exp(-max(0, a))."""
-    return torch.exp(-F.relu(a))

@@ -1,21 +1,14 @@
-"""GRU-D in the runtime: what it knows of its inputs in NumPy, a step at a time, and the native GRU with a decay.
-
-A row has the same bits alone, in any batch and in any chunks: products are those of `PackedLinear` and `PackedGRU`, the
-native exponential does not depend on the place of a number in its array, and sums and products of two numbers are
-rounded alike everywhere.
-"""
+"""GRU-D in the runtime, on the native kernels: looking back at its inputs, the decay of its state, and its GRU."""
 
 import numpy as np
 
 from grus.kernels._native import activation
-from grus.kernels.native import PackedLinear
+from grus.kernels.look_back import LookBack, look_back
+from grus.kernels.native import PackedLinear, View
 from grus.runtime.chunk import Chunk, Result, Weights
 from grus.runtime.layers import pack
 from grus.runtime.state import NodeState
 from grus.spec import Shape, ops
-
-#: Where an input is infinite, NaN is the answer and no news.
-_QUIET = np.errstate(invalid="ignore", over="ignore")
 
 States = tuple[np.ndarray, ...]
 
@@ -26,12 +19,13 @@ class GRUD:
     def __init__(self, op: ops.GRUD, weights: Weights, inputs: tuple[Shape, ...]) -> None:
         self.op, self.sizes = op, op.sizes(inputs[0].size)
         self._gru = pack(weights, "l0", reset_after=True, weights=weights.stored)
-        self._weight, self._bias = weights["input_decay_weight"], weights["input_decay_bias"]
+        self._weight, self._bias = (
+            np.array(weights[f"input_decay_{part}"], np.float32) for part in ("weight", "bias")
+        )
         self._state_decay = PackedLinear(
             weights["state_decay_weight"], weights["state_decay_bias"], weights=weights.stored
         )
 
-    @_QUIET
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Run a chunk of steps."""
         batch = len(chunk.x)
@@ -49,27 +43,30 @@ class GRUD:
 
     def _look_back(self, chunk: Chunk, last: np.ndarray, since: np.ndarray) -> tuple[np.ndarray, ...]:
         """Of all steps [xhat, m] [B, T, 2D] and s [B, T, D]; and last and since after each row's last step."""
-        x, mask, gap = chunk.inputs[:3]
+        x, mask, gap = (np.ascontiguousarray(values, np.float32) for values in chunk.inputs[:3])
         batch, time, size = x.shape
-        observed = mask > 0.5
-        inputs = np.zeros((batch, time, 2 * size), np.float32)
-        elapsed, before = np.zeros_like(x), np.zeros_like(x)
-        for t in range(time):
-            seen = observed[:, t]
-            s = gap[:, t] + since
-            if not chunk.ragged:
-                before[:, t], elapsed[:, t] = last, s
-                last, since = np.where(seen, x[:, t], last), np.where(seen, np.float32(0), s)
-                continue
-            live = (t < chunk.lengths)[:, None]  # type: ignore[operator]
-            np.copyto(before[:, t], last, where=live)
-            np.copyto(elapsed[:, t], s, where=live)
-            last = np.where(seen & live, x[:, t], last)
-            since = np.where(live, np.where(seen, np.float32(0), s), since)
-        fading = _decay(elapsed * self._weight + self._bias)
-        inputs[:, :, :size] = np.where(observed, x, fading * before)
-        inputs[:, :, size:] = observed
-        return inputs, elapsed, last, since
+        inputs = np.empty((batch, time, 2 * size), np.float32)
+        elapsed, before = np.empty_like(x), np.empty_like(x)
+        last_n, since_n = np.empty((batch, size), np.float32), np.empty((batch, size), np.float32)
+        lengths = chunk.lengths if chunk.ragged else None
+        call = LookBack(
+            itemsize=x.itemsize,
+            sizes=(batch, time, size),
+            decay=(self._weight.ctypes.data, self._bias.ctypes.data),
+            x=_view(x),
+            mask=_view(mask),
+            gap=_view(gap),
+            last=_view(last),
+            since=_view(since),
+            inputs=_view(inputs),
+            elapsed=_view(elapsed),
+            before=_view(before),
+            last_n=_view(last_n),
+            since_n=_view(since_n),
+            lengths=None if lengths is None else (lengths.ctypes.data, 1, 0),
+        )
+        look_back(call)
+        return inputs, elapsed, last_n, since_n
 
     def _zeros(self, batch: int) -> States:
         return tuple(np.zeros((batch, size), np.float32) for size in self.sizes)
@@ -82,3 +79,9 @@ class GRUD:
 def _decay(a: np.ndarray) -> np.ndarray:
     """exp(-max(0, a))."""
     return activation("decay", np.ascontiguousarray(a).reshape(-1)).reshape(a.shape)
+
+
+def _view(a: np.ndarray) -> View:
+    """A contiguous [B, T, *] or [B, *] array by address."""
+    row, time = (a.shape[1] * a.shape[2], a.shape[2]) if a.ndim == 3 else (a.shape[1], 0)
+    return a.ctypes.data, row, time

@@ -19,10 +19,10 @@ class GRUD(Op, frozen=True, tag="grud"):
     A missing value decays from the last one observed to 0, which is the paper's mean once the inputs are standardised.
     Inputs, all seqs on one clock: x [D]; the mask m [D], where more than 1/2 says observed, as 1 does (it enters as 1
     or 0, and x is never read where it is 0); gap [1], the time since the row before, in any unit, finite and at least
-    0; and optionally the three states before the first step, vecs h [hidden], last [D] and since [D], all of them or none:
-    zeros. Outputs: h_t, and the final states ``name.h``, ``name.last`` and ``name.since``. Tensors of the GRU are named
-    as in torch.nn.GRU; ``input_decay_weight`` is w and ``input_decay_bias`` b [D], ``state_decay_weight`` W [hidden, D]
-    and ``state_decay_bias`` c [hidden]. See `grus.kernels.reference_grud`.
+    0; and optionally the three states before the first step, vecs h [hidden], last [D] and since [D], all of them or
+    none: zeros. Outputs: h_t, and the final states ``name.h``, ``name.last`` and ``name.since``. Tensors of the GRU
+    are named as in torch.nn.GRU; ``input_decay_weight`` is w and ``input_decay_bias`` b [D], ``state_decay_weight`` W
+    [hidden, D] and ``state_decay_bias`` c [hidden]. See `grus.kernels.reference_grud`.
     """
 
     arity: ClassVar[tuple[int, int]] = (3, 6)
