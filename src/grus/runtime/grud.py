@@ -19,9 +19,11 @@ class GRUD:
     def __init__(self, op: ops.GRUD, weights: Weights, inputs: tuple[Shape, ...]) -> None:
         self.op, self.sizes = op, op.sizes(inputs[0].size)
         self._gru = pack(weights, "l0", reset_after=True, weights=weights.stored)
-        self._weight, self._bias = (
+        self._input_decay = [
             np.array(weights[f"input_decay_{part}"], np.float32) for part in ("weight", "bias")
-        )
+        ]
+        weight, bias = self._input_decay
+        self._addresses = weight.ctypes.data, bias.ctypes.data
         self._state_decay = PackedLinear(
             weights["state_decay_weight"], weights["state_decay_bias"], weights=weights.stored
         )
@@ -29,9 +31,11 @@ class GRUD:
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
         """Run a chunk of steps."""
         batch = len(chunk.x)
-        given = chunk.inputs[3:] or self._zeros(batch)
-        *carried, begun = state or (*given, np.zeros(batch, np.bool_))
-        h, last, since = (np.where(begun[:, None], c, g) for c, g in zip(carried, given, strict=True))
+        given = chunk.inputs[3:]
+        *carried, begun = state or (*(given or self._zeros(batch)), np.zeros(batch, np.bool_))
+        if given:
+            carried = [np.where(begun[:, None], c, g) for c, g in zip(carried, given, strict=True)]
+        h, last, since = map(np.ascontiguousarray, carried)
         lengths = chunk.lengths
         assert lengths is not None
         inputs, elapsed, last, since = self._look_back(chunk, last, since)
@@ -52,7 +56,7 @@ class GRUD:
         call = LookBack(
             itemsize=x.itemsize,
             sizes=(batch, time, size),
-            decay=(self._weight.ctypes.data, self._bias.ctypes.data),
+            decay=self._addresses,
             x=_view(x),
             mask=_view(mask),
             gap=_view(gap),
