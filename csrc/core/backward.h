@@ -278,6 +278,7 @@ struct Backward {
       for (int v = 0; v < NV; ++v) {
         V sum = acc[0][r][v];
         const idx at = (j + v) * W;
+        if (at >= p.outputs) continue;  // a panel is computed whole, also where fewer outputs are wanted
         if (p.scale) sum = L::mul(sum, get<L>(p.scale[row + r], at, p.outputs));
         if (p.add) sum = L::add(sum, get<L>(p.out[row + r], at, p.outputs));
         put<L>(p.out[row + r], at, p.outputs, sum);
@@ -507,14 +508,16 @@ struct Backward {
     }
   }
 
+  static idx dx_size(const Args& a) { return a.dx_size ? a.dx_size : a.f.input; }
+
   // dx and the weight gradients of all pairs of a chunk; `add` to those of the chunks before, if there are any.
   static void chunk(const Args& a, const Work& w, idx pairs, const WeightGrads<T>& g, bool add) {
     const SequenceArgs<T>& f = a.f;
     const idx H = f.hidden, I = f.input;
     const Together& together = *w.together;
     if (a.dx)
-      product(Product{w.d + w.at.x[0], w.at.row, 3 * H, a.wxT, I, w.dx, nullptr, a.add_dx},
-              share(pairs, kTileRows, together), Span{0, blocks(I, W)});
+      product(Product{w.d + w.at.x[0], w.at.row, 3 * H, a.wxT, dx_size(a), w.dx, nullptr, a.add_dx},
+              share(pairs, kTileRows, together), Span{0, least(round_up(blocks(dx_size(a), W), 3), blocks(I, W))});
     const Span own = share(H, kTileRows, together);
     pack_rows(w.x, nullptr, nullptr, pairs, I, w.panel);
     for (int gate = 0; gate < 3; ++gate)
@@ -590,7 +593,7 @@ struct Backward {
     if (a.dh0) memcpy(a.dh0 + row * a.dh0_row, carry, (size_t)f.hidden * sizeof(T));
     if (a.dx && !a.add_dx)
       for (idx t = Forward::length(f, row); t < f.time; ++t)
-        memset(a.dx + row * a.dx_row + t * a.dx_time, 0, (size_t)f.input * sizeof(T));
+        memset(a.dx + row * a.dx_row + t * a.dx_time, 0, (size_t)dx_size(a) * sizeof(T));
     if (a.ddecay)
       for (idx t = Forward::length(f, row); t < f.time; ++t)
         memset(a.ddecay + row * a.ddecay_row + t * a.ddecay_time, 0, (size_t)f.hidden * sizeof(T));

@@ -67,6 +67,7 @@ struct BackwardArgs {
   T* dx;         // [batch, time, input]; steps beyond a row's length are set to zero
   idx dx_row, dx_time;
   bool add_dx;
+  idx dx_size;   // how many of the input's columns, from the first on, dx has; 0: all
   T* dh0;        // [batch, hidden]
   idx dh0_row;
   T* ddecay;     // [batch, time, hidden]; zero beyond a row's length; or null

@@ -132,6 +132,34 @@ def test_every_variant_matches_the_oracle(shape: Shape, size: tuple[int, int, in
         check(case, dtype, reverse=shape.bidirectional, isa=isa)
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("columns", [1, 16, 17, 48, 49, 70])
+def test_the_gradient_of_some_columns_is_that_of_all(columns: int, isa: str) -> None:
+    case = make_case(Shape(T=5, B=6, I=70, H=20, lengths=(5, 0, 3, 5, 1, 2)), seed=2)
+    whole = Native(case, np.float32, isa=isa).forward().backward()
+    part = Native(case, np.float32, isa=isa).forward()
+    d_x = part.nan(*part.x.shape)
+    nothing = (0,) * len(NAMES)
+    native.gru_backward(
+        part.problem,
+        view(part.d_output),
+        view(part.d_h_n, 0),
+        view(d_x),
+        None,
+        nothing,
+        d_x_size=columns,
+        isa=isa,
+    )
+    assert_bitwise_equal(d_x[:, :, :columns].copy(), whole.d_x[:, :, :columns].copy())
+    assert np.isnan(d_x[:, :, columns:]).all()
+
+
+def test_more_columns_than_there_are_are_refused() -> None:
+    run = Native(make_case(), np.float32).forward()
+    with pytest.raises(UsageError, match=r"^d_x_size must be from 0 to 4, got 5$"):
+        native.gru_backward(run.problem, None, None, None, None, (0,) * len(NAMES), d_x_size=5)
+
+
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_any_shape_and_options_match_the_oracle(data: st.DataObject) -> None:

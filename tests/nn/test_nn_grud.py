@@ -263,3 +263,17 @@ def test_the_kernels_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     module(X, M, G)[0].sum().backward()
     with torch.no_grad():
         module(X, M.bool(), G)
+
+
+def test_the_compiler_takes_it_whole() -> None:
+    module = GRUD(3, 4)
+    output, _ = module(X + 1, M + 1, G)
+    compiled, _ = torch.compile(module, backend="aot_eager", fullgraph=True)(X + 1, M + 1, G)
+    torch.testing.assert_close(compiled, output, rtol=1e-6, atol=1e-6)
+    grads = []
+    for result in (output, compiled):
+        module.zero_grad()
+        result.sum().backward()
+        grads.append([p.grad for p in module.parameters()])
+    for found, wanted in zip(*grads, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)

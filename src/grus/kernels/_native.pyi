@@ -142,6 +142,7 @@ def backward(
     grads: object,
     add_d_x: bool,
     d_decay: object | None = None,
+    d_x_size: int = 0,
     isa: str = "",
 ) -> None: ...
 def look_back(given: object, isa: str = "") -> None: ...

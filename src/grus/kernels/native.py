@@ -310,6 +310,7 @@ def gru_backward(
     *,
     add_d_x: bool = False,
     d_decay: View | None = None,
+    d_x_size: int = 0,
     isa: str = "",
 ) -> None:
     """Back-propagate through one direction of one layer: fills d_x, d_h_0, grads and d_decay.
@@ -323,12 +324,13 @@ def gru_backward(
         grads: addresses of the weights' gradients, in the order of ``problem.weights``; 0 if not wanted.
         add_d_x: add to d_x instead of filling it.
         d_decay: [B, T, H] to fill (zero at padding), or None if not wanted.
+        d_x_size: how many columns of x, from the first on, d_x is filled for; 0 for all.
         isa: an instruction set by name.
 
     Raises:
         UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.
     """
-    _native.backward(problem, d_output, d_h_n, d_x, d_h_0, grads, add_d_x, d_decay, isa)
+    _native.backward(problem, d_output, d_h_n, d_x, d_h_0, grads, add_d_x, d_decay, d_x_size, isa)
 
 
 def mingru_forward_train(problem: Problem, h_n: View, *, isa: str = "") -> None:

@@ -16,8 +16,9 @@ from grus.nn._types import CellWeights
 
 
 def fading_gru(
-    x: Tensor, h_0: Tensor, decay: Tensor, weights: CellWeights, batch_first: bool, lengths: Tensor | None
-) -> tuple[Tensor, Tensor]:
+    x: Tensor, h_0: Tensor, decay: Tensor, weights: CellWeights, batch_first: bool, lengths: Tensor | None,
+    columns: int,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Output [T, B, H] in the layout of x, zero at padding, and the state after each row's last valid step.
 
     Args:
@@ -27,6 +28,7 @@ def fading_gru(
         weights: without gains.
         batch_first: the layout.
         lengths: int64 [B] on the CPU, the valid steps of each row, or None for all.
+        columns: of x, from the first on, that need their gradient; the kernels leave that of the others zero.
     """
     held = list(weights)
     able = not torch.compiler.is_compiling() and decay.dtype is x.dtype and decay.device == x.device
@@ -34,7 +36,7 @@ def fading_gru(
         return _in_torch(x, h_0, decay, weights, batch_first, lengths)
     how = How(batch_first)
     if _native_path.records(x, h_0, (held, (decay,))):
-        return _FadingGRU.apply(x, h_0, decay, how, lengths, *held)  # pyright: ignore[reportReturnType]
+        return _FadingGRU.apply(x, h_0, decay, how, lengths, columns, *held)  # pyright: ignore[reportReturnType]
     return _run(x, h_0, decay, held, how, lengths, save=False)[:2]
 
 
@@ -90,14 +92,16 @@ def _run(
 
 
 class _FadingGRU(torch.autograd.Function):
-    """Takes x, h_0, decay, ``How``, lengths and the weights; the output may be changed in place, as torch.nn.GRU's."""
+    """Takes what `fading_gru` does; the output may be changed in place, as that of torch.nn.GRU."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, h_0: Tensor, decay: Tensor, how: How, lengths: Tensor | None, *weights: Tensor | None
+        ctx: Any, x: Tensor, h_0: Tensor, decay: Tensor, how: How, lengths: Tensor | None, columns: int,
+        *weights: Tensor | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         output, h_n, saved = _run(x, h_0, decay, list(weights), how, lengths, save=True)
         ctx.how, ctx.output, ctx.version = how, output.detach(), output._version
+        ctx.columns = columns
         ctx.save_for_backward(x, h_0, decay, saved, lengths, *weights)
         ctx.set_materialize_grads(False)
         return output, h_n
@@ -106,7 +110,7 @@ class _FadingGRU(torch.autograd.Function):
     def backward(ctx: Any, d_output: Tensor | None, d_h_n: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         how: How = ctx.how
         x, h_0, decay, saved, lengths, *weights = ctx.saved_tensors
-        needs = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[5:]]
+        needs = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[6:]]
         # A batch of gradients (a vectorised jacobian) comes in tensors without memory of their own.
         batched = not all(d is None or torch._C._has_storage(d) for d in (d_output, d_h_n))
         if torch.is_grad_enabled() or batched:
@@ -115,8 +119,10 @@ class _FadingGRU(torch.autograd.Function):
             output = ctx.output
             if output._version != ctx.version:
                 output = _run(x, h_0, decay, weights, how, lengths, save=False)[0]
-            found = _backward(x, h_0, decay, output, saved, weights, how, lengths, (d_output, d_h_n), needs)
-        return (*found[:3], None, None, *found[3:])
+            found = _backward(
+                x, h_0, decay, output, saved, weights, how, lengths, (d_output, d_h_n), needs, ctx.columns
+            )
+        return (*found[:3], None, None, None, *found[3:])
 
 
 _Grads = list[Tensor | None]
@@ -124,7 +130,7 @@ _Grads = list[Tensor | None]
 
 def _backward(
     x: Tensor, h_0: Tensor, decay: Tensor, output: Tensor, saved: Tensor, weights: list[Tensor | None], how: How,
-    lengths: Tensor | None, given: tuple[Tensor | None, Tensor | None], needs: list[bool],
+    lengths: Tensor | None, given: tuple[Tensor | None, Tensor | None], needs: list[bool], columns: int,
 ) -> _Grads:  # fmt: skip
     """Gradients of x, h_0, decay and the weights, None where not needed."""
     _native_layer.Threads.follow()
@@ -137,6 +143,8 @@ def _backward(
         t.new_empty(t.shape) if t is not None and need else None for t, need in zip(targets, needs)
     ]
     d_x, d_h_0, d_decay = grads[:3]
+    if d_x is not None:
+        d_x[..., columns:] = 0
     native.gru_backward(
         problem,
         _native_layer.sequence_view(d_output, how.batch_first),
@@ -145,6 +153,7 @@ def _backward(
         None if d_h_0 is None else (d_h_0.data_ptr(), d_h_0.stride(0), 0),
         tuple(map(_native_layer.address, grads[3:])),
         d_decay=_native_layer.sequence_view(d_decay, how.batch_first),
+        d_x_size=columns,
     )
     return grads
 

@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import Parameter, init
-from torch.nn import functional as F  # noqa: N812  (the name everyone uses)
 
 from grus.errors import UsageError
 from grus.nn import _checks
 from grus.nn._fading import fading_gru
-from grus.nn._look_back import Given, How, fade, look_back
+from grus.nn._look_back import Given, How, look_back, state_decay
 from grus.nn._types import CellWeights
 
 #: The greatest weight of a decay before training.
@@ -152,9 +151,10 @@ class GRUD(torch.nn.Module):
         mask = mask.detach().to(input.dtype)
         given = Given(input, gap, states.last, states.since, self.input_decay_weight, self.input_decay_bias)
         seen = look_back(given, How(mask, self.batch_first, rows))
-        decay = fade(F.linear(seen.elapsed, self.state_decay_weight, self.state_decay_bias))
+        decay = state_decay(seen.elapsed, self.state_decay_weight, self.state_decay_bias)
         cell = CellWeights(*(getattr(self, name) for name in _GRU))
-        output, h = fading_gru(seen.inputs, states.h, decay, cell, self.batch_first, rows)
+        first, size = self.batch_first, self.input_size  # the mask's columns need no gradient
+        output, h = fading_gru(seen.inputs, states.h, decay, cell, first, rows, size)
         return output, GRUDStates(h, seen.last, seen.since)
 
     def _check(

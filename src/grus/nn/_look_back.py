@@ -57,6 +57,33 @@ def fade(a: Tensor) -> Tensor:
     return torch.exp(-F.relu(a))
 
 
+def state_decay(elapsed: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """exp(-max(0, W s + c)) of all steps: [..., D] -> [..., H]."""
+    compiling = torch.compiler.is_compiling()
+    if compiling or not _native_path.can_run(elapsed, elapsed, ((weight, bias),), ()):
+        return fade(F.linear(elapsed, weight, bias))
+    return _StateDecay.apply(elapsed, weight, bias)  # pyright: ignore[reportReturnType]
+
+
+class _StateDecay(torch.autograd.Function):
+    """As ``fade(linear(s))`` in fewer passes over arrays as large as the output: two forwards, two backwards."""
+
+    @staticmethod
+    def forward(ctx: Any, elapsed: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        a = F.linear(elapsed, weight, bias).clamp_min_(0)
+        fading = torch.neg(a).exp_()
+        ctx.save_for_backward(elapsed, weight, a, fading)
+        return fading
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        elapsed, weight, a, fading = ctx.saved_tensors
+        falling = torch.ops.aten.threshold_backward(d * fading, a, 0)
+        flat = falling.flatten(0, 1)
+        d_elapsed = -(falling @ weight) if ctx.needs_input_grad[0] else None
+        return d_elapsed, -(flat.t() @ elapsed.flatten(0, 1)), -flat.sum(0)
+
+
 def _in_torch(given: Given, how: How) -> Seen:
     """`look_back` in PyTorch operations, a step at a time."""
     dim = 1 if how.batch_first else 0
