@@ -39,6 +39,10 @@ struct SequenceArgs {
   idx resets_row, resets_time;
   const T* mask;           // [batch, hidden] recurrent dropout: multiplies the state where it enters wh; or null
   idx mask_row;
+  // [batch, time, hidden] multiplies the state before a step sees it, in all that it does with it; or null. Only with
+  // reset_after.
+  const T* decay;
+  idx decay_row, decay_time;
   T keep;                  // zoneout: h' = keep * h + (1 - keep) * new
   const uint8_t* keep_mask;  // [batch, time, hidden] nonzero keeps the unit (keep is then ignored); or null
   idx keep_row, keep_time;
@@ -63,8 +67,55 @@ struct BackwardArgs {
   T* dx;         // [batch, time, input]; steps beyond a row's length are set to zero
   idx dx_row, dx_time;
   bool add_dx;
+  idx dx_size;   // how many of the input's columns, from the first on, dx has; 0: all
   T* dh0;        // [batch, hidden]
   idx dh0_row;
+  T* ddecay;     // [batch, time, hidden]; zero beyond a row's length; or null
+  idx ddecay_row, ddecay_time;
+};
+
+// What GRU-D makes of its inputs before its GRU runs, see core/grud.h. Strides as above; weight and bias are [size].
+template <class T>
+struct LookBackArgs {
+  idx batch, time, size;
+  const T *weight, *bias;
+  const T* x;              // [batch, time, size]
+  idx x_row, x_time;
+  const T* mask;           // [batch, time, size], above 1/2: observed
+  idx mask_row, mask_time;
+  const T* gap;            // [batch, time]
+  idx gap_row, gap_time;
+  const T *last, *since;   // [batch, size] before the first step
+  idx last_row, since_row;
+  const int64_t* lengths;  // [batch] valid steps, or null for all; what is made of the others is zero
+  T* inputs;               // [batch, time, 2 size]: xhat, and 1 or 0
+  idx inputs_row, inputs_time;
+  T* elapsed;              // [batch, time, size]: s
+  idx elapsed_row, elapsed_time;
+  T* before;               // [batch, time, size]: the last value before the step
+  idx before_row, before_time;
+  T *last_n, *since_n;     // [batch, size] after each row's last valid step
+  idx last_n_row, since_n_row;
+};
+
+// Its gradients. `f` repeats the forward call (inputs, elapsed and before filled). Null pointers: of dlast_n, dsince_n and
+// delapsed zeros, of what is written not wanted; dweight and dbias [size] are wanted.
+template <class T>
+struct LookBackGradient {
+  LookBackArgs<T> f;
+  const T* dinputs;        // [batch, time, >= size]
+  idx dinputs_row, dinputs_time;
+  const T* delapsed;
+  idx delapsed_row, delapsed_time;
+  const T *dlast_n, *dsince_n;
+  idx dlast_n_row, dsince_n_row;
+  T *dweight, *dbias;
+  T* dx;
+  idx dx_row, dx_time;
+  T* dgap;
+  idx dgap_row, dgap_time;
+  T *dlast, *dsince;
+  idx dlast_row, dsince_row;
 };
 
 // One thread's share of the weight gradients: dw_ih [3H, I], dw_hh [3H, H], the others [3H].
@@ -169,6 +220,9 @@ struct Kernels {
 
   void (*sigmoid)(const T* a, T* out, idx n);
   void (*tanh)(const T* a, T* out, idx n);
+  void (*decay)(const T* a, T* out, idx n);
+  void (*look_back)(const LookBackArgs<T>& a);
+  void (*look_back_gradient)(const LookBackGradient<T>& a, T* room);  // room: 4 size numbers
 };
 
 }  // namespace grus

@@ -43,6 +43,10 @@ struct Lane {
     for (int i = 0; i < W; ++i) total += a[i];
     return total;
   }
+  static inline V if_negative(V x, V yes, V no) {
+    for (int i = 0; i < W; ++i) no[i] = x[i] < 0 ? yes[i] : no[i];
+    return no;
+  }
   static inline V flags(const uint8_t* p) {  // 1 where the byte is not 0
     V v = set(0);
     for (int i = 0; i < W; ++i) v[i] = p[i] != 0;
@@ -95,11 +99,13 @@ struct F32 : Lane<float, 4> {
   static inline V number(Sums a) { return __builtin_convertvector(a, V); }
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f32); }
   static inline V tanh(V a) { return each(a, grus_tanh_f32); }
+  static inline V decay(V a) { return each(a, grus_decay_f32); }
   static inline T root(T a) { return sqrtf(a); }
 };
 struct F64 : Lane<double, 2> {
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f64); }
   static inline V tanh(V a) { return each(a, grus_tanh_f64); }
+  static inline V decay(V a) { return each(a, grus_decay_f64); }
   static inline T root(T a) { return sqrt(a); }
 };
 

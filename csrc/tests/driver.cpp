@@ -42,9 +42,9 @@ struct Result {
 
 struct Case {
   idx T, B, I, H;
-  bool after, reverse, bias, norm, lengths, resets, mask, keep_mask;
+  bool after, reverse, bias, norm, lengths, resets, mask, keep_mask, decay;
   double keep;
-  std::vector<double> x, h0, w[6], len, res, m, km, dy, dhn;
+  std::vector<double> x, h0, w[6], len, res, m, km, g, dy, dhn;
   std::vector<Result> results;
   std::string name;
 };
@@ -88,6 +88,7 @@ Case read_case(Reader& in, int number) {
   c.T = in.integer(), c.B = in.integer(), c.I = in.integer(), c.H = in.integer();
   c.after = in.integer(), c.reverse = in.integer(), c.bias = in.integer(), c.norm = in.integer();
   c.lengths = in.integer(), c.resets = in.integer(), c.mask = in.integer(), c.keep_mask = in.integer();
+  c.decay = in.integer();
   c.keep = in.number();
   const idx G = 3 * c.H;
   c.x = in.array(c.T * c.B * c.I);
@@ -98,11 +99,12 @@ Case read_case(Reader& in, int number) {
   c.res = in.array(c.resets ? c.B * c.T : 0);
   c.m = in.array(c.mask ? c.B * c.H : 0);
   c.km = in.array(c.keep_mask ? c.T * c.B * c.H : 0);
+  c.g = in.array(c.decay ? c.T * c.B * c.H : 0);
   c.dy = in.array(c.T * c.B * c.H);
   c.dhn = in.array(c.B * c.H);
   const idx out[4] = {c.T * c.B * c.H, c.B * c.H, c.T * c.B * c.I, c.B * c.H};
-  for (int i = 0; i < 10; ++i) {
-    const idx n = i < 4 ? out[i] : sizes[i - 4];
+  for (int i = 0; i < 11; ++i) {
+    const idx n = i < 4 ? out[i] : i < 10 ? sizes[i - 4] : static_cast<idx>(c.g.size());
     if (i >= 6 && n == 0) continue;
     Result r;
     r.scale[0] = in.number(), r.scale[1] = in.number();
@@ -115,7 +117,8 @@ Case read_case(Reader& in, int number) {
   }
   c.name = "case " + std::to_string(number) + " T=" + std::to_string(c.T) + " B=" + std::to_string(c.B) +
            " I=" + std::to_string(c.I) + " H=" + std::to_string(c.H) + (c.after ? " after" : " before") +
-           (c.norm ? " norm" : "") + (c.lengths ? " lengths" : "") + (c.reverse ? " reverse" : "");
+           (c.norm ? " norm" : "") + (c.lengths ? " lengths" : "") + (c.reverse ? " reverse" : "") +
+           (c.decay ? " decay" : "");
   return c;
 }
 
@@ -128,7 +131,7 @@ Array<T> cast(const std::vector<double>& v) {
 template <class T>
 struct Run {
   const Case& c;
-  Array<T> x, h0, w[6], mask, dy, dhn, saved, y, hn, dx, dh0, dw[6];
+  Array<T> x, h0, w[6], mask, decay, dy, dhn, saved, y, hn, dx, dh0, dw[6], ddecay;
   Array<int64_t> lengths;
   Array<uint8_t> resets, keep;
 
@@ -137,12 +140,14 @@ struct Run {
         x(cast<T>(c.x)),
         h0(cast<T>(c.h0)),
         mask(cast<T>(c.m)),
+        decay(cast<T>(c.g)),
         dy(cast<T>(c.dy)),
         dhn(cast<T>(c.dhn)),
         y(c.dy.size(), T(NAN)),
         hn(c.dhn.size(), T(NAN)),
         dx(c.x.size(), T(NAN)),
-        dh0(c.h0.size(), T(NAN)) {
+        dh0(c.h0.size(), T(NAN)),
+        ddecay(c.g.size(), T(NAN)) {
     for (int i = 0; i < 6; ++i) {
       w[i] = cast<T>(c.w[i]);
       dw[i].assign(w[i].size(), T(NAN));
@@ -168,6 +173,7 @@ struct Run {
     a.mask = given(mask), a.mask_row = c.H;
     a.keep = static_cast<T>(c.keep);
     a.keep_mask = given(keep), a.keep_row = c.H, a.keep_time = c.B * c.H;
+    a.decay = given(decay), a.decay_row = c.H, a.decay_time = c.B * c.H;
     return a;
   }
   grus::RawWeights<T> weights() {
@@ -185,6 +191,7 @@ struct Run {
     b.dhn = dhn.data(), b.dhn_row = c.H;
     b.dx = dx.data(), b.dx_row = c.I, b.dx_time = c.B * c.I;
     b.dh0 = dh0.data(), b.dh0_row = c.H;
+    b.ddecay = given(ddecay), b.ddecay_row = c.H, b.ddecay_time = c.B * c.H;
     grus::train_backward(isa, b, weights(),
                          grus::WeightGrads<T>{given(dw[0]), given(dw[1]), given(dw[2]), given(dw[3]), given(dw[4]),
                                               given(dw[5])});
@@ -193,6 +200,7 @@ struct Run {
     std::vector<const Array<T>*> all{&y, &hn, &dx, &dh0, &dw[0], &dw[1]};
     for (int i = 2; i < 6; ++i)
       if (!dw[i].empty()) all.push_back(&dw[i]);
+    if (!ddecay.empty()) all.push_back(&ddecay);
     return all;
   }
 };
@@ -206,7 +214,7 @@ bool close(T actual, double exact, double scale) {
 }
 
 const char* const kNames[] = {"output", "h_n",    "d_x",    "d_h_0",   "d_weight_ih",
-                              "d_weight_hh", "d_w 2", "d_w 3", "d_w 4", "d_w 5"};
+                              "d_weight_hh", "d_w 2 or decay", "d_w 3", "d_w 4 or decay", "d_w 5", "d_decay"};
 
 template <class T>
 void check_oracle(const Run<T>& run, const std::string& where) {
@@ -287,7 +295,7 @@ void check_int8(const Case& c, const grus::Isa& isa) {
 // A single step, in place: the bits of a sequence of one step.
 template <class T, class S>
 void check_step(const Case& c, const grus::Isa& isa) {
-  if (c.lengths || c.resets || c.mask || c.keep_mask || c.T == 0) return;
+  if (c.lengths || c.resets || c.mask || c.keep_mask || c.decay || c.T == 0) return;
   Run<T> run(c);
   const grus::Gru<T, S> layer(isa, c.I, c.H, c.after, run.weights());
   grus::SequenceArgs<T> a = run.args();
@@ -324,7 +332,7 @@ void check_case(const Case& c, const grus::Isa& isa) {
 // core/cell.h, the C99 step, against the same case: the equations at home.
 void check_cell(const Case& c) {
   if (!c.after && c.norm) return;
-  if (c.norm || c.lengths || c.resets || c.mask || c.keep_mask || c.keep != 0 || c.reverse) return;
+  if (c.norm || c.lengths || c.resets || c.mask || c.keep_mask || c.decay || c.keep != 0 || c.reverse) return;
   Run<float> run(c);
   std::vector<float> h(c.H), next(c.H), work(3 * c.H);
   for (idx b = 0; b < c.B; ++b) {

@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from gru_cases import VARIANTS, Case, Shape, make_case
+from gru_cases import DECAYS, VARIANTS, Case, Shape, make_case
 from grus.kernels.reference import gru_direction
 from grus.kernels.reference_backward import gru_direction_backward
 from mingru_cases import EDGES, MinCase, make_minimal
@@ -28,18 +28,19 @@ CROWDS = [
     Shape(lengths=(6, 0, 1, 3, 5, 2, 6, 4) * 3),
     Shape(reset_after=False, resets=True, recurrent_dropout=True),
     Shape(layer_norm=True, zoneout="mask"),
+    Shape(decay=True, lengths=(6, 0, 1, 3, 5, 2, 6, 4) * 3, resets=True),
 ]
 
 
 def results(case: Case, dtype: type, reverse: bool) -> list[np.ndarray]:
-    """output, h_n, d_x, d_h_0 and the gradient of every weight that is present."""
+    """output, h_n, d_x, d_h_0 and the gradients of every weight that is present and of the decay."""
     c = case.astype(dtype)
     hidden = c.h_0.shape[2]
     options = replace(c.options.direction(0), reverse=reverse)
     forward = gru_direction(c.x, c.h_0[0], c.weights[0], options)
     grads = gru_direction_backward(c.d_output[:, :, :hidden], c.d_h_n[0], forward.trace)
-    weights = [getattr(grads.weights, name) for name in NAMES]
-    return [forward.output, forward.h_n, grads.x, grads.h_0, *(w for w in weights if w is not None)]
+    rest = [*(getattr(grads.weights, name) for name in NAMES), grads.decay]
+    return [forward.output, forward.h_n, grads.x, grads.h_0, *(a for a in rest if a is not None)]
 
 
 def calm(case: Case) -> Case:
@@ -66,13 +67,14 @@ def record(case: Case, reverse: bool) -> bytes:
     header = [
         *(MAGIC, steps, batch, inputs, hidden, o.reset_after, reverse),
         *(weights[2] is not None, weights[4] is not None, o.lengths is not None, o.resets is not None),
-        *(o.recurrent_masks is not None, masked),
+        *(o.recurrent_masks is not None, masked, o.decays is not None),
     ]
     arrays = [
         np.float64(0 if masked else o.keep),
         *(case.x, case.h_0[0], *weights, o.lengths, o.resets),
         None if o.recurrent_masks is None else o.recurrent_masks[0],
         np.asarray(o.keep)[0] if masked else None,
+        None if o.decays is None else o.decays[0],
         *(case.d_output[:, :, :hidden], case.d_h_n[0]),
     ]
     return joined(
@@ -94,7 +96,7 @@ def main() -> None:
     """Write every case to the file named on the command line."""
     with Path(sys.argv[1]).open("wb") as file:
         for steps, batch, inputs, hidden in SIZES:
-            for shape in VARIANTS:
+            for shape in (*VARIANTS, *DECAYS):
                 lengths = shape.lengths and tuple(np.resize([2, steps, 0, 1, steps - 1], batch).tolist())
                 sized = replace(
                     shape, T=steps, B=batch, I=inputs, H=hidden, L=1, dropout=False, lengths=lengths
@@ -105,6 +107,7 @@ def main() -> None:
         crowds = [replace(shape, T=6, B=24, I=32, H=64) for shape in CROWDS]
         few_rows = [Shape(T=4, B=2, I=10, H=200, reset_after=after, resets=True) for after in (True, False)]
         edges = [Shape(T=1, B=1, I=1, H=1), Shape(T=0, B=3), Shape(T=2, B=70, I=3, H=17)]
+        few_rows.append(Shape(T=4, B=2, I=10, H=200, decay=True, resets=True))
         for shape in (*edges, *crowds, *few_rows):
             file.write(record(make_case(shape, seed=3), False))
         for shape in (*MINIMAL, *EDGES):

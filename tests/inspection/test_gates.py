@@ -170,6 +170,12 @@ def test_what_has_no_gates_says_so():
         "the network must have a recurrent layer with a GRU's gates, got only Linear",
         Program(graph, random_tensors(graph)), random_inputs(graph, 2, {"src": 3}),
     )  # fmt: skip
+    graph = GRAPHS["GRUD"]
+    refused(
+        UnsupportedError,
+        "the network must have a recurrent layer with a GRU's gates, got only GRUD",
+        Program(graph, random_tensors(graph)), random_inputs(graph, 2, {"src": 3}),
+    )  # fmt: skip
     graph = GRAPHS["GRU"]
     refused(
         UnsupportedError,

@@ -7,7 +7,7 @@ from grus.kernels import _native
 from grus.kernels.reference import sigmoid
 
 MAX_ULP = 2.5
-FUNCTIONS = {"sigmoid": sigmoid, "tanh": np.tanh}
+FUNCTIONS = {"sigmoid": sigmoid, "tanh": np.tanh, "decay": lambda a: np.exp(-np.maximum(a, 0))}
 
 
 def ulps(actual: np.ndarray, exact: np.ndarray) -> np.ndarray:
@@ -59,6 +59,8 @@ def test_float64_error_is_within_the_stated_ulps(name: str, isa: str) -> None:
 def test_ends_of_the_range(isa: str, dtype: type) -> None:
     x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, np.finfo(dtype).max, np.finfo(dtype).min], dtype)
     np.testing.assert_array_equal(_native.activation("sigmoid", x, isa), [np.nan, 1, 0, 0.5, 0.5, 1, 0])
+    np.testing.assert_array_equal(_native.activation("decay", x, isa), [np.nan, 0, 1, 1, 1, 0, 1])
+    np.testing.assert_array_equal(_native.activation("decay", -x[:1], isa), [np.nan])  # its sign is no answer
     tanh = _native.activation("tanh", x, isa)
     np.testing.assert_array_equal(tanh, [np.nan, 1, -1, 0, 0, 1, -1])
     assert np.signbit(tanh[4])

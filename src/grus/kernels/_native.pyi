@@ -26,6 +26,7 @@ class PackedGRU:
         *,
         lengths: numpy.ndarray | None = None,
         resets: numpy.ndarray | None = None,
+        decay: numpy.ndarray | None = None,
         reverse: bool = False,
         out: numpy.ndarray | None = None,
     ) -> tuple[numpy.ndarray, numpy.ndarray]: ...
@@ -140,6 +141,22 @@ def backward(
     d_h_0: object | None,
     grads: object,
     add_d_x: bool,
+    d_decay: object | None = None,
+    d_x_size: int = 0,
+    isa: str = "",
+) -> None: ...
+def look_back(given: object, isa: str = "") -> None: ...
+def look_back_gradient(
+    given: object,
+    d_inputs: object,
+    d_elapsed: object | None,
+    d_last_n: object | None,
+    d_since_n: object | None,
+    d_decay: object,
+    d_x: object | None,
+    d_gap: object | None,
+    d_last: object | None,
+    d_since: object | None,
     isa: str = "",
 ) -> None: ...
 def activation(name: str, x: numpy.ndarray, isa: str = "") -> numpy.ndarray: ...
