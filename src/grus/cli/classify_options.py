@@ -64,7 +64,19 @@ Tokenizer = Annotated[Literal["word", "char", "bpe"], _option("How a text is cut
 VocabularySize = Annotated[int, _option("The most words, characters, pieces or codes known.", _NETWORK)]
 Lower = Annotated[bool, _option("Put texts in lower case first.", _NETWORK)]
 Bidirectional = Annotated[
-    bool, _option("Read in both directions; --no-bidirectional for a model that can run live.", _NETWORK)
+    bool | None,
+    _option(
+        "Read in both directions (default: where the network can); --no-bidirectional for a model that can run live.",
+        _NETWORK,
+    ),
+]
+Irregular = Annotated[
+    Literal["mean", "forward", "indicators", "decay"] | None,
+    _option(
+        "Missing values and uneven times of series: the training mean; the last value; that with masks and times; "
+        "GRU-D (default: the last value with masks; times are not read).",
+        _NETWORK,
+    ),
 ]
 Pool = Annotated[
     Literal["mean", "max", "attention", "last"], _option("How steps become one vector.", _NETWORK)

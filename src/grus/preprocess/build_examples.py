@@ -115,6 +115,7 @@ class _Frame:
         if roles.time is not None:
             self.times, _ = as_times(time_column(columns, roles.time, source), roles.time, source)
             self.unit = DAY if is_time(self.times) else 1
+            self.kind = self.times.dtype
             self.times = self.times.astype(np.int64)
             self.order = np.lexsort((self.times, self.codes))
             self.times = self.times[self.order]
@@ -142,6 +143,7 @@ class _Frame:
             labels=self.labels(),
             offsets=self.offsets,
             series=values,
+            times=None if self.times is None else self.times.astype(self.kind),
         )
 
     def events(self) -> Examples:

@@ -16,6 +16,7 @@ from grus.spec.steps import (
     Codes,
     CovariateScale,
     Images,
+    Irregular,
     Subwords,
     Vocabulary,
     check_unique,
@@ -129,8 +130,14 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
         step = found[0]
         if isinstance(step, Vocabulary | Subwords) and step.exact:
             raise SpecError("classify: texts must be cleaned, got a step that is exact")
-        if isinstance(step, CovariateScale) and step.columns != self.inputs:
+        if isinstance(step, CovariateScale | Irregular) and step.columns != self.inputs:
             raise SpecError("classify: the columns that are scaled must be the inputs")
+        if isinstance(step, Irregular) and (step.clock == "steps") != (
+            self.time is None or not step.reads_times
+        ):
+            raise SpecError(
+                "classify: a clock must be of dates or numbers where a time column is read, else of steps"
+            )
         return step.port()
 
     def check_model(self, steps: tuple[AnyStep, ...], parts: dict[str, Graph]) -> None:
@@ -143,9 +150,9 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
             raise SpecError(f"classify: the graph must have one output, 'logits' of size {len(self.labels)}")
 
 
-_STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | Codes], ...]] = {
+_STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Irregular | Images | Codes], ...]] = {
     "text": (Vocabulary, Subwords),
-    "series": (CovariateScale,),
+    "series": (CovariateScale, Irregular),
     "images": (Images,),
     "events": (Codes,),
 }

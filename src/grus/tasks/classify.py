@@ -17,7 +17,7 @@ from grus.models import GraphModule
 from grus.preprocess.categories import spell
 from grus.preprocess.classify import StepOptions
 from grus.preprocess.examples import Examples, Labels
-from grus.spec import Classify, ClassifyKind, Graph, Images, Model
+from grus.spec import Classify, ClassifyKind, Graph, Images, IrregularForm, Model
 from grus.tasks.classify_baselines import fit_baselines
 from grus.tasks.classify_data import Prepared, divide, label_source, label_weights, prepare
 from grus.tasks.classify_job import ClassifyJob
@@ -54,10 +54,15 @@ class Classifier(TrainedEstimator):
         text, label, id, time, columns, code: column names; inferred where obvious. ``columns`` are the channels of
             series, ``code`` is the column of event codes.
         tokenizer: ``word``, ``char`` or ``bpe``; vocabulary_size: most tokens known; lower: put texts in lower case.
-        bidirectional: read in both directions; False makes a model that can run live, step by step.
+        bidirectional: read in both directions; None: where the network can; False makes a model that can run live,
+            step by step.
         pool: ``mean``, ``max``, ``attention`` or ``last``.
         cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout, embedding_size: of the network.
+        irregular: what to do with missing values and uneven times of series: ``mean`` of training, ``forward`` (the
+            last value known), ``indicators`` (that, with masks and the time since each channel was seen), ``decay``
+            (GRU-D, which forgets by the time that passed; reads in one direction). None: as ``forward``, with masks of
+            the channels that had gaps in training; times are not read.
         encoder: ``gru`` (the cell alone), ``conv-gru`` (a causal convolution of ``kernel_size`` steps before it) or
             ``gru-attention`` (self-attention over its states; such a model reads whole examples only).
         token_dropout: share of a text's tokens that are hidden in training, as words never seen will be.
@@ -95,7 +100,7 @@ class Classifier(TrainedEstimator):
         tokenizer: Literal["word", "char", "bpe"] = "word",
         vocabulary_size: int = 20_000,
         lower: bool = True,
-        bidirectional: bool = True,
+        bidirectional: bool | None = None,
         pool: Literal["mean", "max", "attention", "last"] = "max",
         cell: Literal["gru", "lstm", "rnn", "mingru"] = "gru",
         hidden_size: int = 64,
@@ -103,6 +108,7 @@ class Classifier(TrainedEstimator):
         dropout: float = 0.5,
         encoder: Encoder = "gru",
         kernel_size: int = KERNEL_SIZE,
+        irregular: IrregularForm | None = None,
         embedding_size: int = 64,
         token_dropout: float = 0.1,
         label_smoothing: float = 0.0,
@@ -129,6 +135,7 @@ class Classifier(TrainedEstimator):
         self.bidirectional, self.pool, self.cell = bidirectional, pool, cell
         self.encoder: Encoder = encoder
         self.kernel_size = kernel_size
+        self.irregular: IrregularForm | None = irregular
         self.hidden_size, self.layers, self.dropout = hidden_size, layers, dropout
         self.embedding_size, self.token_dropout = embedding_size, token_dropout
         self.label_smoothing = label_smoothing
@@ -285,19 +292,29 @@ class Classifier(TrainedEstimator):
         if validation is not None:
             rows, labels = pair(validation) if y is not None else (validation, None)
             unseen = read_like(rows, reading.roles, labels, labelled=True)
+        if self.irregular is not None and reading.roles.kind != "series":
+            raise UsageError(
+                f"irregular must not be given for kind={reading.roles.kind!r}, got {self.irregular!r}"
+            )
         parts = divide(
             reading.examples, unseen, self.val_size, self.test_size, self.seed, label_source(reading.roles)
         )
-        options = StepOptions(self.tokenizer, self.vocabulary_size, lower=self.lower)
+        options = StepOptions(
+            self.tokenizer, self.vocabulary_size, lower=self.lower, irregular=self.irregular
+        )
         return prepare(parts, reading.roles, options, self.max_length), reading
 
     def _network(self, task: Classify) -> NetworkConfig:
         names = (
-            "pool", "bidirectional", "cell", "encoder", "kernel_size", "hidden_size", "layers", "dropout",
-            "embedding_size",
+            "pool", "cell", "encoder", "kernel_size", "hidden_size", "layers", "dropout", "embedding_size",
         )  # fmt: skip
         sizes = {name: getattr(self, name) for name in names}
-        return NetworkConfig(len(task.labels), **sizes, input_dropout=task.kind in _HIDDEN_INPUTS)
+        decays = self.irregular == "decay"
+        both = not decays if self.bidirectional is None else self.bidirectional
+        hidden = task.kind in _HIDDEN_INPUTS
+        return NetworkConfig(
+            len(task.labels), bidirectional=both, **sizes, input_dropout=hidden, decays=decays
+        )
 
     def _job(self, module: GraphModule, prepared: Prepared) -> ClassifyJob:
         return ClassifyJob(

@@ -9,12 +9,13 @@ import numpy as np
 from grus.data.stratify import split_rows
 from grus.decode.class_scores import truth_of
 from grus.errors import DataError, UsageError
-from grus.inspection.wording import count
+from grus.inspection.wording import count, percent
 from grus.preprocess.build_examples import ExampleRoles
 from grus.preprocess.classify import ClassifyPreprocessor, StepOptions, fit_classify_steps
 from grus.preprocess.examples import Examples, Labels
+from grus.preprocess.irregular import unmeasured
 from grus.preprocess.ragged import Ragged
-from grus.spec import AnyStep, Classify, ClassifyKind, Port
+from grus.spec import AnyStep, Classify, ClassifyKind, Irregular, Port
 
 #: Steps of an example that are kept where ``max_length`` is not given.
 MAX_LENGTH: dict[ClassifyKind, int] = {"text": 512, "series": 4096, "images": 4096, "events": 1024}
@@ -104,7 +105,8 @@ def prepare(parts: Parts, roles: ExampleRoles, options: StepOptions, max_length:
     )  # fmt: skip
     preprocessor = ClassifyPreprocessor(task, steps, arrays)
     train, val = (_labelled(part, preprocessor, task) for part in (parts.train, parts.val))
-    plan = _plan(parts, empty, int((train.sequences.lengths >= most).sum()), most)
+    irregular = steps[0] if isinstance(steps[0], Irregular) else None
+    plan = _plan(parts, empty, int((train.sequences.lengths >= most).sum()), most, irregular)
     return Prepared(task, steps, arrays, preprocessor.port(), parts, train, val, plan)
 
 
@@ -164,15 +166,35 @@ def _labelled(examples: Examples, preprocessor: ClassifyPreprocessor, task: Clas
     return Labelled(preprocessor.sequences(examples.take(known)), truth[known])
 
 
-def _plan(parts: Parts, empty: int, long: int, most: int) -> list[str]:
+def _plan(parts: Parts, empty: int, long: int, most: int, step: Irregular | None) -> list[str]:
     sizes = {"train": parts.train.rows, "validate": parts.val.rows, "test": parts.test.rows}
     lines = ["rows      " + ", ".join(f"{rows:,} {name}" for name, rows in sizes.items() if rows)]
+    if step is not None:
+        lines += _missing(parts, step)
     if empty:
         lines.append(f"{count(empty, 'empty row')} left out of training")
     if long:
         which = "first" if parts.train.kind == "text" else "last"
         lines.append(
             f"{count(long, 'row')} of {most:,} steps or more: the {which} {most:,} are read (max_length)"
+        )
+    return lines
+
+
+def _missing(parts: Parts, step: Irregular) -> list[str]:
+    """How much of the training rows is missing, and what becomes of it."""
+    values = parts.train.series
+    assert values is not None
+    means = {
+        "mean": "its mean in training",
+        "forward": "the last one known",
+        "indicators": "the last one known, with masks and times beside it",
+        "decay": "what GRU-D makes of the last one known and the time since (decay)",
+    }
+    lines = [f"missing   {percent(float(np.isnan(values).mean()))} of the values; each is {means[step.form]}"]
+    if none := unmeasured(parts.train):
+        lines.append(
+            f"{count(none, 'row')} without any value: they teach how often each label comes, and no more"
         )
     return lines
 
