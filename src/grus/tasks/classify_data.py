@@ -9,6 +9,7 @@ import numpy as np
 from grus.data.stratify import split_rows
 from grus.decode.class_scores import truth_of
 from grus.errors import DataError, UsageError
+from grus.inspection.classes.wording import unmeasured_sentence
 from grus.inspection.wording import count, percent
 from grus.preprocess.build_examples import ExampleRoles
 from grus.preprocess.classify import ClassifyPreprocessor, StepOptions, fit_classify_steps
@@ -193,9 +194,7 @@ def _missing(parts: Parts, step: Irregular) -> list[str]:
     }
     lines = [f"missing   {percent(float(np.isnan(values).mean()))} of the values; each is {means[step.form]}"]
     if none := unmeasured(parts.train):
-        lines.append(
-            f"{count(none, 'row')} without any value: they teach how often each label comes, and no more"
-        )
+        lines.append(unmeasured_sentence(none))
     return lines
 
 
