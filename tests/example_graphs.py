@@ -32,6 +32,13 @@ def _attentive(op, *more, keys=6):
     return Graph(ports, (Node("a", op, tuple(port.name for port in ports)),), outputs)
 
 
+def _grud(*more, d=5):
+    """GRU-D over d variables; a random mask above 1/2 sees three in ten, and a random gap takes both ways of a decay."""
+    ports = (Port("x", "seq", d, "src"), Port("m", "seq", d, "src"), Port("g", "seq", 1, "src"), *more)
+    outputs = {"out": "a", "state": "a.h", "last": "a.last", "since": "a.since"}
+    return Graph(ports, (Node("a", ops.GRUD(7), tuple(port.name for port in ports)),), outputs)
+
+
 GRAPHS: dict[str, Graph] = {
     "Linear": chain(X, [ops.Linear(3)]),
     "Linear-no-bias-vec": chain(V, [ops.Linear(3, bias=False)]),
@@ -159,6 +166,13 @@ GRAPHS: dict[str, Graph] = {
     "AttentiveGRU-multiplicative": _attentive(ops.AttentiveGRU(7, "multiplicative"), keys=7),
     "AttentiveGRU-plain": _attentive(ops.AttentiveGRU(7, form="plain"), Port("h", "vec", 7)),
     "AttentiveGRU-plain-multiplicative": _attentive(ops.AttentiveGRU(7, "multiplicative", "plain"), keys=7),
+    "GRUD": _grud(),
+    "GRUD-initial-state": _grud(Port("h", "vec", 7), Port("l", "vec", 5), Port("s", "vec", 5)),
+    "GRUD-of-one-variable-mean": _graph(
+        (Port("x", "seq", 1, "src"), Port("m", "seq", 1, "src"), Port("g", "seq", 1, "src")),
+        Node("a", ops.GRUD(7), ("x", "m", "g")),
+        Node("b", ops.Pool("mean"), ("a",)),
+    ),
     "encoder-decoder": _graph(
         (X, Y),
         Node("a", ops.GRU(7), ("x",)),

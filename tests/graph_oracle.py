@@ -4,6 +4,7 @@ import numpy as np
 
 from grus.kernels.layout import GRUWeights
 from grus.kernels.reference import Options, StackOptions, gru_stack, sigmoid
+from grus.kernels.reference_grud import GRUDWeights, States, grud
 from grus.kernels.reference_mingru import MinGRUWeights, mingru_stack
 from grus.spec import Graph, node_weights, ops
 
@@ -221,6 +222,16 @@ def _attentive(op, weights, inputs, lengths, memory_lengths):
     return {"": states, ".context": contexts, ".attention": attention, ".h": h}
 
 
+def _grud(op, weights, inputs, lengths):
+    x, mask, gap, *given = inputs
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    decays = {name: array for name, array in weights.items() if "decay" in name}
+    held = GRUDWeights(GRUWeights(**{name: weights[f"{name}_l0"] for name in names}), **decays)
+    given = given or [np.zeros((len(x), size), x.dtype) for size in op.sizes(x.shape[2])]
+    y, states, _ = grud(*(a.swapaxes(0, 1) for a in (x, mask, gap)), States(*given), held, lengths)
+    return {"": y.swapaxes(0, 1)} | dict(zip(op.states, states))
+
+
 RULES = {
     ops.Linear: lambda op, w, i, n: i[0] @ w["weight"].T + w.get("bias", i[0].dtype.type(0)),
     ops.Activation: lambda op, w, i, n: {
@@ -251,4 +262,5 @@ RULES = {
     ops.MinGRUStep: _mingru_step,
     ops.Convolution: _convolution,
     ops.SelfAttention: _self_attention,
+    ops.GRUD: _grud,
 }

@@ -28,6 +28,7 @@ class Shape:
     recurrent_dropout: bool = False
     zoneout: str = ""  # "", "expectation" or "mask"
     dropout: bool = False
+    decay: bool = False
 
     @property
     def D(self) -> int:  # noqa: N802
@@ -106,6 +107,7 @@ def make_case(shape: Shape | None = None, seed: int = 0) -> Case:
         recurrent_masks=(rng.random((cells, s.B, s.H)) < 0.5) * 2.0 if s.recurrent_dropout else None,
         keep=keep[s.zoneout],
         dropout_masks=(rng.random((s.L - 1, s.T, s.B, s.D * s.H)) < 0.5) * 2.0 if s.dropout else None,
+        decays=rng.random((cells, s.T, s.B, s.H)) if s.decay else None,
     )
     case = Case(
         x=rng.standard_normal((s.T, s.B, s.I)),
@@ -165,3 +167,12 @@ VARIANTS = [
     ),
 ]
 """Every option alone, in the pairs where they meet, and all of them at once."""
+
+DECAYS = [
+    Shape(decay=True),
+    Shape(decay=True, lengths=(2, 5, 0), bias=False),
+    Shape(decay=True, resets=True, lengths=(4, 0, 5), bidirectional=True),
+    Shape(decay=True, recurrent_dropout=True, zoneout="mask"),
+    Shape(decay=True, layer_norm=True, zoneout="expectation"),
+]
+"""The state fading before every step (see ``reference_grud``), alone and with what it meets in the kernels."""

@@ -21,7 +21,8 @@ class PackedMinGru {
     return std::visit(
         [&](const auto& layer) {
           using T = typename std::decay_t<decltype(layer)>::Number;
-          return run_sequences(layer, names, T{0}, 2 * layer.hidden * layer.input, x, h0, lengths, resets, reverse, out);
+          return run_sequences(layer, names, T{0}, 2 * layer.hidden * layer.input, x, h0, lengths, resets, nb::none(),
+                               reverse, out);
         },
         layer_);
   }

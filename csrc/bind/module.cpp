@@ -85,25 +85,26 @@ bool same_memory(nb::tuple a, nb::tuple b, nb::tuple sizes) {
   return true;
 }
 
-// sigmoid and tanh of the kernels on a contiguous array, for the test that measures their error.
+// sigmoid, tanh and decay of the kernels on a contiguous array.
 nb::object activation(const std::string& name, nb::handle xo, const std::string& isa) {
   const Array x(xo, "activation: x");
   const Isa& set = isa_by_name(isa);
-  const bool sigmoid = name == "sigmoid";
-  if (!sigmoid && name != "tanh") throw UsageError("activation: name must be sigmoid or tanh, got '" + name + "'");
+  if (name != "sigmoid" && name != "tanh" && name != "decay")
+    throw UsageError("activation: name must be sigmoid, tanh or decay, got '" + name + "'");
+  const auto function = [&](const auto& k) { return name == "sigmoid" ? k.sigmoid : name == "tanh" ? k.tanh : k.decay; };
   if (x.kind() == Kind::f64) {
     x.expect(Kind::f64, {-1}, "N");
     const std::vector<double> in = contiguous<double>(x);
     const nb::object out = empty({x.dim(0)}, Kind::f64);
     const Array y(out, "activation: out", true);
-    (sigmoid ? set.f64->sigmoid : set.f64->tanh)(in.data(), static_cast<double*>(y.writable_data()), x.dim(0));
+    function(*set.f64)(in.data(), static_cast<double*>(y.writable_data()), x.dim(0));
     return out;
   }
   x.expect(Kind::f32, {-1}, "N");
   const std::vector<float> in = contiguous<float>(x);
   const nb::object out = empty({x.dim(0)}, Kind::f32);
   const Array y(out, "activation: out", true);
-  (sigmoid ? set.f32->sigmoid : set.f32->tanh)(in.data(), static_cast<float*>(y.writable_data()), x.dim(0));
+  function(*set.f32)(in.data(), static_cast<float*>(y.writable_data()), x.dim(0));
   return out;
 }
 
@@ -139,10 +140,10 @@ NB_MODULE(_native, m) {
                    "gain_ih: numpy.ndarray | None = None, gain_hh: numpy.ndarray | None = None, "
                    "zoneout: float = 0.0, weights: str = '', isa: str = '') -> None"))
       .def("run", &PackedGru::run, "x"_a, "h0"_a = nb::none(), nb::kw_only(), "lengths"_a = nb::none(),
-           "resets"_a = nb::none(), "reverse"_a = false, "out"_a = nb::none(),
+           "resets"_a = nb::none(), "decay"_a = nb::none(), "reverse"_a = false, "out"_a = nb::none(),
            nb::sig("def run(self, x: numpy.ndarray, h0: numpy.ndarray | None = None, *, "
                    "lengths: numpy.ndarray | None = None, resets: numpy.ndarray | None = None, "
-                   "reverse: bool = False, out: numpy.ndarray | None = None) -> tuple[numpy.ndarray, numpy.ndarray]"))
+                   "decay: numpy.ndarray | None = None, reverse: bool = False, out: numpy.ndarray | None = None) -> tuple[numpy.ndarray, numpy.ndarray]"))
       .def("forward", &PackedGru::forward, "problem"_a, "h_n"_a)
       .def("step", &PackedGru::step, "x"_a, "h"_a, "out"_a = nb::none(),
            nb::sig("def step(self, x: numpy.ndarray, h: numpy.ndarray, out: numpy.ndarray | None = None) "

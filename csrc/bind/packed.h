@@ -77,16 +77,16 @@ void check_finite(const std::vector<T>& w, const char* where) {
 
 // What `run` of a packed layer calls its arrays in errors.
 struct RunNames {
-  const char *x, *h0, *lengths, *resets, *out, *h_n;
+  const char *x, *h0, *lengths, *resets, *out, *h_n, *decay;
 };
 #define GRUS_RUN_NAMES(CLASS)                                                                          \
   {CLASS ".run: x",      CLASS ".run: h0",  CLASS ".run: lengths", CLASS ".run: resets", CLASS ".run: out", \
-   CLASS ".run: h_n"}
+   CLASS ".run: h_n", CLASS ".run: decay"}
 
 // x [B, T, I], h0 [B, H] or None, lengths, resets -> (y [B, T, H], h_n [B, H]). work: multiply-adds of a row and step.
 template <class Layer, class T = typename Layer::Number>
 nb::object run_sequences(const Layer& layer, const RunNames& names, T keep, idx work, nb::handle xo, nb::handle h0o,
-                         nb::handle lengths_o, nb::handle resets_o, bool reverse, nb::handle out) {
+                         nb::handle lengths_o, nb::handle resets_o, nb::handle decay_o, bool reverse, nb::handle out) {
   constexpr Kind kind = kind_of<T>;
   const Array x(xo, names.x);
   x.expect(kind, {-1, -1, layer.input}, "BTI");
@@ -96,8 +96,8 @@ nb::object run_sequences(const Layer& layer, const RunNames& names, T keep, idx 
   a.reverse = reverse;
   a.keep = keep;
 
-  std::optional<Array> h0, lengths, resets;
-  std::optional<Input<T>> h0_in;
+  std::optional<Array> h0, lengths, resets, decay;
+  std::optional<Input<T>> h0_in, decay_in;
   std::vector<int64_t> lengths_in;
   std::optional<Input<uint8_t>> resets_in;
   if (!h0o.is_none()) {
@@ -122,6 +122,14 @@ nb::object run_sequences(const Layer& layer, const RunNames& names, T keep, idx 
     a.resets = resets_in->data;
     a.resets_row = resets_in->stride0;
     a.resets_time = 1;
+  }
+  if (!decay_o.is_none()) {
+    decay.emplace(decay_o, names.decay);
+    decay->expect(kind, {a.batch, a.time, layer.hidden}, "BTH");
+    decay_in.emplace(*decay);
+    a.decay = decay_in->data;
+    a.decay_row = decay_in->stride0;
+    a.decay_time = decay_in->stride1;
   }
   const nb::object yo = out.is_none() ? empty({a.batch, a.time, layer.hidden}, kind) : nb::borrow(out);
   const nb::object ho = empty({a.batch, layer.hidden}, kind);
@@ -154,10 +162,12 @@ class PackedGru {
       throw UsageError("PackedGRU: zoneout must be from 0 to 1, got " + std::to_string(zoneout));
   }
 
-  nb::object run(nb::handle x, nb::handle h0, nb::handle lengths, nb::handle resets, bool reverse,
+  nb::object run(nb::handle x, nb::handle h0, nb::handle lengths, nb::handle resets, nb::handle decay, bool reverse,
                  nb::handle out) const {
+    if (!decay.is_none() && !reset_after())
+      throw UsageError("PackedGRU.run: decay must be None where reset_after is False");
     return std::visit(
-        [&](const auto& layer) { return run_as(layer, x, h0, lengths, resets, reverse, out); }, *layer_);
+        [&](const auto& layer) { return run_as(layer, x, h0, lengths, resets, decay, reverse, out); }, *layer_);
   }
   void forward(nb::handle problem, nb::handle h_n) const {
     if (is_double(problem) != (layer_->index() == 1))
@@ -220,10 +230,10 @@ class PackedGru {
 
   template <class T, class S>
   nb::object run_as(const Gru<T, S>& layer, nb::handle x, nb::handle h0, nb::handle lengths, nb::handle resets,
-                    bool reverse, nb::handle out) const {
+                    nb::handle decay, bool reverse, nb::handle out) const {
     static constexpr RunNames names = GRUS_RUN_NAMES("PackedGRU");
     return run_sequences(layer, names, static_cast<T>(zoneout_), 3 * layer.hidden * (layer.input + layer.hidden), x, h0,
-                         lengths, resets, reverse, out);
+                         lengths, resets, decay, reverse, out);
   }
 
   template <class T, class S>

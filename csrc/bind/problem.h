@@ -72,7 +72,7 @@ struct Sizes {
 };
 
 // grus.kernels.native.Problem, field by field.
-enum Field { kItemsize, kSizes, kAfter, kReverse, kWeights, kX, kH0, kOutput, kSaved, kLengths, kOptions, kKeep, kFields };
+enum Field { kItemsize, kSizes, kAfter, kReverse, kWeights, kX, kH0, kOutput, kSaved, kLengths, kOptions, kKeep, kDecay, kFields };
 
 inline nb::handle field(nb::handle problem, Field i) { return PyTuple_GetItem(problem.ptr(), i); }
 
@@ -91,6 +91,9 @@ struct Problem {
     const double keep = nb::cast<double>(field(p, kKeep));
     if (!(keep >= 0 && keep <= 1)) throw UsageError("keep must be from 0 to 1, got " + std::to_string(keep));
     a.keep = static_cast<T>(keep);
+    const View<const T> decay(field(p, kDecay), "decay");
+    if (decay.data && !a.reset_after) throw UsageError("decay must be None where reset_after is False");
+    a.decay = decay.data, a.decay_row = decay.row, a.decay_time = decay.time;
     if (field(p, kLengths).is_none()) return;
     const View<const int64_t> given(field(p, kLengths), "lengths");
     lengths.assign(given.data, given.data + n.batch);

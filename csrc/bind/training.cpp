@@ -24,7 +24,7 @@ void forward_as(const Isa& isa, nb::handle problem, nb::handle hn) {
 
 template <class T>
 void backward_as(const Isa& isa, nb::handle problem, nb::handle dy, nb::handle dhn, nb::handle dx, nb::handle dh0,
-                 nb::handle grads, bool add_dx) {
+                 nb::handle grads, bool add_dx, nb::handle ddecay) {
   Problem<T> p(problem);
   const RawWeights<T> weights = raw_weights<T>(problem, p.a.input);
   if (!p.a.saved && !p.empty()) throw UsageError("saved must be given, got None");
@@ -37,6 +37,9 @@ void backward_as(const Isa& isa, nb::handle problem, nb::handle dy, nb::handle d
   b.dx = d_x.data, b.dx_row = d_x.row, b.dx_time = d_x.time;
   b.add_dx = add_dx;
   b.dh0 = d_h0.data, b.dh0_row = d_h0.row;
+  const View<T> d_decay(ddecay, "d_decay");
+  if (d_decay.data && !p.a.decay) throw UsageError("d_decay must be None where there is no decay");
+  b.ddecay = d_decay.data, b.ddecay_row = d_decay.row, b.ddecay_time = d_decay.time;
   T* g[6];
   addresses<T, 6>(grads, "grads", g);
   const GilReleased unlocked;
@@ -61,12 +64,12 @@ void def_training(nb::module_& m) {
   m.def(
       "backward",
       [](nb::handle problem, nb::handle d_output, nb::handle d_h_n, nb::handle d_x, nb::handle d_h_0,
-         nb::handle grads, bool add_d_x, const std::string& isa) {
+         nb::handle grads, bool add_d_x, nb::handle d_decay, const std::string& isa) {
         (is_double(problem) ? backward_as<double> : backward_as<float>)(isa_by_name(isa), problem, d_output, d_h_n,
-                                                                        d_x, d_h_0, grads, add_d_x);
+                                                                        d_x, d_h_0, grads, add_d_x, d_decay);
       },
       "problem"_a, "d_output"_a.none(), "d_h_n"_a.none(), "d_x"_a.none(), "d_h_0"_a.none(), "grads"_a, "add_d_x"_a,
-      "isa"_a = "");
+      "d_decay"_a = nb::none(), "isa"_a = "");
 }
 
 }  // namespace grus

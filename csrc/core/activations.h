@@ -1,13 +1,13 @@
-// Vectorised sigmoid and tanh, written once over a lane type; included inside an instruction set's namespace.
+// Vectorised sigmoid, tanh and decay, written once over a lane type; included inside an instruction set's namespace.
 //
-// Both start from e^t with t = -|a| (sigmoid) or -2|a| (tanh), so nothing overflows:
+// All start from e^t with t = -|a| (sigmoid, decay) or -2|a| (tanh), so nothing overflows:
 //   t = n ln2 + r, |r| <= ln2/2;  e^t = 2^n (1 + r + r^2 q(r)),  q the minimax polynomial for the relative
 //   error of e^r - 1 (float: degree 4, 1.4e-8; double: degree 10, 2.7e-19; Remez exchange in 60 digits).
 // sigmoid(a) = 1/(1+e) for a >= 0, e/(1+e) for a < 0;  tanh|a| = -m/(m+2), m = e^t - 1 computed without
-// cancellation as 2^n (e^r - 1) + (2^n - 1).
+// cancellation as 2^n (e^r - 1) + (2^n - 1).  decay(a) = e^-max(0, a): 1 for a < 0, else e.
 // Valid over the whole range, infinities included; NaN in gives NaN out. The error is at most 2.5 units in the last
-// place of the exact result, for both functions and both number types; tests/kernels/test_native_activations.py
-// measures it. Sigmoid results below the smallest normal number are given as 0.
+// place of the exact result, for all functions and both number types; tests/kernels/test_native_activations.py
+// measures it. Sigmoid and decay results below the smallest normal number are given as 0.
 
 template <class T>
 struct MathConstants;
@@ -66,6 +66,12 @@ struct WithMath : L {
     exp_parts(L::sub(L::set(0), L::cap(L::abs(a), L::set(C::sigmoid_cap))), scale, em1);
     const V e = L::fma(scale, em1, scale);
     return L::div(L::if_negative(a, e, one), L::add(one, e));
+  }
+  static inline V decay(V a) {
+    V scale, em1;
+    exp_parts(L::sub(L::set(0), L::cap(L::abs(a), L::set(C::sigmoid_cap))), scale, em1);
+    const V e = L::fma(scale, em1, scale);
+    return L::fma(L::set(0), e, L::if_negative(a, L::set(1), e));  // 0 e: a NaN may have a sign
   }
   static inline V tanh(V a) {
     V scale, em1;

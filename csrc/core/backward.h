@@ -10,6 +10,7 @@
 //   dr      = dn a_hn r (1-r)                    d(a_hn) = dn r          reset_after, a_hn = W_hn m h + b_hn
 //   dr      = (W_hn^T dn) m h r (1-r)                                    reset before
 //   carried = k dh + (1-k) z dh + m W_hh^T d(a_h)                        m = recurrent dropout mask
+// With decays h is g * (the state before), and at the end of the step d(g) = carried * (that state), carried *= g.
 // Layer norm, a = gain v + b with v = (u - mean(u)) / deviation:
 //   du = (g - mean(g) - v mean(g v)) / deviation,  g = gain da;  dgain = sum da v
 //
@@ -51,6 +52,7 @@ struct Backward {
     const T** saved;    // per row
     const T** h;        // per row: the state before the step; zeros where a sequence begins
     const T** mask;     // per row, or null
+    const T** decay;    // per row, or null
     const T** dy;       // per row, or null
     const uint8_t** keep;
     T** carry_rows;     // per row: its line of carry
@@ -81,14 +83,19 @@ struct Backward {
       kept = L::mul(k, dh);
       dh = L::mul(one_minus(k), dh);
     }
-    const V h = get<L>(s.h[i], at, H);
+    const V h = before(s, i, j);
     g.dz = L::mul(L::mul(dh, L::sub(h, g.n)), L::mul(g.z, one_minus(g.z)));
     g.dn = L::mul(L::mul(dh, one_minus(g.z)), L::fma(L::sub(L::set(0), g.n), g.n, L::set(1)));
     L::store(carry, L::fma(g.z, dh, kept));
     return g;
   }
-  static GRUS_INLINE V seen(const Step& s, idx i, idx j) {
+  // The state that the step began with.
+  static GRUS_INLINE V before(const Step& s, idx i, idx j) {
     const V h = get<L>(s.h[i], j * W, s.a->f.hidden);
+    return s.decay ? L::mul(h, get<L>(s.decay[i], j * W, s.a->f.hidden)) : h;
+  }
+  static GRUS_INLINE V seen(const Step& s, idx i, idx j) {
+    const V h = before(s, i, j);
     return s.mask ? L::mul(h, get<L>(s.mask[i], j * W, s.a->f.hidden)) : h;
   }
   static GRUS_INLINE void put_gate(const Step& s, idx i, idx start, idx j, V v) {
@@ -349,7 +356,7 @@ struct Backward {
   struct Work {
     Layout at;
     T *d, *carry, *drs, *zeros, *sums, *gain_sums, *panel;
-    const T **saved, **h, **mask, **x, **dy;  // saved, h, mask, x: per pair of the chunk; dy: per row
+    const T **saved, **h, **mask, **decay, **x, **dy;  // all but dy, which is per row, per pair of the chunk
     const uint8_t** keep;
     T **dx, **carry_rows, **drs_rows;
     idx state_row;
@@ -383,6 +390,7 @@ struct Backward {
     take(w.saved, pairs);
     take(w.h, pairs);
     take(w.mask, pairs);
+    take(w.decay, f.decay ? pairs : 0);
     take(w.x, pairs);
     take(w.dy, count);
     take(w.keep, count);
@@ -436,6 +444,7 @@ struct Backward {
     t.saved = w.saved + pair;
     t.h = w.h + pair;
     t.mask = f.mask ? w.mask + pair : nullptr;
+    t.decay = f.decay ? w.decay + pair : nullptr;
     t.dy = a.dy ? w.dy : nullptr;
     t.keep = f.keep_mask ? w.keep : nullptr;
     t.carry = w.carry;
@@ -450,6 +459,7 @@ struct Backward {
       w.x[pair + i] = f.x + row * f.x_row + at * f.x_time;
       if (a.dx) w.dx[pair + i] = a.dx + row * a.dx_row + at * a.dx_time;
       if (t.mask) t.mask[i] = f.mask + row * f.mask_row;
+      if (t.decay) t.decay[i] = f.decay + row * f.decay_row + at * f.decay_time;
       if (t.dy) t.dy[i] = a.dy + row * a.dy_row + at * a.dy_time;
       if (t.keep) t.keep[i] = f.keep_mask + row * f.keep_row + at * f.keep_time;
     }
@@ -477,10 +487,24 @@ struct Backward {
     }
     meet(*w.together);
     product(p, all, w.own, s % 2);  // every other step from the last panel: its weights are still in cache
+    for (idx i = 0; f.decay && i < active; ++i) fade(t, w.own, i, rows[i], Forward::when(f, rows[i], s));
     if (f.resets)
       for (idx i = 0; i < active; ++i)
         if (Forward::starts_anew(f, rows[i], Forward::when(f, rows[i], s)))
           memset(w.carry_rows[i] + w.own.first * W, 0, (size_t)((w.own.last - w.own.first) * W) * sizeof(T));
+  }
+
+  // From the gradient of the state that a step began with to those of the decay and of the state before it.
+  static void fade(const Step& s, const Span& own, idx i, idx row, idx at) {
+    const Args& a = *s.a;
+    const idx H = a.f.hidden;
+    T* const carry = s.carry + i * s.state_row;
+    T* const to = a.ddecay ? a.ddecay + row * a.ddecay_row + at * a.ddecay_time : nullptr;
+    for (idx j = own.first; j < own.last; ++j) {
+      const V d = L::load(carry + j * W);
+      if (to) put<L>(to, j * W, H, L::mul(d, get<L>(s.h[i], j * W, H)));
+      L::store(carry + j * W, L::mul(d, get<L>(s.decay[i], j * W, H)));
+    }
   }
 
   // dx and the weight gradients of all pairs of a chunk; `add` to those of the chunks before, if there are any.
@@ -496,7 +520,7 @@ struct Backward {
     for (int gate = 0; gate < 3; ++gate)
       outer(Outer{w.d + w.at.x[gate], w.at.row, pairs, w.panel, g.w_ih + gate * H * I, I, add}, own);
     const T* const* mask = f.mask ? w.mask : nullptr;
-    pack_rows(w.h, mask, nullptr, pairs, H, w.panel);
+    pack_rows(w.h, mask, f.decay ? w.decay : nullptr, pairs, H, w.panel);
     for (int gate = 0; gate < 3; ++gate) {
       if (gate == 2 && !f.reset_after) pack_rows(w.h, mask, w.saved, pairs, H, w.panel);
       outer(Outer{w.d + w.at.h[gate], w.at.row, pairs, w.panel, g.w_hh + gate * H * H, H, add}, own);
@@ -567,5 +591,8 @@ struct Backward {
     if (a.dx && !a.add_dx)
       for (idx t = Forward::length(f, row); t < f.time; ++t)
         memset(a.dx + row * a.dx_row + t * a.dx_time, 0, (size_t)f.input * sizeof(T));
+    if (a.ddecay)
+      for (idx t = Forward::length(f, row); t < f.time; ++t)
+        memset(a.ddecay + row * a.ddecay_row + t * a.ddecay_time, 0, (size_t)f.hidden * sizeof(T));
   }
 };

@@ -29,6 +29,13 @@ static void each_tanh(const typename L::T* a, typename L::T* out, idx n) {
     L::store(m, out + i, L::tanh(L::load(m, a + i)));
   }
 }
+template <class L>
+static void each_decay(const typename L::T* a, typename L::T* out, idx n) {
+  for (idx i = 0; i < n; i += L::W) {
+    const typename L::M m = L::mask((int)least(L::W, n - i));
+    L::store(m, out + i, L::decay(L::load(m, a + i)));
+  }
+}
 
 template <class L, class S>
 constexpr StoredKernels<typename L::T, S> stored() {
@@ -66,6 +73,7 @@ struct Table {
       MinimalBackward<L>::run,
       each_sigmoid<L>,
       each_tanh<L>,
+      each_decay<L>,
   };
 };
 

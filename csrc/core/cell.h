@@ -18,6 +18,9 @@ static inline float grus_sigmoid_f32(float a) { return 1.0f / (1.0f + expf(-a));
 static inline double grus_sigmoid_f64(double a) { return 1.0 / (1.0 + exp(-a)); }
 static inline float grus_tanh_f32(float a) { return tanhf(a); }
 static inline double grus_tanh_f64(double a) { return tanh(a); }
+/* e^-max(0, a); NaN stays. */
+static inline float grus_decay_f32(float a) { return a <= 0.0f ? 1.0f : expf(-a); }
+static inline double grus_decay_f64(double a) { return a <= 0.0 ? 1.0 : exp(-a); }
 
 /* h' from the update gate z, the candidate n and the old state: z = 1 keeps h exactly. */
 static inline float grus_blend_f32(float z, float n, float h) { return (1.0f - z) * n + z * h; }

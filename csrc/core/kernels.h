@@ -39,6 +39,10 @@ struct SequenceArgs {
   idx resets_row, resets_time;
   const T* mask;           // [batch, hidden] recurrent dropout: multiplies the state where it enters wh; or null
   idx mask_row;
+  // [batch, time, hidden] multiplies the state before a step sees it, in all that it does with it; or null. Only with
+  // reset_after.
+  const T* decay;
+  idx decay_row, decay_time;
   T keep;                  // zoneout: h' = keep * h + (1 - keep) * new
   const uint8_t* keep_mask;  // [batch, time, hidden] nonzero keeps the unit (keep is then ignored); or null
   idx keep_row, keep_time;
@@ -65,6 +69,8 @@ struct BackwardArgs {
   bool add_dx;
   T* dh0;        // [batch, hidden]
   idx dh0_row;
+  T* ddecay;     // [batch, time, hidden]; zero beyond a row's length; or null
+  idx ddecay_row, ddecay_time;
 };
 
 // One thread's share of the weight gradients: dw_ih [3H, I], dw_hh [3H, H], the others [3H].
@@ -169,6 +175,7 @@ struct Kernels {
 
   void (*sigmoid)(const T* a, T* out, idx n);
   void (*tanh)(const T* a, T* out, idx n);
+  void (*decay)(const T* a, T* out, idx n);
 };
 
 }  // namespace grus

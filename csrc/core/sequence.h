@@ -589,6 +589,9 @@ struct Sequence {
       if (a.resets)
         for (idx i = 0; i < active; ++i)
           if (t + 1 < length(a, rows[i]) && starts_anew(a, rows[i], when(a, rows[i], t + 1))) forget(s, i);
+      if (a.decay)
+        for (idx i = 0; i < active; ++i)
+          if (t + 1 < length(a, rows[i])) fade(s, i, rows[i], when(a, rows[i], t + 1));
       meet(together);
       swap(s.h, s.next);
       swap(s.seen, s.next_seen);
@@ -661,6 +664,17 @@ struct Sequence {
     memset(s.next + from, 0, bytes);
     memset(s.next_seen + from, 0, bytes);
   }
+  // This call's units of the next state of row i, as the step at time `at` takes them.
+  static void fade(const Step& s, idx i, idx row, idx at) {
+    const Args& a = *s.a;
+    const T* const decay = a.decay + row * a.decay_row + at * a.decay_time;
+    T *const h = s.next + i * s.state_row, *const seen = s.next_seen + i * s.state_row;
+    for (idx j = s.own.first; j < s.own.last; ++j) {
+      const V by = get<L>(decay, j * W, a.hidden);
+      L::store(h + j * W, L::mul(L::load(h + j * W), by));
+      if (s.mask) L::store(seen + j * W, L::mul(L::load(h + j * W), get<L>(s.mask[i], j * W, a.hidden)));
+    }
+  }
   static void swap(T*& a, T*& b) {
     T* const t = a;
     a = b;
@@ -681,9 +695,11 @@ struct Sequence {
 
   static void begin(const Args& a, const Step& s, idx i, idx row) {
     T *const h = s.h + i * s.state_row, *const seen = s.seen + i * s.state_row;
-    const bool anew = length(a, row) > 0 && starts_anew(a, row, when(a, row, 0));
+    const bool begins = length(a, row) > 0, anew = begins && starts_anew(a, row, when(a, row, 0));
+    const T* const decay = begins && a.decay ? a.decay + row * a.decay_row + when(a, row, 0) * a.decay_time : nullptr;
     for (idx k = 0; k < s.state_row; ++k) {
       h[k] = !anew && a.h0 && k < a.hidden ? a.h0[row * a.h0_row + k] : 0;
+      if (decay && k < a.hidden) h[k] *= decay[k];
       if (a.mask) seen[k] = k < a.hidden ? h[k] * a.mask[row * a.mask_row + k] : 0;
     }
   }

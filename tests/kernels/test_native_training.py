@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru_cases import VARIANTS, Case, Shape, make_case
+from gru_cases import DECAYS, VARIANTS, Case, Shape, make_case
 from grus.errors import UsageError
 from grus.kernels import native
 from grus.kernels.native import Problem
@@ -52,6 +52,7 @@ class Native:
         mask = None if masks is None else masks[0].astype(dtype)
         masked = np.ndim(o.keep) > 0
         keep_mask = np.ascontiguousarray(np.asarray(o.keep)[0] != 0) if masked else None
+        self.decay = None if o.decays is None else o.decays[0].astype(dtype)
         self.alive = (lengths, mask, keep_mask, o.resets)
         self.problem = Problem(
             self.dtype.itemsize,
@@ -66,6 +67,7 @@ class Native:
             None if lengths is None else (lengths.ctypes.data, 1, 0),
             (view(o.resets, 0), view(mask, 0), view(keep_mask)),
             0.0 if masked else float(o.keep),
+            view(self.decay),
         )
 
     def nan(self, *shape: int) -> np.ndarray:
@@ -78,6 +80,7 @@ class Native:
     def backward(self) -> "Native":
         self.d_x, self.d_h_0 = self.nan(*self.x.shape), self.nan(*self.h_0.shape)
         self.grads = [None if w is None else self.nan(*w.shape) for w in self.weights]
+        self.d_decay = None if self.decay is None else self.nan(*self.decay.shape)
         native.gru_backward(
             self.problem,
             view(self.d_output),
@@ -85,12 +88,14 @@ class Native:
             view(self.d_x),
             view(self.d_h_0, 0),
             tuple(map(address, self.grads)),
+            d_decay=view(self.d_decay),
             isa=self.isa,
         )
         return self
 
     def results(self) -> dict[str, np.ndarray]:
         named = {"output": self.output, "h_n": self.h_n, "d_x": self.d_x, "d_h_0": self.d_h_0}
+        named |= {} if self.d_decay is None else {"d_decay": self.d_decay}
         return named | {f"d_{n}": g for n, g in zip(NAMES, self.grads) if g is not None}
 
 
@@ -101,6 +106,7 @@ def oracle(case: Case, dtype: Any, reverse: bool) -> dict[str, np.ndarray]:
     d_output = c.d_output[:, :, : result.h_n.shape[1]]
     grads = gru_direction_backward(d_output, c.d_h_n[0], result.trace)
     named = {"output": result.output, "h_n": result.h_n, "d_x": grads.x, "d_h_0": grads.h_0}
+    named |= {} if grads.decay is None else {"d_decay": grads.decay}
     return named | {
         f"d_{n}": getattr(grads.weights, n) for n in NAMES if getattr(grads.weights, n) is not None
     }
@@ -117,7 +123,7 @@ def check(case: Case, dtype: Any, reverse: bool = False, isa: str = "") -> None:
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("size", [(5, 16, 4, 9), (7, 13, 20, 37)], ids=str)
-@pytest.mark.parametrize("shape", VARIANTS, ids=str)
+@pytest.mark.parametrize("shape", [*VARIANTS, *DECAYS], ids=str)
 def test_every_variant_matches_the_oracle(shape: Shape, size: tuple[int, int, int, int], isa: str) -> None:
     T, B, features, H = size
     lengths = None if shape.lengths is None else tuple(np.resize([2, T, 0, 1, T - 1], B).tolist())

@@ -1,11 +1,12 @@
 """The oracle's gradient, proved by central differences along random directions."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gru_cases import VARIANTS, Case, Shape, make_case
+from gru_cases import DECAYS, VARIANTS, Case, Shape, make_case
 from grus.kernels.layout import GRUWeights
 from grus.kernels.reference import gru_stack
 
@@ -35,12 +36,20 @@ def check(name: str, function: Callable[[np.ndarray], float], at: np.ndarray, gr
         assert abs((gradient * direction).sum() - expected) <= 1e-7 * (1 + abs(expected)), name
 
 
-@pytest.mark.parametrize("shape", VARIANTS, ids=str)
+@pytest.mark.parametrize("shape", [*VARIANTS, *DECAYS], ids=str)
 def test_every_gradient_matches_finite_differences(shape: Shape) -> None:
     case = make_case(shape, seed=2)
     _, grads = case.backward()
     check("x", lambda x: loss(case, x, case.h_0, case.weights), case.x, grads.x)
     check("h_0", lambda h: loss(case, case.x, h, case.weights), case.h_0, grads.h_0)
+    if case.options.decays is not None:
+        assert grads.decays is not None
+
+        def of_decays(decays: np.ndarray) -> float:
+            changed = replace(case, options=replace(case.options, decays=decays))
+            return loss(changed, case.x, case.h_0, case.weights)
+
+        check("decays", of_decays, case.options.decays, grads.decays)
     for i, (weights, gradient) in enumerate(zip(case.weights, grads.weights)):
         for name, array in weights.items():
             check(

@@ -26,6 +26,7 @@ class PackedGRU:
         *,
         lengths: numpy.ndarray | None = None,
         resets: numpy.ndarray | None = None,
+        decay: numpy.ndarray | None = None,
         reverse: bool = False,
         out: numpy.ndarray | None = None,
     ) -> tuple[numpy.ndarray, numpy.ndarray]: ...
@@ -140,6 +141,7 @@ def backward(
     d_h_0: object | None,
     grads: object,
     add_d_x: bool,
+    d_decay: object | None = None,
     isa: str = "",
 ) -> None: ...
 def activation(name: str, x: numpy.ndarray, isa: str = "") -> numpy.ndarray: ...

@@ -138,6 +138,7 @@ class PackedGRU(_native.PackedGRU):
         *,
         lengths: Array | None = None,
         resets: Array | None = None,
+        decay: Array | None = None,
         reverse: bool = False,
         out: Array | None = None,
     ) -> tuple[Array, Array]:
@@ -150,6 +151,8 @@ class PackedGRU(_native.PackedGRU):
                 outputs are zero, and a row of length 0 gives ``h_n = h0``.
             resets: bool ``[B, T]``; a sequence begins at such a step: the state is zeroed before it (backwards:
                 after it).
+            decay: ``[B, T, H]``; multiplied into the state before each step, in all that the step does with it. Only
+                with ``reset_after=True``.
             reverse: each row runs backwards over its own valid steps.
             out: ``[B, T, H]`` to fill and return as y; may not overlap x.
 
@@ -157,10 +160,10 @@ class PackedGRU(_native.PackedGRU):
             ``(y [B, T, H], h_n [B, H])``.
 
         Raises:
-            UsageError: a wrong shape, a length outside 0..T.
+            UsageError: a wrong shape, a length outside 0..T, or a decay with ``reset_after=False``.
             TypeError: a wrong dtype, or not an array.
         """
-        return super().run(x, h0, lengths=lengths, resets=resets, reverse=reverse, out=out)
+        return super().run(x, h0, lengths=lengths, resets=resets, decay=decay, reverse=reverse, out=out)
 
     def forward(self, problem: Problem, h_n: View) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Run a layer as ``gru_forward_train`` does, with these weights; those of ``problem`` are not read.
@@ -260,6 +263,7 @@ class Problem(NamedTuple):
         options: views of resets (bool [B, T]), the recurrent dropout mask [B, H], the zoneout mask (bool [B, T, H]);
             None for absent ones.
         keep: zoneout probability, 0 to 1; ignored if there is a zoneout mask.
+        decay: [B, T, H], multiplied into the state before each step, or None; only with reset_after.
     """
 
     itemsize: int
@@ -274,6 +278,7 @@ class Problem(NamedTuple):
     lengths: View | None = None
     options: tuple[View | None, View | None, View | None] = (None, None, None)
     keep: float = 0.0
+    decay: View | None = None
 
 
 def same_memory(a: tuple[int, ...], b: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
@@ -304,9 +309,10 @@ def gru_backward(
     grads: tuple[int, ...],
     *,
     add_d_x: bool = False,
+    d_decay: View | None = None,
     isa: str = "",
 ) -> None:
-    """Back-propagate through one direction of one layer: fills d_x, d_h_0 and grads.
+    """Back-propagate through one direction of one layer: fills d_x, d_h_0, grads and d_decay.
 
     Args:
         problem: the one of the forward call.
@@ -316,18 +322,19 @@ def gru_backward(
         d_h_0: [B, H] to fill, or None if not wanted.
         grads: addresses of the weights' gradients, in the order of ``problem.weights``; 0 if not wanted.
         add_d_x: add to d_x instead of filling it.
+        d_decay: [B, T, H] to fill (zero at padding), or None if not wanted.
         isa: an instruction set by name.
 
     Raises:
         UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.
     """
-    _native.backward(problem, d_output, d_h_n, d_x, d_h_0, grads, add_d_x, isa)
+    _native.backward(problem, d_output, d_h_n, d_x, d_h_0, grads, add_d_x, d_decay, isa)
 
 
 def mingru_forward_train(problem: Problem, h_n: View, *, isa: str = "") -> None:
     """Run one direction of a MinGRU layer: fills output and h_n [B, H]; nothing else is needed for backward.
 
-    Of ``problem`` it takes all but reset_after, saved, keep, and of the options only resets.
+    Of ``problem`` it takes all but reset_after, saved, keep, decay, and of the options only resets.
 
     Raises:
         UsageError: sizes, lengths or alignment do not fit, or a needed array is missing.

@@ -24,6 +24,8 @@ Options, each with the exact form that all back ends share:
   not masked.  m already holds the factor 1 / (1 - p).
 - *Zoneout* (Krueger et al. 2017, arXiv:1606.01305): h_t <- k_t * h_{t-1} + (1 - k_t) * h_t, where k_t is a
   0/1 mask of each step in training and the zoneout probability, its expectation, in evaluation.
+- *Decay* (Che et al. 2018, arXiv:1606.01865): the state that step t starts from is g_t * h_{t-1}, g [T, B, H], in
+  all that the step does with it; see ``reference_grud``.
 - *Resets*: a new sequence begins at step t of a row, and nothing crosses the boundary between t-1 and t in
   either direction.  Forwards the state is zeroed before step t; backwards, after step t.  A reset at the
   first step therefore drops the forward direction's h_0.
@@ -68,6 +70,7 @@ class Options:
         keep: zoneout weight k of the previous state: a probability, or a 0/1 mask [T, B, H] aligned with the
             outputs; 0.0 is no zoneout.
         reverse: run each row from its last valid step to its first.
+        decay: [T, B, H], aligned with the outputs, multiplied into the state before each step, or None.
     """
 
     reset_after: bool = True
@@ -76,6 +79,7 @@ class Options:
     recurrent_mask: Array | None = None
     keep: float | Array = 0.0
     reverse: bool = False
+    decay: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +88,7 @@ class Trace:
 
     ``order`` [T, B] maps processing step to time index (and back: it is its own inverse), ``drop`` marks
     steps before which the state was zeroed, ``h_prev`` is the state each step started from, after that
-    zeroing, and ``a_hn`` is A_hn.
+    zeroing and any decay, ``h_whole`` the same before the decay, and ``a_hn`` is A_hn.
     """
 
     weights: GRUWeights
@@ -97,6 +101,8 @@ class Trace:
     h_prev: Array
     gates: Gates
     a_hn: Array
+    h_whole: Array
+    decay: Array | None
 
 
 class DirectionResult(NamedTuple):
@@ -223,20 +229,36 @@ def gru_direction(
     order, valid, drop, keep = plan(x, options)
     x = np.where(valid[:, :, None], np.take_along_axis(x, order[:, :, None], axis=0), 0)
     a_i = input_products(x, weights)
-    seq = {name: np.zeros((steps, *h_0.shape), x.dtype) for name in ("h_prev", "r", "z", "n", "a_hn", "out")}
+    names = ("h_whole", "h_prev", "r", "z", "n", "a_hn", "out")
+    seq = {name: np.zeros((steps, *h_0.shape), x.dtype) for name in names}
+    decay = options.decay
+    decay = None if decay is None else np.take_along_axis(decay, order[:, :, None], axis=0)
     h = h_0
     for t in range(steps):
         live = valid[t][:, None]
-        h_prev = np.where(drop[t][:, None], 0, h)
+        h_whole = np.where(drop[t][:, None], 0, h)
+        h_prev = h_whole if decay is None else decay[t] * h_whole
         r, z, n, a_hn, h_new = _step(a_i[t], h_prev, weights, options)
         k = keep if keep.ndim == 0 else keep[t]
         h_new = k * h_prev + (1 - k) * h_new
         h = np.where(live, h_new, h)
-        values = {"h_prev": h_prev, "r": r, "z": z, "n": n, "a_hn": a_hn, "out": h_new}
-        for name, value in values.items():
+        for name, value in zip(names, (h_whole, h_prev, r, z, n, a_hn, h_new)):
             seq[name][t] = np.where(live, value, 0)
     gates = Gates(seq["r"], seq["z"], seq["n"])
-    trace = Trace(weights, options, order, valid, drop, keep, x, seq["h_prev"], gates, seq["a_hn"])
+    trace = Trace(
+        weights,
+        options,
+        order,
+        valid,
+        drop,
+        keep,
+        x,
+        seq["h_prev"],
+        gates,
+        seq["a_hn"],
+        seq["h_whole"],
+        decay,
+    )
     in_time = [np.take_along_axis(a, order[:, :, None], axis=0) for a in (seq["out"], *gates)]
     return DirectionResult(in_time[0], h, Gates(*in_time[1:]), trace)
 
@@ -265,6 +287,7 @@ class StackOptions:
         keep: zoneout: a probability, or 0/1 masks [L * D, T, B, H].
         dropout_masks: [L - 1, T, B, D * H], multiplied into the output of all layers but the last (they
             already hold the factor 1 / (1 - p)), or None.
+        decays: [L * D, T, B, H] or None.
     """
 
     bidirectional: bool = False
@@ -274,6 +297,7 @@ class StackOptions:
     recurrent_masks: Array | None = None
     keep: float | Array = 0.0
     dropout_masks: Array | None = None
+    decays: Array | None = None
 
     def direction(self, index: int) -> Options:
         """The options of entry ``index`` of the stack."""
@@ -285,6 +309,7 @@ class StackOptions:
             recurrent_mask=None if masks is None else masks[index],
             keep=self.keep if np.ndim(self.keep) == 0 else np.asarray(self.keep)[index],
             reverse=self.bidirectional and index % 2 == 1,
+            decay=None if self.decays is None else self.decays[index],
         )
 
 

@@ -7,6 +7,7 @@ With dh the gradient of h_t and h the state the step started from, one step of t
     dh_{t-1} = dh * z + W_hr^T dA_r + W_hz^T dA_z + W_hn^T (dA_n * r)
 
 for ``reset_after=True``; otherwise the last product is r * (W_hn^T dA_n), and dr = (W_hn^T dA_n) * h.
+Where the step started from g_t * h_{t-1}, the last line is the gradient of that product.
 Gradients of weights are summed over the whole sequence afterwards, in one product each.
 """
 
@@ -20,19 +21,21 @@ from grus.kernels.reference import StackOptions, StackResult, Trace, gate_rows, 
 
 
 class DirectionGrads(NamedTuple):
-    """Gradients of one direction: x [T, B, I], h_0 [B, H] and one array for every weight that is present."""
+    """Gradients of one direction: x [T, B, I], h_0 [B, H], one array for every weight that is there, and the decay."""
 
     x: Array
     h_0: Array
     weights: GRUWeights
+    decay: Array | None = None
 
 
 class StackGrads(NamedTuple):
-    """Gradients of a stack: x [T, B, I], h_0 [L*D, B, H] and one set of weights per entry."""
+    """Gradients of a stack: x [T, B, I], h_0 [L*D, B, H], one set of weights per entry, and the decays."""
 
     x: Array
     h_0: Array
     weights: tuple[GRUWeights, ...]
+    decays: Array | None = None
 
 
 class _AffineGrads(NamedTuple):
@@ -91,18 +94,22 @@ def _step_backward(dh: Array, t: int, trace: Trace) -> tuple[Array, Array, Array
     return np.concatenate([d_rz, d_n], axis=1), d_hn, dh_prev + d_seen * mask
 
 
-def _through_time(d_output: Array, d_h_n: Array, trace: Trace) -> tuple[Array, Array, Array]:
-    """Gradients of A_i [T, B, 3H], of A_hn [T, B, H] and of h_0 [B, H]; steps in processing order."""
+def _through_time(d_output: Array, d_h_n: Array, trace: Trace) -> tuple[Array, Array, Array, Array | None]:
+    """Gradients of A_i [T, B, 3H], of A_hn [T, B, H], of h_0 [B, H] and of the decay; steps in processing order."""
     steps, hidden = len(trace.x), trace.weights.hidden_size
     d_a_i = np.zeros((*d_output.shape[:2], 3 * hidden), d_output.dtype)
     d_a_hn = np.zeros(d_output.shape, d_output.dtype)
+    d_decay = None if trace.decay is None else np.zeros_like(trace.decay)
     dh = d_h_n
     for t in reversed(range(steps)):
         live, drop = trace.valid[t][:, None], trace.drop[t][:, None]
         d_i, d_hn, dh_prev = _step_backward(np.where(live, dh + d_output[t], 0), t, trace)
         d_a_i[t], d_a_hn[t] = np.where(live, d_i, 0), np.where(live, d_hn, 0)
+        if d_decay is not None and trace.decay is not None:
+            d_decay[t] = np.where(live, dh_prev * trace.h_whole[t], 0)
+            dh_prev = dh_prev * trace.decay[t]
         dh = np.where(live, np.where(drop, 0, dh_prev), dh)
-    return d_a_i, d_a_hn, dh
+    return d_a_i, d_a_hn, dh, d_decay
 
 
 def _weight_grads(d_a_i: Array, d_a_hn: Array, trace: Trace) -> tuple[Array, GRUWeights]:
@@ -138,9 +145,11 @@ def gru_direction_backward(d_output: Array, d_h_n: Array, trace: Trace) -> Direc
     order = trace.order[:, :, None]
     live = trace.valid[:, :, None]
     d_output = np.where(live, np.take_along_axis(d_output, order, axis=0), 0)
-    d_a_i, d_a_hn, d_h_0 = _through_time(d_output, d_h_n, trace)
+    d_a_i, d_a_hn, d_h_0, d_decay = _through_time(d_output, d_h_n, trace)
     d_x, d_weights = _weight_grads(d_a_i, d_a_hn, trace)
-    return DirectionGrads(np.take_along_axis(np.where(live, d_x, 0), order, axis=0), d_h_0, d_weights)
+    d_x = np.take_along_axis(np.where(live, d_x, 0), order, axis=0)
+    d_decay = None if d_decay is None else np.take_along_axis(d_decay, order, axis=0)
+    return DirectionGrads(d_x, d_h_0, d_weights, d_decay)
 
 
 def gru_stack_backward(
@@ -168,4 +177,7 @@ def gru_stack_backward(
         ]
         d_output = sum((grad.x for grad in layer[1:]), layer[0].x)
         grads = layer + grads
-    return StackGrads(d_output, np.stack([grad.h_0 for grad in grads]), tuple(grad.weights for grad in grads))
+    decays = [grad.decay for grad in grads if grad.decay is not None]
+    d_decays = np.stack(decays) if decays else None
+    weights = tuple(grad.weights for grad in grads)
+    return StackGrads(d_output, np.stack([grad.h_0 for grad in grads]), weights, d_decays)

@@ -1,4 +1,4 @@
-"""Cells other than the GRU as modules of a graph: torch's own LSTM and RNN, and the MinGRU of `grus.nn`.
+"""Cells other than the GRU as modules of a graph: torch's own LSTM and RNN, and the MinGRU and GRU-D of `grus.nn`.
 
 Lengths, which `torch.nn` wants as packed sequences, become those.
 """
@@ -155,3 +155,17 @@ class MinGRUStep(grus_nn.MinGRU):
         repeated = h.repeat_interleave(x.shape[1], 0)[None]
         y, _ = super().forward(x.flatten(0, 1)[:, None], repeated)
         return {"": y.view(*x.shape[:2], self.hidden_size)}
+
+
+class GRUD(grus_nn.GRUD):
+    """`grus.spec.ops.GRUD`."""
+
+    def __init__(self, op: ops.GRUD, inputs: tuple[Shape, ...]) -> None:
+        super().__init__(inputs[0].size, op.hidden, batch_first=True)
+        self.op = op
+
+    def forward(self, inputs: Inputs, lengths: Tensor | None) -> dict[str, Tensor]:  # type: ignore[override]
+        """Run whole sequences; outputs at padding are zero."""
+        x, mask, gap, *initial = inputs
+        y, states = super().forward(x, mask, gap, initial or None, lengths=lengths)
+        return {"": y} | dict(zip(self.op.states, states, strict=True))

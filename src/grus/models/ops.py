@@ -167,4 +167,5 @@ MODULES: dict[type[Op], Callable[[Any, tuple[Shape, ...]], nn.Module]] = {
     ops.Convolution: mixing.Convolution,
     ops.SelfAttention: mixing.SelfAttention,
     ops.AttentiveGRU: attention.AttentiveGRU,
+    ops.GRUD: cells.GRUD,
 }

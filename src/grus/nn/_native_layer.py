@@ -109,7 +109,7 @@ def address(t: Tensor | None) -> int:
     return 0 if t is None else t.data_ptr()
 
 
-def _sequence(t: Tensor | None, batch_first: bool, offset: int = 0) -> native.View | None:
+def sequence_view(t: Tensor | None, batch_first: bool, offset: int = 0) -> native.View | None:
     """Address (``offset`` numbers into t), row stride and time stride of a [T, B, *] or [B, T, *] tensor."""
     if t is None:
         return None
@@ -118,7 +118,7 @@ def _sequence(t: Tensor | None, batch_first: bool, offset: int = 0) -> native.Vi
     return (address, first, second) if batch_first else (address, second, first)
 
 
-def _slice(t: Tensor | None, d: int) -> native.View | None:
+def slice_view(t: Tensor | None, d: int) -> native.View | None:
     """Direction d of a [D, B, *] tensor as (address, row stride, 0)."""
     if t is None:
         return None
@@ -132,7 +132,7 @@ def _steps(t: Tensor | None, d: int) -> native.View | None:
     return (t.data_ptr() + d * t.stride(0) * t.element_size(), t.stride(2), t.stride(1))
 
 
-def _problem(
+def problem_of(
     d: int,
     x: Tensor,
     h_0: Tensor,
@@ -152,14 +152,14 @@ def _problem(
         how.reset_after,
         d == 1,
         tuple(map(address, weights[d * FIELDS : (d + 1) * FIELDS])),
-        _sequence(x, how.batch_first),  # pyright: ignore[reportArgumentType]
-        _slice(h_0, d),
-        _sequence(output, how.batch_first, d * hidden),  # pyright: ignore[reportArgumentType]
+        sequence_view(x, how.batch_first),  # pyright: ignore[reportArgumentType]
+        slice_view(h_0, d),
+        sequence_view(output, how.batch_first, d * hidden),  # pyright: ignore[reportArgumentType]
         _steps(saved, d),
         None if lengths is None else (lengths.data_ptr(), 1, 0),
         (
             None if resets is None else (resets.data_ptr(), resets.stride(0), resets.stride(1)),
-            _slice(options.mask, d),
+            slice_view(options.mask, d),
             _steps(options.zoneout, d),
         ),
         how.keep,
@@ -215,9 +215,9 @@ def forward(
     if save and not how.minimal:
         size = saved_size(h_0, how, held[4] is not None)
         saved = (x.new_zeros if clean else x.new_empty)((how.directions, steps, batch, size))
-    problems = [_problem(d, x, h_0, output, saved, held, how, options) for d in range(how.directions)]
+    problems = [problem_of(d, x, h_0, output, saved, held, how, options) for d in range(how.directions)]
     for d, problem in enumerate(problems):
-        last: native.View = _slice(h_n, d)  # pyright: ignore[reportAssignmentType]
+        last: native.View = slice_view(h_n, d)  # pyright: ignore[reportAssignmentType]
         if packed:
             packed[d].forward(problem, last)
         elif how.minimal:
@@ -249,7 +249,7 @@ def backward(
     if not problems:
         x, h_0 = rows(x), rows(h_0)
         held = [None if w is None else whole(w) for w in weights]
-        problems = [_problem(d, x, h_0, output, saved, held, how, options) for d in range(how.directions)]
+        problems = [problem_of(d, x, h_0, output, saved, held, how, options) for d in range(how.directions)]
     d_output = None if d_output is None else rows(d_output)
     d_h_n = None if d_h_n is None else rows(d_h_n)
     hidden = h_0.shape[2]
@@ -260,10 +260,10 @@ def backward(
     for d, problem in enumerate(problems):
         run(
             problem,
-            _sequence(d_output, how.batch_first, d * hidden),
-            _slice(d_h_n, d),
-            _sequence(d_x, how.batch_first),
-            _slice(d_h_0, d),
+            sequence_view(d_output, how.batch_first, d * hidden),
+            slice_view(d_h_n, d),
+            sequence_view(d_x, how.batch_first),
+            slice_view(d_h_0, d),
             tuple(map(address, grads[d * FIELDS : (d + 1) * FIELDS])),
             add_d_x=d > 0,
         )

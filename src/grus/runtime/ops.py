@@ -15,6 +15,7 @@ from grus.runtime import mixing, pools
 from grus.runtime.attentive import AttentiveGRU
 from grus.runtime.cells import CellImplementation, CellStepImplementation
 from grus.runtime.chunk import Chunk, Implementation, Result, Weights
+from grus.runtime.grud import GRUD
 from grus.runtime.recurrent import (
     GRUImplementation,
     GRUStepImplementation,
@@ -165,4 +166,5 @@ IMPLEMENTATIONS: dict[type[Op], Build] = {
     ops.Convolution: mixing.Convolution,
     ops.SelfAttention: mixing.SelfAttention,
     ops.AttentiveGRU: AttentiveGRU,
+    ops.GRUD: GRUD,
 }

@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 
 from grus.errors import SpecError
 from grus.spec.attentive import AttentiveGRU
+from grus.spec.grud import GRUD
 from grus.spec.mixing import Convolution, SelfAttention
 from grus.spec.op import Inputs, Op, Outputs, Time, Weights
 from grus.spec.recurrent import (
@@ -259,6 +260,7 @@ class Unsegment(Op, frozen=True, tag="unsegment"):
 
 __all__ = [
     "GRU",
+    "GRUD",
     "LSTM",
     "OPS",
     "RNN",
@@ -296,13 +298,13 @@ __all__ = [
 OPS: tuple[type[Op], ...] = (
     Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
     AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep, MinGRU, MinGRUStep,
-    Convolution, SelfAttention, AttentiveGRU,
+    Convolution, SelfAttention, AttentiveGRU, GRUD,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
     | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep | LSTM | LSTMStep | RNN | RNNStep
-    | MinGRU | MinGRUStep | Convolution | SelfAttention | AttentiveGRU
+    | MinGRU | MinGRUStep | Convolution | SelfAttention | AttentiveGRU | GRUD
 )  # fmt: skip
 
 

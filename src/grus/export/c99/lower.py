@@ -226,4 +226,5 @@ LOWERINGS: dict[type[Op], Callable[..., Any]] = {
     ops.Convolution: mixing.convolution,
     ops.SelfAttention: mixing.self_attention,
     ops.AttentiveGRU: recurrent.attentive,
+    ops.GRUD: recurrent.grud,
 }

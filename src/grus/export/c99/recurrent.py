@@ -1,4 +1,4 @@
-"""The recurrent ops in C: GRU, LSTM, simple RNN, MinGRU and the attentive decoder; see `lower`."""
+"""The recurrent ops in C: GRU, LSTM, simple RNN, MinGRU, the attentive decoder and GRU-D; see `lower`."""
 
 from grus.export.c99.builder import Value, number
 from grus.export.c99.lines import Lines, Outputs
@@ -10,7 +10,7 @@ Cell = ops.LSTM | ops.RNN | ops.MinGRU
 def gru(c: Lines, op: ops.GRU, x: Value, *initial: Value) -> Outputs:
     """Lower `grus.spec.ops.GRU`."""
     size = op.layers * op.hidden
-    (h,) = _states(c, op, initial)
+    (h,) = _states(c, (size,), initial)
     layers = [_layer(c, op, f"l{layer}", op.zoneout) for layer in range(op.layers)]
     stack = c.body.unit.layers("layers", layers)
     y, out = _top(c, op, h)
@@ -22,11 +22,12 @@ def gru(c: Lines, op: ops.GRU, x: Value, *initial: Value) -> Outputs:
     return {"": y, ".h": Value(h, size, 0)}
 
 
-def _states(c: Lines, op: ops.Recurrent, initial: tuple[Value, ...]) -> list[str]:
-    """Where the states of all layers are; they begin as zeros, or as the node's own further inputs."""
-    size = op.parts * op.hidden
-    states = [c.body.remembered(size) for _ in op.states]
-    copies = [f"memcpy({at}, {given.at}, {size} * sizeof(float));" for at, given in zip(states, initial)]
+def _states(c: Lines, sizes: tuple[int, ...], initial: tuple[Value, ...]) -> list[str]:
+    """Where the states are; they begin as zeros, or as the node's own further inputs."""
+    states = [c.body.remembered(size) for size in sizes]
+    copies = [
+        f"memcpy({at}, {given.at}, {given.size} * sizeof(float));" for at, given in zip(states, initial)
+    ]
     if copies and c.body.carried:
         begun = c.body.kept("counts", 1)
         copies = [f"if (!*({begun})) {copy}" for copy in copies] + [f"*({begun}) = 1;"]
@@ -46,7 +47,7 @@ def _top(c: Lines, op: ops.Recurrent, h: str) -> tuple[Value, str]:
 def cells(c: Lines, op: Cell, x: Value, *initial: Value) -> Outputs:
     """Lower layers of LSTM, simple RNN or MinGRU."""
     size = op.parts * op.hidden
-    states = _states(c, op, initial)
+    states = _states(c, (size,) * len(op.states), initial)
     rows = [_recurrent(c, op, suffix) for suffix in op.suffixes]
     stack = c.body.unit.layers("layers", rows, "grus_recurrent")
     y, out = _top(c, op, states[0])
@@ -124,6 +125,33 @@ def attentive(
     inputs = x.size + memory.size + len(cells) * op.hidden
     c.multiplies(3 * op.hidden * inputs + memory.steps * (keys.size + memory.size), x.steps)
     return {"": y, ".context": context, ".attention": attention, ".h": Value(h, op.hidden, 0)}
+
+
+def grud(c: Lines, op: ops.GRUD, x: Value, mask: Value, gap: Value, *initial: Value) -> Outputs:
+    """Lower `grus.spec.ops.GRUD`."""
+    c.body.unit.headers.add("grud.h")
+    sizes = op.sizes(x.size)
+    states = _states(c, sizes, initial)
+    layer = c.body.unit.layers("layers", [_layer(c, op.layer, "l0", 0.0)])
+    decays = [
+        *(c.floats(f"input_decay_{part}") for part in ("weight", "bias")),
+        c.matrix("state_decay_weight"),
+        c.floats("state_decay_bias"),
+        c.body.scratch(2 * x.size),
+        c.body.scratch(op.hidden),
+        _work(c, op.layer),
+        c.rounded,
+    ]
+    y = Value(states[0], op.hidden, 1) if c.body.carried else c.new(op.hidden)
+    out = "NULL" if c.body.carried else y.at
+    c(
+        f"{{ const grus_decays decays = {{ {', '.join(decays)} }};\n"
+        f"grus_grud({out}, {layer}, {_step(c, op.layer)}, {x.at}, {mask.at}, {gap.at}, {x.steps}, "
+        f"{', '.join(states)}, &decays); }}"
+    )
+    c.multiplies(op.hidden * (7 * x.size + 3 * op.hidden + 1) + 2 * x.size, x.steps)
+    finals = zip(op.states, states, sizes, strict=True)
+    return {"": y} | {name: Value(state, size, 0) for name, state, size in finals}
 
 
 def gru_step(c: Lines, op: ops.GRUStep, x: Value, h: Value) -> Outputs:

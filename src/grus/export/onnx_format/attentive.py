@@ -14,7 +14,7 @@ _GRU = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 def attentive_gru(to: Lowering, call: Call) -> Values:
     """Lower `grus.spec.ops.AttentiveGRU`."""
     b, op, (x, memory, keys) = to.b, call.op, call.inputs[:3]
-    (h_0,) = initial_states(to, call, op.hidden, (".h",), call.inputs[3:])
+    (h_0,) = initial_states(to, call, (op.hidden,), (".h",), call.inputs[3:])
     outer = _Memory(to, memory, keys)
     time, batch = b.dim(x.name, 1), to.batch
     # One step more than there are, valid for no row: ONNX Runtime's Scan refuses a sequence without steps (1.31).

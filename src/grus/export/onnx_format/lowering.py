@@ -128,7 +128,7 @@ def run_stack(to: Lowering, call: Call, run_layer: RunLayer) -> Values:
     shape = b.ints(0, op.parts, op.hidden)
     before = [
         b.add("Transpose", b.add("Reshape", state, shape), perm=[1, 0, 2])
-        for state in initial_states(to, call, size, op.states, call.inputs[1:])
+        for state in initial_states(to, call, (size,) * len(op.states), op.states, call.inputs[1:])
     ]
     y = b.add("Transpose", x.name, perm=[1, 0, 2])
     finals: list[list[str]] = []
@@ -147,13 +147,13 @@ def run_stack(to: Lowering, call: Call, run_layer: RunLayer) -> Values:
 
 
 def initial_states(
-    to: Lowering, call: Call, size: int, states: tuple[str, ...], given: tuple[Value, ...]
+    to: Lowering, call: Call, sizes: tuple[int, ...], states: tuple[str, ...], given: tuple[Value, ...]
 ) -> list[str]:
     """What a node starts from: what was carried, or until a row has begun, the initial states that it is given."""
     b, names = to.b, [suffix[1:] for suffix in states]
     if given and not to.streams:
         return [value.name for value in given]
-    carried = [to.state(call.name, name, "float32", size) for name in names]
+    carried = [to.state(call.name, name, "float32", size) for name, size in zip(names, sizes, strict=True)]
     if not given:
         return carried
     begun = to.state(call.name, "begun", "bool")

@@ -13,6 +13,7 @@ from grus.export.onnx_format import mixing
 from grus.export.onnx_format.attentive import attentive_gru
 from grus.export.onnx_format.build import Builder
 from grus.export.onnx_format.cell import cells, input_products, run_layer, step
+from grus.export.onnx_format.grud import grud
 from grus.export.onnx_format.lowering import Call, Lower, Lowering, Value, Values, run_stack
 from grus.spec import Op, ops
 
@@ -266,4 +267,5 @@ LOWERINGS: dict[type[Op], Lower] = {
     ops.Convolution: mixing.convolution,
     ops.SelfAttention: mixing.self_attention,
     ops.AttentiveGRU: attentive_gru,
+    ops.GRUD: grud,
 }
