@@ -19,7 +19,10 @@ WEIGHTS = "None, 'balanced', or a dict of numbers of at least 0 by label"
 #: name, values that are refused, and what each must be
 BAD = [
     ("kind", ["image", "", 3], "'text', 'series', 'images' or 'events', or None"),
-    *((name, [3, "", ["a"]], "a column name, or None") for name in ("text", "label", "id", "time", "code")),
+    *(
+        (name, [3, "", ["a"]], "a column name, or None")
+        for name in ("text", "label", "id", "time", "code", "variable", "value")
+    ),
     ("columns", ["x", None, [3], [""]], "a list of column names"),
     ("tokenizer", ["words", None, 3], "'word', 'char' or 'bpe'"),
     ("vocabulary_size", [0, 2.5, None], WHOLE),
@@ -112,6 +115,15 @@ def test_what_is_usable_is_not_refused(name, value):
         ({"text": "a", "code": "b"}, "only one of text, columns and code may be named, got text and code"),
         ({"columns": ["a"], "kind": "text"}, "columns must not be named for kind='text', got ('a',)"),
         ({"text": "a", "kind": "images"}, "text must not be named for kind='images', got 'a'"),
+        (
+            {"variable": "a", "id": "b"},
+            "variable and value must be named with id and time, as one row of a table in long form is one measurement, "
+            "got no value and no time",
+        ),
+        (
+            {"variable": "a", "value": "v", "id": "b", "time": "t", "code": "c"},
+            "variable must not be named for kind='events', got 'a'",
+        ),
         ({"code": "a", "irregular": "mean"}, "irregular must not be given for kind='events', got 'mean'"),
         (
             {"irregular": "decay", "cell": "lstm"},

@@ -56,6 +56,17 @@ Code = Annotated[
         "What happened: an event's code; rows of one id and time are a visit.", _COLUMNS, metavar="COLUMN"
     ),
 ]
+Variable = Annotated[
+    str | None,
+    _option(
+        "Of series in long form: what the row measures; --columns are then some of these.",
+        _COLUMNS,
+        metavar="COLUMN",
+    ),
+]
+Value = Annotated[
+    str | None, _option("Of series in long form: the measured value.", _COLUMNS, metavar="COLUMN")
+]
 Multi = Annotated[
     bool | None, _option("Whether a row may have several labels: a|b (default: inferred).", _COLUMNS)
 ]

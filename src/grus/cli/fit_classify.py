@@ -32,6 +32,8 @@ def classify(
     time: c.Time = None,
     columns: c.Columns = None,
     code: c.Code = None,
+    variable: c.Variable = None,
+    value: c.Value = None,
     tokenizer: c.Tokenizer = "word",
     vocabulary_size: c.VocabularySize = 20_000,
     lower: c.Lower = True,
@@ -82,6 +84,8 @@ def classify(
         events: rows of one id and time are a visit
     [bold]grus fit classify stays.csv --id stay --time minute --label died --irregular decay[/bold]
         series with missing values at uneven times: a GRU-D
+    [bold]... --variable parameter --value value[/bold]
+        the same from a table in long form, a measurement a row
     [bold]grus fit classify train.tsv --validation dev.tsv --class-weight balanced -o model[/bold]
     [bold]grus fit classify reviews.jsonl --tune 20 --layers 1[/bold]
 

@@ -53,6 +53,8 @@ class Classifier(TrainedEstimator):
         kind: ``text``, ``series``, ``images`` or ``events``; inferred from the data if None.
         text, label, id, time, columns, code: column names; inferred where obvious. ``columns`` are the channels of
             series, ``code`` is the column of event codes.
+        variable, value: columns of series in long form, where a row is one measurement of what ``variable`` names;
+            ``columns`` are then the variables that are read (default: all).
         tokenizer: ``word``, ``char`` or ``bpe``; vocabulary_size: most tokens known; lower: put texts in lower case.
         bidirectional: read in both directions; None: where the network can; False makes a model that can run live,
             step by step.
@@ -97,6 +99,8 @@ class Classifier(TrainedEstimator):
         time: str | None = None,
         columns: Sequence[str] = (),
         code: str | None = None,
+        variable: str | None = None,
+        value: str | None = None,
         tokenizer: Literal["word", "char", "bpe"] = "word",
         vocabulary_size: int = 20_000,
         lower: bool = True,
@@ -130,6 +134,7 @@ class Classifier(TrainedEstimator):
         self.kind: ClassifyKind | None = kind
         self.text, self.label, self.id, self.time = text, label, id, time
         self.columns, self.code = columns, code
+        self.variable, self.value = variable, value
         self.tokenizer: Literal["word", "char", "bpe"] = tokenizer
         self.vocabulary_size, self.lower = vocabulary_size, lower
         self.bidirectional, self.pool, self.cell = bidirectional, pool, cell
@@ -286,7 +291,7 @@ class Classifier(TrainedEstimator):
         columns = (self.code,) if self.code is not None else self.columns
         reading = read_examples(
             data, y, kind=self.kind, text=self.text, label=self.label, id=self.id, time=self.time, columns=columns,
-            multi=self.multi,
+            multi=self.multi, long=None if self.variable is None or self.value is None else (self.variable, self.value),
         )  # fmt: skip
         unseen = None
         if validation is not None:

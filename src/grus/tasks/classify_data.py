@@ -102,7 +102,7 @@ def prepare(parts: Parts, roles: ExampleRoles, options: StepOptions, max_length:
     most = MAX_LENGTH[roles.kind] if max_length is None else max_length
     task = Classify(
         kind=roles.kind, labels=order, inputs=roles.inputs, max_length=most, multi=roles.multi, label=roles.label,
-        id=roles.id, time=roles.time,
+        id=roles.id, time=roles.time, variable=roles.variable, value=roles.value,
     )  # fmt: skip
     preprocessor = ClassifyPreprocessor(task, steps, arrays)
     train, val = (_labelled(part, preprocessor, task) for part in (parts.train, parts.val))

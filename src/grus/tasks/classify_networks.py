@@ -95,7 +95,7 @@ def _recurrent(config: NetworkConfig, x: str, add: Callable[..., str]) -> str:
 def _decaying(config: NetworkConfig, x: str, size: int, add: Callable[..., str]) -> str:
     """The states of a GRU-D, which takes its three inputs apart: see `grus.spec.Irregular`."""
     count = (size - 1) // 2
-    values, mask = add("values", ops.Columns(0, count), x), add("mask", ops.Columns(count, 2 * count), x)
+    values, mask = add("measured", ops.Columns(0, count), x), add("mask", ops.Columns(count, 2 * count), x)
     gap = add("gap", ops.Columns(2 * count, size), x)
     return add("encoder", ops.GRUD(config.hidden_size), values, mask, gap)
 

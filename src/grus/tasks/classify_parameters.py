@@ -32,6 +32,8 @@ RULES: dict[str, Rule] = {
     "time": r.COLUMN,
     "columns": r.COLUMNS,
     "code": r.COLUMN,
+    "variable": r.COLUMN,
+    "value": r.COLUMN,
     "tokenizer": r.choice(TOKENIZERS),
     "vocabulary_size": r.POSITIVE,
     "lower": r.FLAG,
@@ -73,6 +75,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         if kind not in (None, _NAMED[name]):
             raise UsageError(f"{name} must not be named for kind={kind!r}, got {found[name]!r}")
         found["kind"] = _NAMED[name]
+    if found["variable"] is not None or found["value"] is not None:
+        _check_long(found)
     if found["irregular"] == "decay":
         _check_decay(found)
     if found["irregular"] is not None and found["kind"] not in (None, "series"):
@@ -80,6 +84,17 @@ def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
             f"irregular must not be given for kind={found['kind']!r}, got {found['irregular']!r}"
         )
     return found
+
+
+def _check_long(given: dict[str, Any]) -> None:
+    """Say that it is series; raises UsageError where one of the columns that long form needs is not named."""
+    lacking = [name for name in ("variable", "value", "id", "time") if given[name] is None]
+    if lacking:
+        must = "variable and value must be named with id and time, as one row of a table in long form is"
+        raise UsageError(f"{must} one measurement, got no {' and no '.join(lacking)}")
+    if given["kind"] not in (None, "series"):
+        raise UsageError(f"variable must not be named for kind={given['kind']!r}, got {given['variable']!r}")
+    given["kind"] = "series"
 
 
 def _check_decay(given: Mapping[str, Any]) -> None:

@@ -36,7 +36,9 @@ def unmeasured_sentence(rows: int) -> str:
     """``3 rows without any value: ...``; empty for none."""
     if not rows:
         return ""
-    return f"{count(rows, 'row')} without any value: the model has only each label's share in training to go by"
+    return (
+        f"{count(rows, 'row')} without any value: the model has only each label's share in training to go by"
+    )
 
 
 def class_evaluation_dict(evaluation: "ClassEvaluation") -> dict[str, Any]:
