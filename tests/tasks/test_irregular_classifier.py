@@ -10,7 +10,6 @@ from grus.spec import Irregular
 from grus.tasks.classify_parameters import IRREGULAR_FORMS
 
 ROLES = {"id": "stay", "time": "minute", "label": "died"}
-FORMS = IRREGULAR_FORMS
 
 
 def stays(rows=60, seed=0):
@@ -28,18 +27,19 @@ def stays(rows=60, seed=0):
     return {name: np.array(values) for name, values in table.items()}
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", IRREGULAR_FORMS)
 def test_a_form_learns_and_is_the_same_from_its_folder(form, tmp_path):
     table = stays()
     model = fit(table, **ROLES, irregular=form, epochs=8, test_size=12)
     assert model.score(table) > 0.8
     step = model.model_.step(Irregular)
     assert (step.form, step.columns) == (form, ("a", "b"))
-    assert step.clock == ("numbers" if form == "indicators" else "steps")
+    assert step.clock == ("numbers" if step.reads_times else "steps")
     live = grus.load(model.save(tmp_path / "model"))
     np.testing.assert_array_equal(live.predict_proba(table), model.predict_proba(table))
     page = (tmp_path / "model" / "report" / "index.html").read_text()
-    assert ("2 channels at uneven times" in page) == (form == "indicators")
+    assert ("2 channels at uneven times" in page) == step.reads_times
+    assert ("A gated recurrent unit with decay (GRU-D) (8 units" in page) == (form == "decay")
 
 
 def test_the_default_is_what_it_was():
