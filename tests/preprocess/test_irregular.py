@@ -81,13 +81,18 @@ def test_what_is_fitted_is_of_the_values_that_were_measured():
         np.testing.assert_allclose(arrays["scale"][c], np.clip(seen, low, high).std(), rtol=1e-12)
 
 
-def test_the_unit_of_time_is_the_median_gap_and_days_for_dates():
-    for clock in ("numbers", "dates"):
-        examples = stays(clock=clock)
-        gaps = [np.diff(stays().times[a:b]) for a, b in zip(examples.offsets[:-1], examples.offsets[1:])]
-        assert fit_irregular(examples, "decay")[1]["gap_scale"] == [np.median(np.concatenate(gaps))]
-    single = stays().take([2]).offsets
-    assert single.tolist() == [0, 0]
+@pytest.mark.parametrize("clock", ["numbers", "dates", "steps"])
+def test_the_unit_is_the_mean_time_since_a_channel_was_known_and_days_for_dates(clock):
+    examples, ages = stays(clock=clock), []
+    for first, last in zip(examples.offsets[:-1], examples.offsets[1:]):
+        times = np.arange(last - first) if clock == "steps" else stays().times[first:last]
+        known = [times[0] if last > first else 0] * 3
+        for now, row in zip(times, examples.series[first:last]):
+            ages += [now - then for then in known]
+            known = [then if np.isnan(x) else now for then, x in zip(known, row)]
+    for form in ("indicators", "decay"):
+        np.testing.assert_allclose(fit_irregular(examples, form)[1]["gap_scale"], [np.mean(ages)], rtol=1e-6)
+    assert fit_irregular(examples, "forward")[1]["gap_scale"] == [1.0]
     one = Examples("series", 1, ("a",), offsets=np.array([0, 1]), series=np.ones((1, 1)), times=np.array([7]))
     assert fit_irregular(one, "decay")[1]["gap_scale"] == [1.0]
 

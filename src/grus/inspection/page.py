@@ -38,7 +38,9 @@ def around_recurrent(model: Model) -> tuple[str, str]:
     attention: ops.SelfAttention | None = found.get(ops.SelfAttention)  # type: ignore[assignment]
     before = "" if convolution is None else f"convolution of {count(convolution.kernel, 'step')} and a "
     decays = " with decay (GRU-D)" if ops.GRUD in found else ""
-    return before, decays + ("" if attention is None else f" with self-attention in {count(attention.heads, 'head')}")
+    return before, decays + (
+        "" if attention is None else f" with self-attention in {count(attention.heads, 'head')}"
+    )
 
 
 def count_weights(model: Model) -> int:

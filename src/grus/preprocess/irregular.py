@@ -21,7 +21,8 @@ QUANTILES = (0.001, 0.999)
 def fit_irregular(examples: Examples, form: IrregularForm) -> tuple[Irregular, dict[str, np.ndarray]]:
     """The step that reads such series, and its arrays: bounds, mean and deviation of what was measured, unit of time.
 
-    The unit is the median of the times between rows, so that most gaps are near 1.
+    The unit is the mean time since a channel was last known: so GRU-D begins with decays that leave most of a state,
+    however many channels there are that are hardly ever measured.
 
     Raises:
         DataError: a channel without any value.
@@ -37,8 +38,9 @@ def fit_irregular(examples: Examples, form: IrregularForm) -> tuple[Irregular, d
     center, scale = fit_scaler(np.clip(examples.series, low, high), "standard", examples.columns)
     clock = clock_of(examples)
     step = Irregular(examples.columns, form, "steps" if form in ("mean", "forward") else clock)
-    unit = _unit(examples) if step.clock != "steps" else 1.0
-    return step, {"center": center, "scale": scale, "low": low, "high": high, "gap_scale": np.array([unit])}
+    arrays = {"center": center, "scale": scale, "low": low, "high": high}
+    unit = _unit(examples, arrays) if step.reads_times else 1.0
+    return step, arrays | {"gap_scale": np.array([unit])}
 
 
 def clock_of(examples: Examples) -> RowClock:
@@ -56,16 +58,13 @@ def unmeasured(examples: Examples) -> int:
     return int((known[examples.offsets[1:]] == known[examples.offsets[:-1]]).sum())
 
 
-def _unit(examples: Examples) -> float:
-    """The median time between the rows of one series, in days for dates."""
-    assert examples.times is not None
-    assert examples.offsets is not None
-    apart = np.diff(examples.times.astype(np.int64))
-    inside = np.ones(len(apart), np.bool_)
-    bounds = examples.offsets[1:-1]
-    inside[bounds[(bounds > 0) & (bounds <= len(apart))] - 1] = False
-    day = DAY if clock_of(examples) == "dates" else 1
-    return float(np.median(apart[inside])) / day if inside.any() else 1.0
+def _unit(examples: Examples, arrays: dict[str, np.ndarray]) -> float:
+    """The mean time since a channel was last known, in days for dates; 1 where no time passes."""
+    step = Irregular(examples.columns, "indicators", clock_of(examples))
+    since = IrregularRows(step, arrays | {"gap_scale": np.ones(1)}).series(examples, None)[
+        :, -len(step.columns) :
+    ]
+    return float(np.expm1(since, dtype=np.float64).mean()) or 1.0
 
 
 Held = tuple[np.ndarray, ...]
