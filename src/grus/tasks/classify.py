@@ -67,7 +67,8 @@ class Classifier(TrainedEstimator):
             the channels that had gaps in training; times are not read.
         encoder: ``gru`` (the cell alone), ``conv-gru`` (a causal convolution of ``kernel_size`` steps before it) or
             ``gru-attention`` (self-attention over its states; such a model reads whole examples only).
-        token_dropout: share of a text's tokens that are hidden in training, as words never seen will be.
+        token_dropout: share of a text's tokens that are hidden in training, as words never seen will be; with ``decay``
+            the share of measured values that are.
         label_smoothing: share of the truth that is spread evenly over all labels in training.
         class_weight: None, ``balanced`` (rows of rare labels count for more) or a weight by label.
         multi: whether a row may have several labels; inferred if None.
@@ -330,6 +331,7 @@ class Classifier(TrainedEstimator):
             seed=self.seed,
             weight=label_weights(self.class_weight, prepared.train.truth, prepared.task.labels),
             token_dropout=self.token_dropout,
+            masks=prepared.masks,
             smoothing=self.label_smoothing,
         )
 

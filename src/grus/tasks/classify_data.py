@@ -70,6 +70,14 @@ class Prepared:
     val: Labelled
     plan: list[str]
 
+    @property
+    def masks(self) -> slice | None:
+        """Which features of the input are masks that a GRU-D goes by."""
+        step = self.steps[0]
+        if not isinstance(step, Irregular) or step.form != "decay":
+            return None
+        return slice(len(step.columns), 2 * len(step.columns))
+
 
 def divide(
     examples: Examples, validation: Examples | None, val_size: float, test_size: float, seed: int, source: str
