@@ -12,7 +12,8 @@ settings were chosen by. One thread.
 
 33 of the 37 variables are read. The paper says 33 and we could not check which; left out here are Weight (a description
 of the patient, often not given), MechVent (it is only ever 1) and the two that the fewest stays have (TroponinI, 205;
-Cholesterol, 305). Age, gender, height, weight and the kind of unit, known on admission, are columns of the first row.
+Cholesterol, 305). Amounts with a long tail, such as urine and enzymes, are read as log(1 + x). Age, gender, height,
+weight and the kind of unit, known on admission, are columns of the first row.
 Never read: SAPS-I, SOFA, Length_of_stay and Survival, which are outcomes or scores made of them.
 """
 
@@ -33,6 +34,11 @@ from shared_data import data_folder
 FORMS = ("mean", "forward", "indicators", "decay")
 BASELINES = ("logistic regression", "gradient boosting")
 LEFT_OUT = ("Weight", "MechVent", "Cholesterol", "TroponinI")
+#: Amounts that are never below 0 and have a long tail: read as log(1 + x).
+LOGARITHMS = (
+    "ALP", "ALT", "AST", "BUN", "Bilirubin", "Creatinine", "Glucose", "Lactate", "PaO2", "Platelets", "TroponinT",
+    "Urine", "WBC",
+)  # fmt: skip
 UNITS = (1, 2, 3, 4)
 FOLDS = 5
 GRID = 60
@@ -89,6 +95,7 @@ def read(grid: int = GRID, static: bool = True) -> Stays:
         means = np.bincount(cell, value, len(count)) / count
     wide = means.reshape(len(place), len(names))
     inputs = {name: wide[:, i] for i, name in enumerate(names) if name not in LEFT_OUT}
+    inputs |= {name: np.log1p(np.maximum(inputs[name], 0.0)) for name in LOGARITHMS}
     if static:
         first = np.searchsorted(place, np.arange(stays) * 10_000)
         for name, values in _static(data, order).items():
