@@ -134,7 +134,7 @@ def main() -> None:
     for fold in chosen:
         if any(r["fold"] == fold for r in results):
             continue
-        results.append(train(fold, 0, args.epochs, p.SETTINGS["patience"]))
+        results.append(train(fold, 0, args.epochs, min(p.SETTINGS["patience"], args.epochs)))
         print({key: value for key, value in results[-1].items() if key != "p"}, file=sys.stderr, flush=True)
         if args.table:
             with args.table.open("a") as file:
