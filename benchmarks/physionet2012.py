@@ -178,8 +178,9 @@ def recurrent(
 
     train, validation, held = parts(stays.died, fold)
     begin = time.process_time()
+    given: Any = form
     model = Classifier(
-        irregular=form,
+        irregular=given,
         id="stay",
         time="minute",
         label="died",
