@@ -246,10 +246,11 @@ def baseline(name: str, stays: Stays, fold: int, seed: int) -> dict[str, Any]:
         fitted = [model.fit(x[train], stays.died[train]) for model in models]
         found = [lambda rows, model=model: model.predict_proba(x[rows])[:, 1] for model in fitted]
     else:
-        trees = HistGradientBoostingClassifier(
-            learning_rate=0.05, max_iter=300, max_leaf_nodes=8, l2_regularization=1.0, early_stopping=False,
-            random_state=seed,
-        ).fit(x[train], stays.died[train])  # fmt: skip
+        options: dict[str, Any] = {
+            "learning_rate": 0.05, "max_iter": 300, "max_leaf_nodes": 8, "l2_regularization": 1.0,
+            "early_stopping": False, "random_state": seed,
+        }  # fmt: skip
+        trees = HistGradientBoostingClassifier(**options).fit(x[train], stays.died[train])
         stages = range(19, 300, 20)
         found = [
             lambda rows, n=n: next(p for i, p in enumerate(trees.staged_predict_proba(x[rows])) if i == n)[

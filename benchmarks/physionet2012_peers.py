@@ -1,6 +1,7 @@
 """PyPOTS' GRU-D on the folds of benchmarks/physionet2012.py, beside Grus' own: AUC, and processor time of training.
 
-    python3 -m venv peers && peers/bin/pip install -r constraints-pypots.txt
+    python3 -m venv peers && peers/bin/pip install torch==2.13.0
+    peers/bin/pip install --no-deps -r constraints-pypots.txt
     peers/bin/python benchmarks/physionet2012_peers.py --table peers.jsonl                       AUC of every fold
     .venv/bin/python benchmarks/physionet2012_peers.py --turns peers/bin/python --fold 0         time, in turns
 
@@ -43,8 +44,8 @@ def grid(stays: p.Stays, train: np.ndarray) -> np.ndarray:
 def train(fold: int, seed: int, epochs: int, patience: int) -> dict[str, Any]:
     """PyPOTS' model of one fold."""
     import torch
-    from pypots.classification import GRUD
-    from pypots.optim import Adam
+    from pypots.classification import GRUD  # pyright: ignore[reportMissingImports]
+    from pypots.optim import Adam  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
