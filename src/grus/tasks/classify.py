@@ -14,18 +14,24 @@ from grus.decode.class_scores import fit_temperature
 from grus.errors import UsageError
 from grus.inspection.classes.report import write_classify_report
 from grus.models import GraphModule
-from grus.preprocess.categories import spell
 from grus.preprocess.classify import StepOptions
-from grus.preprocess.examples import Examples, Labels
+from grus.preprocess.examples import Examples
 from grus.spec import Classify, ClassifyKind, Graph, Images, IrregularForm, Model
 from grus.tasks.classify_baselines import fit_baselines
-from grus.tasks.classify_data import Prepared, divide, label_source, label_weights, prepare
+from grus.tasks.classify_data import (
+    Prepared,
+    digest_of,
+    divide,
+    given_classes,
+    label_source,
+    label_weights,
+    prepare,
+)
 from grus.tasks.classify_job import ClassifyJob
 from grus.tasks.classify_networks import NetworkConfig, build_network, start_small
 from grus.tasks.classify_parameters import RULES, check_parameters
 from grus.tasks.encoders import KERNEL_SIZE, Encoder
 from grus.tasks.estimator import TrainedEstimator, check_resume
-from grus.tasks.run_folder import digest
 from grus.tasks.tune import RunOptions, Tuning
 from grus.tasks.tune_space import CLASSIFY, SpaceLike, check_trials, choose_space
 from grus.training import History
@@ -56,8 +62,7 @@ class Classifier(TrainedEstimator):
         variable, value: columns of series in long form, where a row is one measurement of what ``variable`` names;
             ``columns`` are then the variables that are read (default: all).
         tokenizer: ``word``, ``char`` or ``bpe``; vocabulary_size: most tokens known; lower: put texts in lower case.
-        bidirectional: read in both directions; None: where the network can; False makes a model that can run live,
-            step by step.
+        bidirectional: read in both directions; None: where the network can; False: a model that can run live.
         pool: ``mean``, ``max``, ``attention`` or ``last``.
         cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout, embedding_size: of the network.
@@ -360,7 +365,7 @@ class Classifier(TrainedEstimator):
         self.validation_, self.test_ = (
             self.live_.evaluate(part) if part.rows else None for part in (self.parts_.val, self.parts_.test)
         )
-        self.classes_ = _classes(prepared.task.labels, reading.examples.labels, y)
+        self.classes_ = given_classes(prepared.task.labels, reading.examples.labels, y)
         self.plan_, self.history_, self._example = ready.plan, history, data
         vars(self).pop("tuning_", None)  # of an earlier call of tune
 
@@ -393,25 +398,3 @@ def pair(given: Any, name: str = "validation") -> tuple[Any, Any]:
 def _shape(model: Model) -> tuple[int, int, int] | None:
     images: Images | None = model.step(Images)
     return None if images is None else (images.height, images.width, images.channels)
-
-
-def _classes(order: tuple[str, ...], labels: Labels | None, y: Any) -> np.ndarray:
-    """The labels in order, as text, or where they were given beside the data as what they were there."""
-    if y is None or labels is None:
-        return np.array(order)
-    given = y.tolist() if hasattr(y, "tolist") else list(y)
-    found: dict[str, Any] = {}
-    for names, value in zip(labels, given, strict=True):
-        several = isinstance(value, list | tuple | set | frozenset)
-        found |= {str(spell(one)): one for one in value} if several else dict.fromkeys(names[:1], value)
-    return np.array([found.get(label, label) for label in order])
-
-
-def digest_of(prepared: Prepared) -> str:
-    """A hash of everything that training sees."""
-    parts: list[Any] = [prepared.task, prepared.steps, *prepared.arrays.values()]
-    for rows in (prepared.train, prepared.val):
-        parts += [rows.truth, rows.sequences.offsets]
-        for values in rows.sequences.ports.values():
-            parts += [values] if isinstance(values, np.ndarray) else list(vars(values).values())
-    return digest(*parts)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,13 @@ from grus.errors import DataError, UsageError
 from grus.inspection.classes.wording import unmeasured_sentence
 from grus.inspection.wording import count, percent
 from grus.preprocess.build_examples import ExampleRoles
+from grus.preprocess.categories import spell
 from grus.preprocess.classify import ClassifyPreprocessor, StepOptions, fit_classify_steps
 from grus.preprocess.examples import Examples, Labels
 from grus.preprocess.irregular import unmeasured
 from grus.preprocess.ragged import Ragged
 from grus.spec import AnyStep, Classify, ClassifyKind, Irregular, Port
+from grus.tasks.run_folder import digest
 
 #: Steps of an example that are kept where ``max_length`` is not given.
 MAX_LENGTH: dict[ClassifyKind, int] = {"text": 512, "series": 4096, "images": 4096, "events": 1024}
@@ -163,6 +166,28 @@ def label_weights(
         known = ", ".join(map(repr, order[:_SHOWN])) + (", ..." if len(order) > _SHOWN else "")
         raise UsageError(f"class_weight must name labels among {known}, got {unknown!r}")
     return np.array([weights.get(label, 1.0) for label in order])
+
+
+def given_classes(order: tuple[str, ...], labels: Labels | None, y: Any) -> np.ndarray:
+    """The labels in order, as text, or where they were given beside the data as what they were there."""
+    if y is None or labels is None:
+        return np.array(order)
+    given = y.tolist() if hasattr(y, "tolist") else list(y)
+    found: dict[str, Any] = {}
+    for names, value in zip(labels, given, strict=True):
+        several = isinstance(value, list | tuple | set | frozenset)
+        found |= {str(spell(one)): one for one in value} if several else dict.fromkeys(names[:1], value)
+    return np.array([found.get(label, label) for label in order])
+
+
+def digest_of(prepared: Prepared) -> str:
+    """A hash of everything that training sees."""
+    parts: list[Any] = [prepared.task, prepared.steps, *prepared.arrays.values()]
+    for rows in (prepared.train, prepared.val):
+        parts += [rows.truth, rows.sequences.offsets]
+        for values in rows.sequences.ports.values():
+            parts += [values] if isinstance(values, np.ndarray) else list(vars(values).values())
+    return digest(*parts)
 
 
 def _labelled(examples: Examples, preprocessor: ClassifyPreprocessor, task: Classify) -> Labelled:
