@@ -61,8 +61,9 @@ def main() -> None:
     first = np.unique(test["stay"], return_index=True)[1]
     died = test["died"][first] == "yes"
     print(f"{args.stays} stays, {missing:.0%} of the values missing, {died.mean():.0%} died")
+    models: dict[str, Classifier] = {}
     for form in FORMS:
-        model = Classifier(
+        model = models[form] = Classifier(
             id="stay", time="minute", label="died", columns=CHANNELS, irregular=form, bidirectional=False, pool="last",
             hidden_size=32, learning_rate=3e-3, epochs=args.epochs, device="cpu", log="none",
         )  # fmt: skip
@@ -70,9 +71,10 @@ def main() -> None:
         p = model.predict_proba(test)[:, list(model.classes_).index("yes")]
         print(f"{form:8} AUC {auc(p, died):.3f}, Brier score {((p - died) ** 2).mean():.3f}")
     one = {name: values[test["stay"] == 0] for name, values in test.items() if name != "died"}
-    state, rows = model.live_.init_state(), len(one["stay"])
+    live, rows = models["decay"].live_, len(one["stay"])
+    state = live.init_state()
     for row in range(rows):
-        answer, state = model.live_.step(
+        answer, state = live.step(
             {name: values[row].item() for name, values in one.items()}, state, proba=True
         )
         if row % 8 == 0 or row == rows - 1:
