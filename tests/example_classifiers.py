@@ -9,7 +9,8 @@ from grus.preprocess.classify import StepOptions, fit_classify_steps
 from grus.preprocess.examples import Examples
 from grus.spec import Classify, Graph, Model, Node, ops
 
-KINDS = ("word", "char", "bpe", "series", "images", "events")
+#: ``irregular`` are series too, read with masks and the time since each channel was known.
+KINDS = ("word", "char", "bpe", "series", "images", "events", "irregular")
 WORDS = ("good", "bad", "film", "isn't", "naïve", "3.14", "日本", "well-made", "!!!", "e\u0301te", "👍🏽")
 
 
@@ -67,7 +68,9 @@ def events(rows: int = 30, seed: int = 0) -> Examples:
 
 def examples_for(kind: str, rows: int = 30, seed: int = 0) -> Examples:
     """Examples that a model of one of `KINDS` reads."""
-    return {"series": series, "images": images, "events": events}.get(kind, texts)(rows, seed)
+    return {"series": series, "images": images, "events": events, "irregular": series}.get(kind, texts)(
+        rows, seed
+    )
 
 
 def _labels(rows: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
@@ -79,7 +82,8 @@ def classifier(
 ) -> tuple[Model, dict[str, np.ndarray]]:
     """A model of one of `KINDS` and its tensors: a bidirectional GRU of size 6, its weights random."""
     examples = examples_for(kind)
-    options = StepOptions(kind if kind in ("word", "char", "bpe") else "word", 300, 1)  # type: ignore[arg-type]
+    tokenizer: Any = kind if kind in ("word", "char", "bpe") else "word"
+    options = StepOptions(tokenizer, 300, 1, irregular="indicators" if kind == "irregular" else None)
     steps, arrays = fit_classify_steps(examples, options)
     task = Classify(
         examples.kind, ("no", "perhaps", "yes"), examples.columns, max_length, multi,

@@ -75,6 +75,7 @@ def of_kind(kind: str) -> tuple[Any, ...]:
     examples: Any = examples_for(kind, 3)
     tables = {
         "series": lambda: [examples.series[:4]],
+        "irregular": lambda: [examples.series[:4]],
         "images": lambda: examples.images,
         "events": lambda: {"id": np.array(["a", "a", "b"]), "code": np.array(["I10", "E11", "Z00"], object)},
     }

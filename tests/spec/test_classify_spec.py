@@ -15,6 +15,7 @@ from grus.spec import (
     Forecast,
     Graph,
     Images,
+    Irregular,
     Model,
     Port,
     Subwords,
@@ -217,3 +218,48 @@ def test_pools_take_a_sequence_only():
     for op in (ops.Pool("max"), ops.AttentionPool(3)):
         with pytest.raises(SpecError, match=r"input must be seq, got vec\[5\]"):
             chain(Port("v", "vec", 5), [op])
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"variable": "v"}, "classify: variable and value must both be columns, or neither"),
+        (
+            {"variable": "v", "value": "x"},
+            "classify: a variable column is of series with an id and a time column",
+        ),
+        (
+            {"variable": "v", "value": "x", "id": "i"},
+            "classify: a variable column is of series with an id and a time column",
+        ),
+        (
+            {"variable": "v", "value": "x", "id": "i", "time": "t", "kind": "events"},
+            "classify: a variable column is of series with an id and a time column",
+        ),
+    ],
+)
+def test_long_form_is_of_series_with_all_their_columns(fields, sentence):
+    task = Classify(**{"kind": "series", "labels": ("a", "b"), "inputs": ("x",), "max_length": 5} | fields)
+    refused(sentence, task.check)
+
+
+@pytest.mark.parametrize(
+    ("form", "time", "clock", "sentence"),
+    [
+        ("decay", None, "numbers", "classify: a clock must be of dates or numbers where a time column is read, else of steps"),
+        ("decay", "t", "steps", "classify: a clock must be of dates or numbers where a time column is read, else of steps"),
+        ("mean", "t", "dates", "classify: a clock must be of dates or numbers where a time column is read, else of steps"),
+        ("decay", "t", "dates", None),
+        ("decay", None, "steps", None),
+        ("forward", "t", "steps", None),
+    ],
+)  # fmt: skip
+def test_a_clock_is_that_of_the_column_that_is_read(form, time, clock, sentence):
+    task = Classify("series", ("a", "b"), ("x", "y"), 5, time=time)
+    steps = (Irregular(("x", "y"), form, clock),)
+    if sentence is None:
+        assert task.port(steps) == Port("x", "seq", 5 if form == "decay" else 2, "src")
+    else:
+        refused(sentence, task.port, steps)
+    other = msgspec.structs.replace(task, inputs=("x", "z"))
+    refused("classify: the columns that are scaled must be the inputs", other.port, steps)

@@ -19,12 +19,15 @@ WEIGHTS = "None, 'balanced', or a dict of numbers of at least 0 by label"
 #: name, values that are refused, and what each must be
 BAD = [
     ("kind", ["image", "", 3], "'text', 'series', 'images' or 'events', or None"),
-    *((name, [3, "", ["a"]], "a column name, or None") for name in ("text", "label", "id", "time", "code")),
+    *(
+        (name, [3, "", ["a"]], "a column name, or None")
+        for name in ("text", "label", "id", "time", "code", "variable", "value")
+    ),
     ("columns", ["x", None, [3], [""]], "a list of column names"),
     ("tokenizer", ["words", None, 3], "'word', 'char' or 'bpe'"),
     ("vocabulary_size", [0, 2.5, None], WHOLE),
     ("lower", [None, 0], "True or False"),
-    ("bidirectional", [None, 1, "yes"], "True or False"),
+    ("bidirectional", [1, "yes"], "True or False, or None"),
     ("pool", ["sum", None], "'mean', 'max', 'attention' or 'last'"),
     ("cell", ["LSTM", "MinGRU", None, 3], "'gru', 'lstm', 'rnn' or 'mingru'"),
     ("hidden_size", [0, -1, 12.0, "128", None, True], WHOLE),
@@ -32,6 +35,7 @@ BAD = [
     ("dropout", [-0.1, 1, NAN, "0.1", None], SHARE),
     ("encoder", ["conv", "lstm", None, 3, ["gru"]], "'gru', 'conv-gru' or 'gru-attention'"),
     ("kernel_size", [0, -1, 3.0, "3", None], WHOLE),
+    ("irregular", ["zero", "", 3, False], "'mean', 'forward', 'indicators' or 'decay', or None"),
     ("embedding_size", [0, None], WHOLE),
     ("token_dropout", [1, -0.1, None], SHARE),
     ("label_smoothing", [1.0, -0.1, None], SHARE),
@@ -111,6 +115,32 @@ def test_what_is_usable_is_not_refused(name, value):
         ({"text": "a", "code": "b"}, "only one of text, columns and code may be named, got text and code"),
         ({"columns": ["a"], "kind": "text"}, "columns must not be named for kind='text', got ('a',)"),
         ({"text": "a", "kind": "images"}, "text must not be named for kind='images', got 'a'"),
+        (
+            {"variable": "a", "id": "b"},
+            "variable and value must be named with id and time, as one row of a table in long form is one measurement, "
+            "got no value and no time",
+        ),
+        (
+            {"variable": "a", "value": "v", "id": "b", "time": "t", "code": "c"},
+            "variable must not be named for kind='events', got 'a'",
+        ),
+        ({"code": "a", "irregular": "mean"}, "irregular must not be given for kind='events', got 'mean'"),
+        (
+            {"irregular": "decay", "cell": "lstm"},
+            "cell must be 'gru' with irregular='decay', which is a GRU-D, got 'lstm'",
+        ),
+        (
+            {"irregular": "decay", "layers": 2},
+            "layers must be 1 with irregular='decay', which is a GRU-D, got 2",
+        ),
+        (
+            {"irregular": "decay", "bidirectional": True},
+            "bidirectional must be False with irregular='decay', which is a GRU-D, got True",
+        ),
+        (
+            {"irregular": "decay", "encoder": "conv-gru"},
+            "encoder must not be 'conv-gru' with irregular='decay', which reads values as they are",
+        ),
     ],
 )
 def test_parameters_that_do_not_go_together(options, sentence):

@@ -153,6 +153,25 @@ def test_tokens_are_hidden_in_training_only_and_numbers_never():
     assert (job.model.seen["tokens"] == 3).all()
 
 
+def test_measured_values_are_hidden_by_their_masks_in_training_only():
+    batch = {"truth": torch.zeros(50, dtype=torch.int64), "lengths": torch.full((50,), 40)}
+    x = torch.full((50, 40, 5), 3.0)
+    x[..., 2:4] = (torch.rand(50, 40, 2) < 0.5).float()
+    given = x.clone()
+    job = job_of(Says(torch.zeros(50, 3)), token_dropout=0.2, masks=slice(2, 4))
+    torch.manual_seed(0)
+    job.loss(batch | {"x": x}, None)
+    seen = job.model.seen["x"]
+    assert torch.equal(x, given)
+    assert torch.equal(seen[..., [0, 1, 4]], given[..., [0, 1, 4]])
+    there = given[..., 2:4] == 1
+    assert (seen[..., 2:4][~there] == 0).all()
+    assert seen[..., 2:4][there].mean().item() == pytest.approx(0.8, abs=0.04)
+    job.model.eval()
+    job.loss(batch | {"x": x}, None)
+    assert torch.equal(job.model.seen["x"], given)
+
+
 def test_smoothing_spreads_the_truth():
     logits, truth = [[2.0, 0.0, 0.0]], torch.tensor([0])
     batch = {"truth": truth, "lengths": torch.ones(1), "tokens": torch.ones(1, 1)}

@@ -13,11 +13,13 @@ from grus.inspection.classes.wording import (
     calibration_sentence,
     class_evaluation_dict,
     class_verdict,
+    unmeasured_sentence,
     unseen_sentence,
 )
 from grus.inspection.wording import count, figure, percent
 from grus.preprocess.examples import Examples
-from grus.spec import Images
+from grus.preprocess.irregular import unmeasured
+from grus.spec import Images, Irregular
 
 if TYPE_CHECKING:
     from grus.cli.people import People
@@ -37,7 +39,8 @@ def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], q
     live = WatchedClassifier(model, tensors, quiet)
     examples = _read(live, path, labelled=False)
     columns = live.predict(examples, proba=options["proba"])
-    return Prediction(columns, f"{count(examples.rows, 'row')} labelled")
+    said = f"{count(examples.rows, 'row')} labelled"
+    return Prediction(columns, "\n".join(filter(None, [said, _unmeasured(live.model, examples)])))
 
 
 def evaluate(
@@ -45,8 +48,11 @@ def evaluate(
 ) -> Scores:
     """Accuracy, macro-F1, calibration and confusion, beside the baselines."""
     live = WatchedClassifier(model, tensors, people.quiet)
-    evaluation = live.evaluate(_read(live, path, labelled=True))
+    examples = _read(live, path, labelled=True)
+    evaluation = live.evaluate(examples)
     tell(people, f"{name} on {path.name}", evaluation)
+    if said := _unmeasured(live.model, examples):
+        people.say(said)
     rows = evaluation.rows()
     columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     return Scores(columns, class_evaluation_dict(evaluation))
@@ -70,6 +76,11 @@ def tell(people: "People", name: str, evaluation: "ClassEvaluation") -> None:
     if not e.task.multi and len(e.task.labels) <= _MOST_LABELS:
         header = ["true \\ predicted", *e.task.labels]
         people.table(header, ([label, *map(str, row)] for label, row in zip(e.task.labels, e.confusion)))
+
+
+def _unmeasured(model: "Model", examples: Examples) -> str:
+    """A sentence on rows that hold no value, where a model is made for missing ones."""
+    return unmeasured_sentence(unmeasured(examples)) if isinstance(model.preprocess[0], Irregular) else ""
 
 
 def _read(live: WatchedClassifier, path: Path, labelled: bool) -> Examples:

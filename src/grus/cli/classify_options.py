@@ -56,6 +56,17 @@ Code = Annotated[
         "What happened: an event's code; rows of one id and time are a visit.", _COLUMNS, metavar="COLUMN"
     ),
 ]
+Variable = Annotated[
+    str | None,
+    _option(
+        "Of series in long form: what the row measures; --columns are then some of these.",
+        _COLUMNS,
+        metavar="COLUMN",
+    ),
+]
+Value = Annotated[
+    str | None, _option("Of series in long form: the measured value.", _COLUMNS, metavar="COLUMN")
+]
 Multi = Annotated[
     bool | None, _option("Whether a row may have several labels: a|b (default: inferred).", _COLUMNS)
 ]
@@ -64,7 +75,19 @@ Tokenizer = Annotated[Literal["word", "char", "bpe"], _option("How a text is cut
 VocabularySize = Annotated[int, _option("The most words, characters, pieces or codes known.", _NETWORK)]
 Lower = Annotated[bool, _option("Put texts in lower case first.", _NETWORK)]
 Bidirectional = Annotated[
-    bool, _option("Read in both directions; --no-bidirectional for a model that can run live.", _NETWORK)
+    bool | None,
+    _option(
+        "Read in both directions (default: where the network can); --no-bidirectional for a model that can run live.",
+        _NETWORK,
+    ),
+]
+Irregular = Annotated[
+    Literal["mean", "forward", "indicators", "decay"] | None,
+    _option(
+        "Missing values and uneven times of series: the training mean; the last value; that with masks and times; "
+        "GRU-D (default: the last value with masks; times are not read).",
+        _NETWORK,
+    ),
 ]
 Pool = Annotated[
     Literal["mean", "max", "attention", "last"], _option("How steps become one vector.", _NETWORK)

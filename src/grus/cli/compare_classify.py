@@ -40,7 +40,7 @@ def classify(
     tokenizer: c.Tokenizer = "word",
     vocabulary_size: c.VocabularySize = 20_000,
     lower: c.Lower = True,
-    bidirectional: c.Bidirectional = True,
+    bidirectional: c.Bidirectional = None,
     pool: c.Pool = "max",
     layers: o.Layers = 1,
     dropout: o.Dropout = 0.5,

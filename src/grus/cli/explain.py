@@ -193,7 +193,9 @@ def _read_data(model: "Model", path: Path) -> Any:
         return read_columns(path)[0]
     images: Images | None = model.step(Images)
     shape = None if images is None else (images.height, images.width, images.channels)
-    roles = ExampleRoles(task.kind, task.inputs, task.label, task.id, task.time, task.multi)
+    roles = ExampleRoles(
+        task.kind, task.inputs, task.label, task.id, task.time, task.multi, task.variable, task.value
+    )
     return read_like(path, roles, shape=shape)
 
 

@@ -32,10 +32,12 @@ def classify(
     time: c.Time = None,
     columns: c.Columns = None,
     code: c.Code = None,
+    variable: c.Variable = None,
+    value: c.Value = None,
     tokenizer: c.Tokenizer = "word",
     vocabulary_size: c.VocabularySize = 20_000,
     lower: c.Lower = True,
-    bidirectional: c.Bidirectional = True,
+    bidirectional: c.Bidirectional = None,
     pool: c.Pool = "max",
     cell: o.Cell = "gru",
     hidden_size: o.HiddenSize = 64,
@@ -43,6 +45,7 @@ def classify(
     dropout: o.Dropout = 0.5,
     encoder: o.Encoder = "gru",
     kernel_size: o.KernelSize = 3,
+    irregular: c.Irregular = None,
     embedding_size: c.EmbeddingSize = 64,
     token_dropout: c.TokenDropout = 0.1,
     label_smoothing: c.LabelSmoothing = 0.0,
@@ -79,6 +82,10 @@ def classify(
         a folder of images for each label: digits/0/..., digits/1/...
     [bold]grus fit classify visits.csv --id patient --time date --code diagnosis --label outcome[/bold]
         events: rows of one id and time are a visit
+    [bold]grus fit classify stays.csv --id stay --time minute --label died --irregular decay[/bold]
+        series with missing values at uneven times: a GRU-D
+    [bold]... --variable parameter --value value[/bold]
+        the same from a table in long form, a measurement a row
     [bold]grus fit classify train.tsv --validation dev.tsv --class-weight balanced -o model[/bold]
     [bold]grus fit classify reviews.jsonl --tune 20 --layers 1[/bold]
 

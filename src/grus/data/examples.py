@@ -18,6 +18,7 @@ from grus.preprocess.columns import Columns, Source
 from grus.preprocess.examples import Examples
 from grus.preprocess.given_examples import examples_of_arrays, examples_of_images, examples_of_texts
 from grus.preprocess.labels import labels_of
+from grus.preprocess.long_form import lay_out_long
 from grus.spec import ClassifyKind
 
 MOST_LABELS = 1000
@@ -55,6 +56,7 @@ def read_examples(
     time: str | None = None,
     columns: Sequence[str] = (),
     multi: bool | None = None,
+    long: tuple[str, str] | None = None,
 ) -> Reading:
     """Read data to learn from; what is not named is inferred where it is obvious.
 
@@ -67,6 +69,8 @@ def read_examples(
         kind: text, series, images or events.
         text, label, id, time: columns of a table; columns: channels of a series, or the column of codes.
         multi: whether a label cell (``a|b``, or a JSON list) may hold several.
+        long: the columns of variables' names and of their values, of series in long form, a measurement a row;
+            ``columns`` are then variables.
 
     Raises:
         DataError: the data cannot be read or understood, or has no labels; UsageError: for options that do not fit.
@@ -83,6 +87,8 @@ def read_examples(
         if label is not None and y is not None:
             raise UsageError(f"label: expected labels either in a column or as y, got {label!r} and y")
         table, source = _read_table(data, whole=text is not None or kind == "text")
+        if long is not None:
+            table, source = lay_out_long(table, long, id, time, channels=columns, label=label, source=source)
         try:
             roles = infer_example_roles(
                 table, **named, kind=kind, inputs=columns, multi=multi, labelled=y is None, source=source
@@ -91,6 +97,8 @@ def read_examples(
             lost = [note for note in source.notes if "left out, as" in note]
             raise DataError(str(error), "; ".join(filter(None, [error.hint, *lost]))) from error
         found, notes, names = build_examples(table, roles, source), source.notes, tuple(table)
+        if long is not None:
+            roles = replace(roles, variable=long[0], value=long[1])
     if y is not None:
         labels, several = labels_of(y, found.rows, multi)
         found, roles = replace(found, labels=labels), replace(roles, multi=several)

@@ -58,7 +58,9 @@ class LiveClassifier(LiveModel):
         if not self.temperature > 0:
             raise SpecError(f"model: task.temperature must be above zero, got {self.temperature}")
         task = self.task
-        self.roles = ExampleRoles(task.kind, task.inputs, task.label, task.id, task.time, task.multi)
+        self.roles = ExampleRoles(
+            task.kind, task.inputs, task.label, task.id, task.time, task.multi, task.variable, task.value
+        )
 
     def predict(self, data: Any, *, proba: bool = False) -> Columns:
         """Name the label of every example.

@@ -2,7 +2,18 @@
 
 from grus.preprocess.calendar import feature_names as feature_names_of
 from grus.preprocess.features import layout
-from grus.spec import Calendar, Codes, CovariateScale, Detect, Forecast, Generate, Images, Model, Translate
+from grus.spec import (
+    Calendar,
+    Codes,
+    CovariateScale,
+    Detect,
+    Forecast,
+    Generate,
+    Images,
+    Irregular,
+    Model,
+    Translate,
+)
 
 Names = dict[str, list[str]]
 
@@ -10,8 +21,8 @@ Names = dict[str, list[str]]
 def feature_names(model: Model) -> Names:
     """Names of the features of each input, in order; an input of codes has the name of the column it codes.
 
-    ``observed`` is 1 where the target was there, ``name?`` is 1 where the value of ``name`` was there, ``lead`` is the
-    place within the horizon, 0 to 1.
+    ``observed`` is 1 where the target was there, ``name?`` is 1 where the value of ``name`` was there, ``name since``
+    is the time since it was, ``gap`` that since the row before, ``lead`` is the place within the horizon, 0 to 1.
     """
     if isinstance(model.task, Forecast):
         return _of_forecast(model)
@@ -24,6 +35,8 @@ def feature_names(model: Model) -> Names:
         if isinstance(step, CovariateScale):
             masks = ((name, f"{name}?") if name in step.masked else (name,) for name in step.columns)
             names["x"] = [part for pair in masks for part in pair]
+        elif isinstance(step, Irregular):
+            names["x"] = _of_irregular(step)
         elif isinstance(step, Codes):
             names["x"] = [*step.codes, "gap"]
         elif isinstance(step, Images):
@@ -34,6 +47,14 @@ def feature_names(model: Model) -> Names:
                 model.task.source if isinstance(model.task, Translate) else model.task.inputs[0]
             ]
     return names
+
+
+def _of_irregular(step: Irregular) -> list[str]:
+    """The values; by form a mask of each; the time since each was known, or since the row before."""
+    if not step.reads_times:
+        return [*step.columns]
+    times = ["gap"] if step.form == "decay" else [f"{name} since" for name in step.columns]
+    return [*step.columns, *(f"{name}?" for name in step.columns), *times]
 
 
 def _of_detector(model: Model) -> list[str]:

@@ -25,8 +25,10 @@ class Picture:
 
 
 def recurrent_of(model: Model) -> ops.Recurrent:
-    """The first recurrent layers of the network."""
-    return next(node.op for node in model.parts["main"].nodes if isinstance(node.op, ops.Recurrent))
+    """The first recurrent layers of the network; of a GRU-D the GRU within."""
+    nodes = model.parts["main"].nodes
+    op = next(node.op for node in nodes if isinstance(node.op, ops.Recurrent | ops.GRUD))
+    return op.layer if isinstance(op, ops.GRUD) else op
 
 
 def around_recurrent(model: Model) -> tuple[str, str]:
@@ -35,7 +37,10 @@ def around_recurrent(model: Model) -> tuple[str, str]:
     convolution: ops.Convolution | None = found.get(ops.Convolution)  # type: ignore[assignment]
     attention: ops.SelfAttention | None = found.get(ops.SelfAttention)  # type: ignore[assignment]
     before = "" if convolution is None else f"convolution of {count(convolution.kernel, 'step')} and a "
-    return before, "" if attention is None else f" with self-attention in {count(attention.heads, 'head')}"
+    decays = " with decay (GRU-D)" if ops.GRUD in found else ""
+    return before, decays + (
+        "" if attention is None else f" with self-attention in {count(attention.heads, 'head')}"
+    )
 
 
 def count_weights(model: Model) -> int:

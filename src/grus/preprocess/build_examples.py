@@ -19,6 +19,7 @@ from grus.preprocess.columns import (
 from grus.preprocess.examples import Examples, Labels
 from grus.preprocess.grid import group, label
 from grus.preprocess.labels import LABEL_HINT, label_codes, spelled_codes
+from grus.preprocess.long_form import lay_out_long
 from grus.preprocess.times import as_times, time_column, time_parts
 from grus.spec import ClassifyKind
 
@@ -37,6 +38,7 @@ class ExampleRoles:
         id: names the example that a row belongs to; for text it only names the row.
         time: orders the rows of one id; None where they are in order as they come.
         multi: whether an example may have several labels, or none.
+        variable, value: the columns of a series' table in long form, whose rows are a measurement each.
     """
 
     kind: ClassifyKind
@@ -45,10 +47,17 @@ class ExampleRoles:
     id: str | None = None
     time: str | None = None
     multi: bool = False
+    variable: str | None = None
+    value: str | None = None
+
+    @property
+    def long(self) -> tuple[str, str] | None:
+        """Variable and value, where there are such columns."""
+        return None if self.variable is None or self.value is None else (self.variable, self.value)
 
     def names(self) -> tuple[str, ...]:
         """Every column named by a role."""
-        named = (self.id, self.time, *self.inputs, self.label)
+        named = (self.id, self.time, *self.inputs, self.label, *(self.long or ()))
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
 
@@ -56,7 +65,8 @@ def build_examples(columns: Columns, roles: ExampleRoles, source: str = "data") 
     """Group the rows of a table into examples.
 
     A row is an example (text), or all rows of one id are, in the order of time (series, events); several rows of
-    one id and time are one visit (events), and the time between visits is in days where times are dates.
+    one id and time are one visit (events), and the time between visits is in days where times are dates. A table
+    in long form, with the columns ``variable`` and ``value`` of the roles, is laid out first.
 
     Args:
         columns: the table.
@@ -67,6 +77,10 @@ def build_examples(columns: Columns, roles: ExampleRoles, source: str = "data") 
         DataError: a column is missing or of a wrong type, a label is missing or changes within one id, or a
             series has two rows of one time.
     """
+    if roles.long is not None and set(roles.long) <= columns.keys():
+        columns, source = lay_out_long(
+            columns, roles.long, roles.id, roles.time, channels=roles.inputs, label=roles.label, source=source
+        )
     if roles.kind == "images":
         raise UsageError(f"{source}: expected a folder of images or an array, got a table")
     parts = time_parts(roles.time, columns) if roles.time else ()
@@ -115,6 +129,7 @@ class _Frame:
         if roles.time is not None:
             self.times, _ = as_times(time_column(columns, roles.time, source), roles.time, source)
             self.unit = DAY if is_time(self.times) else 1
+            self.kind = self.times.dtype
             self.times = self.times.astype(np.int64)
             self.order = np.lexsort((self.times, self.codes))
             self.times = self.times[self.order]
@@ -142,6 +157,7 @@ class _Frame:
             labels=self.labels(),
             offsets=self.offsets,
             series=values,
+            times=None if self.times is None else self.times.astype(self.kind),
         )
 
     def events(self) -> Examples:

@@ -13,11 +13,23 @@ from grus.errors import DataError, SpecError, UsageError
 from grus.preprocess.channels import MOST
 from grus.preprocess.examples import Examples
 from grus.preprocess.features import forward_fill
+from grus.preprocess.irregular import IrregularRows, fit_irregular
 from grus.preprocess.ragged import MultiHot, Pixels, Ragged
 from grus.preprocess.scaling import apply, fit_scaler
 from grus.preprocess.subwords import encode_subwords, fit_subwords
 from grus.preprocess.text import encode_texts, fit_vocabulary
-from grus.spec import AnyStep, Classify, Codes, CovariateScale, Images, Port, Subwords, Vocabulary
+from grus.spec import (
+    AnyStep,
+    Classify,
+    Codes,
+    CovariateScale,
+    Images,
+    Irregular,
+    IrregularForm,
+    Port,
+    Subwords,
+    Vocabulary,
+)
 
 Arrays = dict[str, np.ndarray]
 Tokenizer = Literal["word", "char", "bpe"]
@@ -32,12 +44,15 @@ class StepOptions:
         vocabulary_size: most words, characters, pieces or event codes that are known.
         min_count: how often one must occur in training to be known.
         lower: put texts in lower case.
+        irregular: what becomes of missing values and of times of series, see `grus.spec.Irregular`; None: a missing
+            value is the last one known, with a mask for channels that had gaps in training.
     """
 
     tokenizer: Tokenizer = "word"
     vocabulary_size: int = 20_000
     min_count: int = 2
     lower: bool = True
+    irregular: IrregularForm | None = None
 
 
 def fit_classify_steps(
@@ -73,6 +88,8 @@ def _fit_text(examples: Examples, options: StepOptions) -> tuple[AnyStep, Arrays
 
 def _fit_series(examples: Examples, options: StepOptions) -> tuple[AnyStep, Arrays]:
     assert examples.series is not None
+    if options.irregular is not None:
+        return fit_irregular(examples, options.irregular)
     center, scale = fit_scaler(examples.series, "standard", examples.columns)
     masked = tuple(name for i, name in enumerate(examples.columns) if np.isnan(examples.series[:, i]).any())
     return CovariateScale(examples.columns, masked), {"center": center, "scale": scale}
@@ -148,6 +165,8 @@ class ClassifyPreprocessor:
             return self._text(examples, step)
         if isinstance(step, CovariateScale):
             return self._series(examples, step)
+        if isinstance(step, Irregular):
+            return self._irregular(examples, step)
         if isinstance(step, Images):
             return self._images(examples, step)
         assert isinstance(step, Codes)
@@ -164,10 +183,7 @@ class ClassifyPreprocessor:
         """Channels scaled and filled; each that had gaps in training is followed by its 0/1 mask."""
         assert examples.series is not None
         assert examples.offsets is not None
-        if examples.series.shape[1] != len(step.columns):
-            raise DataError(
-                f"examples: must have {len(step.columns)} channels as in training, got {examples.series.shape[1]}"
-            )
+        _check_channels(examples, step)
         kept, offsets = _newest(examples.offsets, self.task.max_length)
         out = np.empty((len(kept), self._port.size), np.float32)
         column = 0
@@ -182,6 +198,14 @@ class ClassifyPreprocessor:
                 out[:, column] = ~np.isnan(values[kept])
                 column += 1
         return Ragged({"x": out}, offsets)
+
+    def _irregular(self, examples: Examples, step: Irregular) -> Ragged:
+        """What a missing value becomes is decided over whole series; then they are cut to the last steps."""
+        assert examples.offsets is not None
+        _check_channels(examples, step)
+        steps = IrregularRows(step, self._arrays).series(examples, self.task.time)
+        kept, offsets = _newest(examples.offsets, self.task.max_length)
+        return Ragged({"x": steps if len(kept) == len(steps) else steps[kept]}, offsets)
 
     def _images(self, examples: Examples, step: Images) -> Ragged:
         assert examples.images is not None
@@ -218,6 +242,14 @@ class ClassifyPreprocessor:
         features = gaps.astype(np.float32)[:, None]
         starts = np.concatenate(([0], np.cumsum(per_step, dtype=np.int64)))
         return Ragged({"x": MultiHot(codes[real], starts, len(step.codes), features)}, offsets)
+
+
+def _check_channels(examples: Examples, step: CovariateScale | Irregular) -> None:
+    assert examples.series is not None
+    if examples.series.shape[1] != len(step.columns):
+        raise DataError(
+            f"examples: must have {len(step.columns)} channels as in training, got {examples.series.shape[1]}"
+        )
 
 
 def _newest(offsets: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

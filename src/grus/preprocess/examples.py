@@ -26,6 +26,7 @@ class Examples:
         texts: text: R strings.
         offsets: series and events, int64 [R + 1]: example r is steps (or visits) ``offsets[r]`` to ``offsets[r + 1]``.
         series: series: float64 [N, C], NaN is a gap.
+        times: series: when each step was, datetime64[ns] or int64 [N], rising within an example; None: not known.
         images: images: uint8 [R, H, W, C].
         words: events: the different codes.
         codes: events: int32 [E], numbers of words.
@@ -44,6 +45,7 @@ class Examples:
     texts: list[str] | None = None
     offsets: np.ndarray | None = None
     series: np.ndarray | None = None
+    times: np.ndarray | None = None
     images: np.ndarray | None = None
     words: tuple[str, ...] | None = None
     codes: np.ndarray | None = None
@@ -83,6 +85,8 @@ class Examples:
         if self.kind == "series":
             assert self.series is not None
             out["series"] = _runs(self.series, first, lengths)
+            if self.times is not None:
+                out["times"] = _runs(self.times, first, lengths)
             return out
         assert self.visits is not None
         assert self.codes is not None
@@ -108,12 +112,28 @@ class Examples:
             raise DataError(
                 f"examples: must have {len(self.columns)} channels as there are columns, got {series.shape[1]}"
             )
+        self._check_times(offsets, len(series))
         if np.isinf(series).any():
             step, channel = (int(i[0]) for i in np.nonzero(np.isinf(series)))
             row = int(np.searchsorted(offsets, step, side="right")) - 1
             raise DataError(
                 f"examples, row {row} (counting from 0), column {self.columns[channel]!r}: expected a finite number, "
                 f"got {series[step, channel]}"
+            )
+
+    def _check_times(self, offsets: np.ndarray, steps: int) -> None:
+        times = self.times
+        if times is None:
+            return
+        if times.shape != (steps,) or (times.dtype != np.int64 and times.dtype != np.dtype("M8[ns]")):
+            raise DataError(f"examples: times must be datetime64[ns] or int64 [{steps}], one a step")
+        back = np.diff(times.astype(np.int64)) <= 0
+        bounds = offsets[1:-1]
+        back[bounds[(bounds > 0) & (bounds <= len(back))] - 1] = False
+        if back.any():
+            row = int(np.searchsorted(offsets, int(np.argmax(back)) + 1, side="right")) - 1
+            raise DataError(
+                f"examples, row {row} (counting from 0): expected times that rise from step to step"
             )
 
     def _images(self) -> None:

@@ -16,6 +16,7 @@ from grus.spec.steps import (
     Codes,
     CovariateScale,
     Images,
+    Irregular,
     Subwords,
     Vocabulary,
     check_unique,
@@ -84,6 +85,7 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
     example) sigmoid(logits / temperature).
 
     ``inputs`` are the columns: the text column, the channels of a series, the column of codes; none for images.
+    ``variable`` and ``value`` are the columns of tables in long form, a measurement a row, in which series may come.
     ``max_length`` is how many steps of an example are kept: the first ones of a text, the last ones of others.
     ``baseline_size`` is how many features the linear baseline has that travels with the model; 0: there is none.
     """
@@ -97,6 +99,8 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
     id: str | None = None
     time: str | None = None
     baseline_size: int = 0
+    variable: str | None = None
+    value: str | None = None
 
     def arrays(self) -> Weights:
         """Fitted float64 tensors: temperature, share of each label in training, the linear baseline."""
@@ -117,6 +121,10 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
         wanted = {"text": 1, "events": 1, "images": 0}.get(self.kind, max(len(self.inputs), 1))
         if len(self.inputs) != wanted:
             raise SpecError(f"classify: {self.kind} must have {wanted} input columns, got {len(self.inputs)}")
+        if (self.variable is None) != (self.value is None):
+            raise SpecError("classify: variable and value must both be columns, or neither")
+        if self.variable is not None and (self.kind != "series" or self.id is None or self.time is None):
+            raise SpecError("classify: a variable column is of series with an id and a time column")
         check_size("classify: max_length", self.max_length)
         check_size("classify: baseline_size", self.baseline_size, low=0)
 
@@ -129,8 +137,14 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
         step = found[0]
         if isinstance(step, Vocabulary | Subwords) and step.exact:
             raise SpecError("classify: texts must be cleaned, got a step that is exact")
-        if isinstance(step, CovariateScale) and step.columns != self.inputs:
+        if isinstance(step, CovariateScale | Irregular) and step.columns != self.inputs:
             raise SpecError("classify: the columns that are scaled must be the inputs")
+        if isinstance(step, Irregular) and (step.clock == "steps") != (
+            self.time is None or not step.reads_times
+        ):
+            raise SpecError(
+                "classify: a clock must be of dates or numbers where a time column is read, else of steps"
+            )
         return step.port()
 
     def check_model(self, steps: tuple[AnyStep, ...], parts: dict[str, Graph]) -> None:
@@ -143,9 +157,9 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
             raise SpecError(f"classify: the graph must have one output, 'logits' of size {len(self.labels)}")
 
 
-_STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | Codes], ...]] = {
+_STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Irregular | Images | Codes], ...]] = {
     "text": (Vocabulary, Subwords),
-    "series": (CovariateScale,),
+    "series": (CovariateScale, Irregular),
     "images": (Images,),
     "events": (Codes,),
 }

@@ -1,7 +1,7 @@
 """Fitted preprocessing steps as data: what is small is in the struct, fitted numbers are float64 tensors."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import msgspec
 
@@ -67,6 +67,54 @@ class CovariateScale(Step, frozen=True, tag="covariate_scale"):
         if len(set(self.columns)) != len(self.columns) or not set(self.masked) <= set(self.columns):
             raise SpecError("covariate scale: columns must each stand once, and masked ones be among them")
         return Port("x", "seq", len(self.columns) + len(set(self.masked)), "src")
+
+
+#: What a model does with values that are missing and rows that are not evenly spaced.
+IrregularForm = Literal["mean", "forward", "indicators", "decay"]
+IRREGULAR_FORMS: tuple[IrregularForm, ...] = get_args(IrregularForm)
+#: What tells rows apart in time: dates, whole numbers, or, where there are no times, how many rows came before.
+RowClock = Literal["dates", "numbers", "steps"]
+
+
+class Irregular(Step, frozen=True, tag="irregular"):
+    """Rows of channels of which any may be missing, at any times; z = (x - center) / scale, x held to [low, high].
+
+    ``mean``: a missing value is 0, the mean of training. ``forward``: it is the last one known, 0 before the first.
+    ``indicators``: as ``forward``, beside a 0/1 mask of each channel, and log(1 + d / gap_scale) of the time d since
+    it was last seen in a row before (or since the first row). ``decay``: 0 where missing, the masks, and the time since
+    the row before over gap_scale, for `grus.spec.ops.GRUD`. Times are days where the clock is dates.
+
+    Reference: Che et al. 2018, Recurrent neural networks for multivariate time series with missing values: GRU-mean,
+    GRU-forward, GRU-simple, GRU-D.
+    """
+
+    key: ClassVar[str] = "irregular"
+    columns: tuple[str, ...]
+    form: IrregularForm
+    clock: RowClock
+
+    def __post_init__(self) -> None:
+        check_unique("irregular: columns", self.columns)
+        if self.form not in IRREGULAR_FORMS:
+            raise SpecError(f"irregular: form must be one of {', '.join(IRREGULAR_FORMS)}, got {self.form!r}")
+        if self.clock not in get_args(RowClock):
+            raise SpecError(f"irregular: clock must be dates, numbers or steps, got {self.clock!r}")
+
+    @property
+    def reads_times(self) -> bool:
+        """Whether the times of rows are an input, and not only their order."""
+        return self.form in ("indicators", "decay")
+
+    def arrays(self) -> Weights:
+        """Center, scale and bounds of each column, and the unit of time."""
+        per_column: Weights = {name: (len(self.columns),) for name in ("center", "scale", "low", "high")}
+        return per_column | {"gap_scale": (1,)}
+
+    def port(self) -> Port:
+        """The input of a classifier of series: the values, then by form their masks, then times."""
+        count = len(self.columns)
+        size = {"indicators": 3 * count, "decay": 2 * count + 1}.get(self.form, count)
+        return Port("x", "seq", size, "src")
 
 
 class SeriesScale(Step, frozen=True, tag="series_scale"):
@@ -255,7 +303,7 @@ def bar_steps(meter: tuple[int, int], steps_per_beat: int) -> int:
 
 
 AnyStep = (
-    Calendar | Categories | CovariateScale | SeriesScale | Vocabulary | Subwords | Images | Codes | Music
+    Calendar | Categories | CovariateScale | Irregular | SeriesScale | Vocabulary | Subwords | Images | Codes | Music
 )  # fmt: skip
 
 

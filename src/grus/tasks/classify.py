@@ -14,18 +14,24 @@ from grus.decode.class_scores import fit_temperature
 from grus.errors import UsageError
 from grus.inspection.classes.report import write_classify_report
 from grus.models import GraphModule
-from grus.preprocess.categories import spell
 from grus.preprocess.classify import StepOptions
-from grus.preprocess.examples import Examples, Labels
-from grus.spec import Classify, ClassifyKind, Graph, Images, Model
+from grus.preprocess.examples import Examples
+from grus.spec import Classify, ClassifyKind, Graph, Images, IrregularForm, Model
 from grus.tasks.classify_baselines import fit_baselines
-from grus.tasks.classify_data import Prepared, divide, label_source, label_weights, prepare
+from grus.tasks.classify_data import (
+    Prepared,
+    digest_of,
+    divide,
+    given_classes,
+    label_source,
+    label_weights,
+    prepare,
+)
 from grus.tasks.classify_job import ClassifyJob
 from grus.tasks.classify_networks import NetworkConfig, build_network, start_small
 from grus.tasks.classify_parameters import RULES, check_parameters
 from grus.tasks.encoders import KERNEL_SIZE, Encoder
 from grus.tasks.estimator import TrainedEstimator, check_resume
-from grus.tasks.run_folder import digest
 from grus.tasks.tune import RunOptions, Tuning
 from grus.tasks.tune_space import CLASSIFY, SpaceLike, check_trials, choose_space
 from grus.training import History
@@ -53,14 +59,21 @@ class Classifier(TrainedEstimator):
         kind: ``text``, ``series``, ``images`` or ``events``; inferred from the data if None.
         text, label, id, time, columns, code: column names; inferred where obvious. ``columns`` are the channels of
             series, ``code`` is the column of event codes.
+        variable, value: columns of series in long form, where a row is one measurement of what ``variable`` names;
+            ``columns`` are then the variables that are read (default: all).
         tokenizer: ``word``, ``char`` or ``bpe``; vocabulary_size: most tokens known; lower: put texts in lower case.
-        bidirectional: read in both directions; False makes a model that can run live, step by step.
+        bidirectional: read in both directions; None: where the network can; False: a model that can run live.
         pool: ``mean``, ``max``, ``attention`` or ``last``.
         cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout, embedding_size: of the network.
+        irregular: what to do with missing values and uneven times of series: ``mean`` of training, ``forward`` (the
+            last value known), ``indicators`` (that, with masks and the time since each channel was seen), ``decay``
+            (GRU-D, which forgets by the time that passed; reads in one direction). None: as ``forward``, with masks of
+            the channels that had gaps in training; times are not read.
         encoder: ``gru`` (the cell alone), ``conv-gru`` (a causal convolution of ``kernel_size`` steps before it) or
             ``gru-attention`` (self-attention over its states; such a model reads whole examples only).
-        token_dropout: share of a text's tokens that are hidden in training, as words never seen will be.
+        token_dropout: share of a text's tokens that are hidden in training, as words never seen will be; with ``decay``
+            the share of measured values that are.
         label_smoothing: share of the truth that is spread evenly over all labels in training.
         class_weight: None, ``balanced`` (rows of rare labels count for more) or a weight by label.
         multi: whether a row may have several labels; inferred if None.
@@ -92,10 +105,12 @@ class Classifier(TrainedEstimator):
         time: str | None = None,
         columns: Sequence[str] = (),
         code: str | None = None,
+        variable: str | None = None,
+        value: str | None = None,
         tokenizer: Literal["word", "char", "bpe"] = "word",
         vocabulary_size: int = 20_000,
         lower: bool = True,
-        bidirectional: bool = True,
+        bidirectional: bool | None = None,
         pool: Literal["mean", "max", "attention", "last"] = "max",
         cell: Literal["gru", "lstm", "rnn", "mingru"] = "gru",
         hidden_size: int = 64,
@@ -103,6 +118,7 @@ class Classifier(TrainedEstimator):
         dropout: float = 0.5,
         encoder: Encoder = "gru",
         kernel_size: int = KERNEL_SIZE,
+        irregular: IrregularForm | None = None,
         embedding_size: int = 64,
         token_dropout: float = 0.1,
         label_smoothing: float = 0.0,
@@ -124,11 +140,13 @@ class Classifier(TrainedEstimator):
         self.kind: ClassifyKind | None = kind
         self.text, self.label, self.id, self.time = text, label, id, time
         self.columns, self.code = columns, code
+        self.variable, self.value = variable, value
         self.tokenizer: Literal["word", "char", "bpe"] = tokenizer
         self.vocabulary_size, self.lower = vocabulary_size, lower
         self.bidirectional, self.pool, self.cell = bidirectional, pool, cell
         self.encoder: Encoder = encoder
         self.kernel_size = kernel_size
+        self.irregular: IrregularForm | None = irregular
         self.hidden_size, self.layers, self.dropout = hidden_size, layers, dropout
         self.embedding_size, self.token_dropout = embedding_size, token_dropout
         self.label_smoothing = label_smoothing
@@ -279,25 +297,35 @@ class Classifier(TrainedEstimator):
         columns = (self.code,) if self.code is not None else self.columns
         reading = read_examples(
             data, y, kind=self.kind, text=self.text, label=self.label, id=self.id, time=self.time, columns=columns,
-            multi=self.multi,
+            multi=self.multi, long=None if self.variable is None or self.value is None else (self.variable, self.value),
         )  # fmt: skip
         unseen = None
         if validation is not None:
             rows, labels = pair(validation) if y is not None else (validation, None)
             unseen = read_like(rows, reading.roles, labels, labelled=True)
+        if self.irregular is not None and reading.roles.kind != "series":
+            raise UsageError(
+                f"irregular must not be given for kind={reading.roles.kind!r}, got {self.irregular!r}"
+            )
         parts = divide(
             reading.examples, unseen, self.val_size, self.test_size, self.seed, label_source(reading.roles)
         )
-        options = StepOptions(self.tokenizer, self.vocabulary_size, lower=self.lower)
+        options = StepOptions(
+            self.tokenizer, self.vocabulary_size, lower=self.lower, irregular=self.irregular
+        )
         return prepare(parts, reading.roles, options, self.max_length), reading
 
     def _network(self, task: Classify) -> NetworkConfig:
         names = (
-            "pool", "bidirectional", "cell", "encoder", "kernel_size", "hidden_size", "layers", "dropout",
-            "embedding_size",
+            "pool", "cell", "encoder", "kernel_size", "hidden_size", "layers", "dropout", "embedding_size",
         )  # fmt: skip
         sizes = {name: getattr(self, name) for name in names}
-        return NetworkConfig(len(task.labels), **sizes, input_dropout=task.kind in _HIDDEN_INPUTS)
+        decays = self.irregular == "decay"
+        both = not decays if self.bidirectional is None else self.bidirectional
+        hidden = task.kind in _HIDDEN_INPUTS
+        return NetworkConfig(
+            len(task.labels), bidirectional=both, **sizes, input_dropout=hidden, decays=decays
+        )
 
     def _job(self, module: GraphModule, prepared: Prepared) -> ClassifyJob:
         return ClassifyJob(
@@ -308,6 +336,7 @@ class Classifier(TrainedEstimator):
             seed=self.seed,
             weight=label_weights(self.class_weight, prepared.train.truth, prepared.task.labels),
             token_dropout=self.token_dropout,
+            masks=prepared.masks,
             smoothing=self.label_smoothing,
         )
 
@@ -336,7 +365,7 @@ class Classifier(TrainedEstimator):
         self.validation_, self.test_ = (
             self.live_.evaluate(part) if part.rows else None for part in (self.parts_.val, self.parts_.test)
         )
-        self.classes_ = _classes(prepared.task.labels, reading.examples.labels, y)
+        self.classes_ = given_classes(prepared.task.labels, reading.examples.labels, y)
         self.plan_, self.history_, self._example = ready.plan, history, data
         vars(self).pop("tuning_", None)  # of an earlier call of tune
 
@@ -369,25 +398,3 @@ def pair(given: Any, name: str = "validation") -> tuple[Any, Any]:
 def _shape(model: Model) -> tuple[int, int, int] | None:
     images: Images | None = model.step(Images)
     return None if images is None else (images.height, images.width, images.channels)
-
-
-def _classes(order: tuple[str, ...], labels: Labels | None, y: Any) -> np.ndarray:
-    """The labels in order, as text, or where they were given beside the data as what they were there."""
-    if y is None or labels is None:
-        return np.array(order)
-    given = y.tolist() if hasattr(y, "tolist") else list(y)
-    found: dict[str, Any] = {}
-    for names, value in zip(labels, given, strict=True):
-        several = isinstance(value, list | tuple | set | frozenset)
-        found |= {str(spell(one)): one for one in value} if several else dict.fromkeys(names[:1], value)
-    return np.array([found.get(label, label) for label in order])
-
-
-def digest_of(prepared: Prepared) -> str:
-    """A hash of everything that training sees."""
-    parts: list[Any] = [prepared.task, prepared.steps, *prepared.arrays.values()]
-    for rows in (prepared.train, prepared.val):
-        parts += [rows.truth, rows.sequences.offsets]
-        for values in rows.sequences.ports.values():
-            parts += [values] if isinstance(values, np.ndarray) else list(vars(values).values())
-    return digest(*parts)

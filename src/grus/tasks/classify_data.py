@@ -3,18 +3,23 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from grus.data.stratify import split_rows
 from grus.decode.class_scores import truth_of
 from grus.errors import DataError, UsageError
-from grus.inspection.wording import count
+from grus.inspection.classes.wording import unmeasured_sentence
+from grus.inspection.wording import count, percent
 from grus.preprocess.build_examples import ExampleRoles
+from grus.preprocess.categories import spell
 from grus.preprocess.classify import ClassifyPreprocessor, StepOptions, fit_classify_steps
 from grus.preprocess.examples import Examples, Labels
+from grus.preprocess.irregular import unmeasured
 from grus.preprocess.ragged import Ragged
-from grus.spec import AnyStep, Classify, ClassifyKind, Port
+from grus.spec import AnyStep, Classify, ClassifyKind, Irregular, Port
+from grus.tasks.run_folder import digest
 
 #: Steps of an example that are kept where ``max_length`` is not given.
 MAX_LENGTH: dict[ClassifyKind, int] = {"text": 512, "series": 4096, "images": 4096, "events": 1024}
@@ -68,6 +73,14 @@ class Prepared:
     val: Labelled
     plan: list[str]
 
+    @property
+    def masks(self) -> slice | None:
+        """Which features of the input are masks that a GRU-D goes by."""
+        step = self.steps[0]
+        if not isinstance(step, Irregular) or step.form != "decay":
+            return None
+        return slice(len(step.columns), 2 * len(step.columns))
+
 
 def divide(
     examples: Examples, validation: Examples | None, val_size: float, test_size: float, seed: int, source: str
@@ -100,11 +113,12 @@ def prepare(parts: Parts, roles: ExampleRoles, options: StepOptions, max_length:
     most = MAX_LENGTH[roles.kind] if max_length is None else max_length
     task = Classify(
         kind=roles.kind, labels=order, inputs=roles.inputs, max_length=most, multi=roles.multi, label=roles.label,
-        id=roles.id, time=roles.time,
+        id=roles.id, time=roles.time, variable=roles.variable, value=roles.value,
     )  # fmt: skip
     preprocessor = ClassifyPreprocessor(task, steps, arrays)
     train, val = (_labelled(part, preprocessor, task) for part in (parts.train, parts.val))
-    plan = _plan(parts, empty, int((train.sequences.lengths >= most).sum()), most)
+    irregular = steps[0] if isinstance(steps[0], Irregular) else None
+    plan = _plan(parts, empty, int((train.sequences.lengths >= most).sum()), most, irregular)
     return Prepared(task, steps, arrays, preprocessor.port(), parts, train, val, plan)
 
 
@@ -154,6 +168,28 @@ def label_weights(
     return np.array([weights.get(label, 1.0) for label in order])
 
 
+def given_classes(order: tuple[str, ...], labels: Labels | None, y: Any) -> np.ndarray:
+    """The labels in order, as text, or where they were given beside the data as what they were there."""
+    if y is None or labels is None:
+        return np.array(order)
+    given = y.tolist() if hasattr(y, "tolist") else list(y)
+    found: dict[str, Any] = {}
+    for names, value in zip(labels, given, strict=True):
+        several = isinstance(value, list | tuple | set | frozenset)
+        found |= {str(spell(one)): one for one in value} if several else dict.fromkeys(names[:1], value)
+    return np.array([found.get(label, label) for label in order])
+
+
+def digest_of(prepared: Prepared) -> str:
+    """A hash of everything that training sees."""
+    parts: list[Any] = [prepared.task, prepared.steps, *prepared.arrays.values()]
+    for rows in (prepared.train, prepared.val):
+        parts += [rows.truth, rows.sequences.offsets]
+        for values in rows.sequences.ports.values():
+            parts += [values] if isinstance(values, np.ndarray) else list(vars(values).values())
+    return digest(*parts)
+
+
 def _labelled(examples: Examples, preprocessor: ClassifyPreprocessor, task: Classify) -> Labelled:
     """Sequences and truth of the rows whose label training knows."""
     assert examples.labels is not None
@@ -164,9 +200,11 @@ def _labelled(examples: Examples, preprocessor: ClassifyPreprocessor, task: Clas
     return Labelled(preprocessor.sequences(examples.take(known)), truth[known])
 
 
-def _plan(parts: Parts, empty: int, long: int, most: int) -> list[str]:
+def _plan(parts: Parts, empty: int, long: int, most: int, step: Irregular | None) -> list[str]:
     sizes = {"train": parts.train.rows, "validate": parts.val.rows, "test": parts.test.rows}
     lines = ["rows      " + ", ".join(f"{rows:,} {name}" for name, rows in sizes.items() if rows)]
+    if step is not None:
+        lines += _missing(parts, step)
     if empty:
         lines.append(f"{count(empty, 'empty row')} left out of training")
     if long:
@@ -174,6 +212,22 @@ def _plan(parts: Parts, empty: int, long: int, most: int) -> list[str]:
         lines.append(
             f"{count(long, 'row')} of {most:,} steps or more: the {which} {most:,} are read (max_length)"
         )
+    return lines
+
+
+def _missing(parts: Parts, step: Irregular) -> list[str]:
+    """How much of the training rows is missing, and what becomes of it."""
+    values = parts.train.series
+    assert values is not None
+    means = {
+        "mean": "its mean in training",
+        "forward": "the last one known",
+        "indicators": "the last one known, with masks and times beside it",
+        "decay": "what GRU-D makes of the last one known and the time since (decay)",
+    }
+    lines = [f"missing   {percent(float(np.isnan(values).mean()))} of the values; each is {means[step.form]}"]
+    if none := unmeasured(parts.train):
+        lines.append(unmeasured_sentence(none))
     return lines
 
 

@@ -30,7 +30,9 @@ class ClassifyJob:
         batch_size: rows a step.
         seed: of the order of rows.
         weight: of each label in the loss, float [C], or None.
-        token_dropout: share of tokens that are replaced by code 0, the unknown one, in training.
+        token_dropout: share of tokens that are replaced by code 0, the unknown one, in training; with ``masks`` the
+            share of measured values that count as missing.
+        masks: which features of the input are masks of values, where a network reads no value whose mask is 0.
         smoothing: label smoothing: the share of the truth that is spread evenly over all labels.
         min_steps: an epoch goes through the rows as often as it takes for so many steps.
     """
@@ -45,6 +47,7 @@ class ClassifyJob:
         seed: int,
         weight: np.ndarray | None = None,
         token_dropout: float = 0.0,
+        masks: slice | None = None,
         smoothing: float = 0.0,
         min_steps: int = MIN_STEPS,
     ) -> None:
@@ -52,7 +55,7 @@ class ClassifyJob:
         self._train, self._validation = train, validation
         self._batch_size, self._seed = batch_size, seed
         self._weight = None if weight is None else torch.from_numpy(weight.astype(np.float32))
-        self._token_dropout, self._smoothing = token_dropout, smoothing
+        self._token_dropout, self._masks, self._smoothing = token_dropout, masks, smoothing
         self._steps_per_pass = -(-len(train) // batch_size)
         self._passes = -(-min_steps // self._steps_per_pass)
         self._batches: tuple[int, list[np.ndarray]] = (-1, [])
@@ -109,9 +112,16 @@ class ClassifyJob:
         return {"truth": rows.truth[chosen], "lengths": lengths, **arrays}
 
     def _hidden(self, tokens: Tensor) -> Tensor:
-        """Tokens with some of them replaced by the unknown one."""
-        if tokens.is_floating_point() or not self._token_dropout:
+        """Tokens with some of them replaced by the unknown one, or values with some of them marked as missing."""
+        if not self._token_dropout:
             return tokens
+        if tokens.is_floating_point():
+            if self._masks is None:
+                return tokens
+            kept = torch.rand(tokens[..., self._masks].shape, device=tokens.device) >= self._token_dropout
+            hidden = tokens.clone()
+            hidden[..., self._masks] *= kept
+            return hidden
         return tokens.masked_fill(torch.rand(tokens.shape, device=tokens.device) < self._token_dropout, 0)
 
     def _cost(self, logits: Tensor, truth: Tensor) -> Tensor:

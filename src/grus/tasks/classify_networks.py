@@ -32,6 +32,7 @@ class NetworkConfig:
         input_dropout: whether dropout acts on the inputs too.
         encoder: what stands around these layers, one of `grus.tasks.encoders.ENCODERS`.
         kernel_size: steps that a convolution sees (``conv-gru`` only).
+        decays: whether the input is values, their masks and the time since the row before, for a `grus.spec.ops.GRUD`.
     """
 
     labels: int
@@ -45,6 +46,7 @@ class NetworkConfig:
     input_dropout: bool = True
     encoder: str = "gru"
     kernel_size: int = KERNEL_SIZE
+    decays: bool = False
 
     @property
     def width(self) -> int:
@@ -71,10 +73,8 @@ def build_network(config: NetworkConfig, port: Port) -> Graph:
     x = add("embedding", ops.Embedding(port.size, config.embedding_size), port.name) if is_text else port.name
     if config.dropout and config.input_dropout:
         x = add("input_dropout", ops.Dropout(config.dropout), x)
-    encoder = layers_of(config.cell, config.hidden_size, config.layers, config.bidirectional, config.dropout)
-    has_convolution, attends = config.encoder == "conv-gru", config.encoder == "gru-attention"
-    read = convolved(add, x, config.hidden_size, config.kernel_size) if has_convolution else x
-    h = add("encoder", encoder, read)
+    h = _decaying(config, x, port.size, add) if config.decays else _recurrent(config, x, add)
+    attends = config.encoder == "gru-attention"
     pooled = _pool(config, attended(add, h, config.width) if attends else h, add)
     if is_text:
         pooled = add("features", ops.Concat(), pooled, add("bag", ops.Pool("mean"), x))
@@ -82,6 +82,22 @@ def build_network(config: NetworkConfig, port: Port) -> Graph:
         pooled = add("output_dropout", ops.Dropout(config.dropout), pooled)
     add(LOGITS, ops.Linear(config.labels), pooled)
     return Graph((port,), tuple(nodes), {LOGITS: LOGITS})
+
+
+def _recurrent(config: NetworkConfig, x: str, add: Callable[..., str]) -> str:
+    """The states of all steps."""
+    encoder = layers_of(config.cell, config.hidden_size, config.layers, config.bidirectional, config.dropout)
+    has_convolution = config.encoder == "conv-gru"
+    read = convolved(add, x, config.hidden_size, config.kernel_size) if has_convolution else x
+    return add("encoder", encoder, read)
+
+
+def _decaying(config: NetworkConfig, x: str, size: int, add: Callable[..., str]) -> str:
+    """The states of a GRU-D, which takes its three inputs apart: see `grus.spec.Irregular`."""
+    count = (size - 1) // 2
+    values, mask = add("measured", ops.Columns(0, count), x), add("mask", ops.Columns(count, 2 * count), x)
+    gap = add("gap", ops.Columns(2 * count, size), x)
+    return add("encoder", ops.GRUD(config.hidden_size), values, mask, gap)
 
 
 def _pool(config: NetworkConfig, states: str, add: Callable[..., str]) -> str:

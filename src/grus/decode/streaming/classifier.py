@@ -12,8 +12,9 @@ from grus.decode.streaming.steps import StepBatch, StepReader
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.preprocess.build_examples import DAY
 from grus.preprocess.channels import Channels, filled, scaled
+from grus.preprocess.irregular import IrregularRows
 from grus.runtime.state import NodeState, State, check_counts, check_like
-from grus.spec import Codes, CovariateScale, require_streaming
+from grus.spec import Codes, CovariateScale, Irregular, require_streaming
 
 if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
@@ -25,8 +26,9 @@ class ClassStream(StepReader):
 
     The nodes of its state are those of the network after the newest step, ``main.<node>``, and ``input``: the stamp of
     the newest row, how many there were, a digest of the stream's name, and of a series the last known value of each
-    channel. Of events also those before the newest visit, ``before.<node>``, and the visit's gap and codes: another
-    row of the same time belongs to the same visit, which is then run again.
+    channel (of an irregular one what `grus.preprocess.irregular.IrregularRows.begin` makes). Of events also those
+    before the newest visit, ``before.<node>``, and the visit's gap and codes: another row of the same time belongs to
+    the same visit, which is then run again.
 
     Raises:
         UnsupportedError: the model reads whole examples only.
@@ -47,6 +49,12 @@ class ClassStream(StepReader):
             self._table = {code: i + 1 for i, code in enumerate(self._step.codes)}
         elif isinstance(self._step, CovariateScale):
             self._channels = Channels(self._step)
+        elif isinstance(self._step, Irregular):
+            head = f"preprocess.{self._step.key}."
+            fitted = {k.removeprefix(head): v for k, v in live.fitted.items() if k.startswith(head)}
+            self._rows = IrregularRows(self._step, fitted)
+            if self.clock is not None and self._step.clock != "steps":
+                self.clock.dates = self._step.clock == "dates"
 
     # -- the state ---------------------------------------------------------------------------------------------
 
@@ -57,6 +65,8 @@ class ClassStream(StepReader):
         if isinstance(self._step, Codes):
             nodes |= {f"before.{name}": arrays for name, arrays in self.program.init_state(n).nodes.items()}
             held: NodeState = (np.full(n, np.nan), np.zeros((n, self._size - 1), np.bool_))
+        elif isinstance(self._step, Irregular):
+            held = self._rows.begin(n)
         else:
             held = (np.full((n, len(self.live.task.inputs)), np.nan),)
         return State({**nodes, "input": place + held}, self.live.digest)
@@ -64,7 +74,7 @@ class ClassStream(StepReader):
     def check(self, state: State) -> None:
         """Raise UsageError unless the state could be this model's."""
         check_like(state, self.begin(0), "model")
-        check_counts(state.nodes["input"][1:], "model: state")
+        check_counts(state.nodes["input"][1:3], "model: state")
         for part in ("main", "before"):
             if found := self._part(state, part):
                 self.program.check_state(State(found))
@@ -122,15 +132,20 @@ class ClassStream(StepReader):
             raise UsageError("x: must be rows with a code each, got an array")
         channels = len(self.live.task.inputs)
         check_steps(x, channels, state.batch)
-        _, count, name, held = state.nodes["input"]
+        last, count, name, *held = state.nodes["input"]
+        if isinstance(self._step, Irregular) and self._step.clock != "steps":
+            raise UsageError(
+                f"x: must be rows with the column {self.live.task.time!r}, as the model reads the time between them, "
+                "got an array"
+            )
         given = np.full(len(x), x.shape[1]) if lengths is None else np.asarray(lengths)
         padded = np.where(np.arange(x.shape[1])[:, None] < given.reshape(-1, 1, 1), x, np.nan)
-        values, held = self.chunk(padded, held)
+        values, kept = self._chunk(padded, count[:, None] + np.arange(x.shape[1]), last, count, tuple(held))
         main = State(self._part(state, "main"), self.program.digest)
         port = self.program.graph.inputs[0].name
         outputs, after = self.program.run({port: values}, main, None if lengths is None else {"src": given})
         nodes = {f"main.{name}": arrays for name, arrays in after.nodes.items()}
-        place = (state.nodes["input"][0], count + given, name, held)
+        place = (last, count + given, name, *kept)
         return self.probabilities(outputs["logits"]), [], State({**nodes, "input": place}, self.live.digest)
 
     # -- rows in -----------------------------------------------------------------------------------------------
@@ -204,8 +219,24 @@ class ClassStream(StepReader):
         self, state: State, slots: np.ndarray, batch: StepBatch, rows: np.ndarray, held: list[np.ndarray]
     ) -> np.ndarray:
         """Channels of one step, float32 [B, C]: see `chunk`."""
-        x, held[0][slots] = self.chunk(batch.values[rows][:, None], held[0][slots])
+        last, count = state.nodes["input"][:2]
+        by_time = not isinstance(self._step, Irregular) or self._step.clock != "steps"
+        stamps = (batch.stamps[rows] if by_time else count[slots])[:, None]
+        own = tuple(array[slots] for array in held)
+        x, after = self._chunk(batch.values[rows][:, None], stamps, last[slots], count[slots], own)
+        for array, values in zip(held, after, strict=True):
+            array[slots] = values
         return x[:, 0]
+
+    def _chunk(
+        self, values: np.ndarray, stamps: np.ndarray, last: np.ndarray, count: np.ndarray, held: NodeState
+    ) -> tuple[np.ndarray, NodeState]:
+        """Steps [B, T, C] at ``stamps`` as the network sees them, after ``count`` others, the newest at ``last``."""
+        if isinstance(self._step, Irregular):
+            newest = count - 1 if self._step.clock == "steps" else last
+            return self._rows.chunk(values, stamps, (count > 0, newest), held)
+        x, after = self.chunk(values, held[0])
+        return x, (after,)
 
     def chunk(self, values: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Steps [B, T, C] scaled and filled as `ClassifyPreprocessor` does, and the last known values after [B, C]."""

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from grus.errors import UnsupportedError
 from grus.export.c99.builder import Argument, Body, Precision, Unit, Value
 from grus.export.c99.builder import Function as CFunction
 from grus.export.c99.lower import lower
 from grus.export.c99.program import Program, clearing, finish
 from grus.export.c99.text import number, plain, string
-from grus.spec import Classify, Codes, CovariateScale, Images, Model
+from grus.spec import Classify, Codes, CovariateScale, Images, Irregular, Model
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -18,7 +19,7 @@ def classifier_program(model: Model, tensors: Tensors, name: str, precision: Pre
     """The program of a classifier: init, reset, and step, which takes one step and puts out probabilities.
 
     Raises:
-        UnsupportedError: the network cannot run step by step.
+        UnsupportedError: the network cannot run step by step, or its series are irregular.
     """
     task = model.task_as(Classify)
     unit = Unit(precision)
@@ -67,6 +68,11 @@ def _input(body: Body, model: Model, tensors: Tensors) -> tuple[Argument, Value]
             "order from 1, stands in the model's config.json"
         )
         return Argument("int32_t", "token", 0, note), Value("&token", 1, 1)
+    if isinstance(step, Irregular):
+        raise UnsupportedError(
+            "model: C code does not prepare irregular series yet (irregular was given to fit)",
+            hint="export to onnx, or fit without irregular",
+        )
     x = body.value(port.size, 1)
     if isinstance(step, Codes):
         codes = len(step.codes)

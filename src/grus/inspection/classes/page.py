@@ -33,7 +33,7 @@ from grus.inspection.page import (
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration, figure, percent
 from grus.preprocess.examples import Examples
-from grus.spec import Classify, Codes, Images, Model, Subwords, Vocabulary, ops
+from grus.spec import Classify, Codes, Images, Irregular, Model, Subwords, Vocabulary, ops
 from grus.training import History
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ def _input(model: Model) -> str:
         return f"images of {step.width} x {step.height} pixels row by row"
     if isinstance(step, Codes):
         return f"{most} visits with {len(step.codes):,} known codes"
-    return f"{most} steps of {count(len(task.inputs), 'channel')}"
+    times = " at uneven times" if isinstance(step, Irregular) and step.reads_times else ""
+    return f"{most} steps of {count(len(task.inputs), 'channel')}{times}"
 
 
 def headline(part: str, e: ClassEvaluation) -> dict[str, str]:

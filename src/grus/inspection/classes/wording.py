@@ -32,6 +32,15 @@ def unseen_sentence(evaluation: "ClassEvaluation") -> str:
     return f"{count(sum(unseen.values()), 'row')} of labels that training did not know count as wrong: {names}{more}"
 
 
+def unmeasured_sentence(rows: int) -> str:
+    """``3 rows without any value: ...``; empty for none."""
+    if not rows:
+        return ""
+    return (
+        f"{count(rows, 'row')} without any value: the model has only each label's share in training to go by"
+    )
+
+
 def class_evaluation_dict(evaluation: "ClassEvaluation") -> dict[str, Any]:
     """An evaluation as plain data."""
     e = evaluation

@@ -15,9 +15,9 @@ from grus.models import GraphModule
 from grus.preprocess.classify import ClassifyPreprocessor, StepOptions
 from grus.preprocess.examples import Examples
 from grus.spec import Graph, Model
-from grus.tasks.classify import TITLES, Classifier, Ready, digest_of, pair
+from grus.tasks.classify import TITLES, Classifier, Ready, pair
 from grus.tasks.classify_baselines import fit_baselines
-from grus.tasks.classify_data import Parts, Prepared, label_source, prepare
+from grus.tasks.classify_data import Parts, Prepared, digest_of, label_source, prepare
 from grus.tasks.classify_networks import build_network
 from grus.tasks.classify_parameters import check_parameters
 from grus.tasks.compare.problem import Losses, Setting

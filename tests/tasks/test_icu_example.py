@@ -1,0 +1,46 @@
+"""The example of made-up intensive care stays runs, at a small size, and what it makes is what it says."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "icu_stays" / "quickstart.py"
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("icu_stays", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_it_trains_compares_and_streams(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["quickstart.py", "--stays", "80", "--epochs", "1"])
+    load().main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("80 stays, ")
+    assert [line.split()[0] for line in lines[1:3]] == ["mean", "decay"]
+    assert all(line.startswith("stay 0, minute ") for line in lines[3:])
+    assert len(lines) > 4
+
+
+def test_the_stays_are_as_they_are_described():
+    module = load()
+    table = module.make_stays(300, 0)
+    again = module.make_stays(300, 0)
+    assert all(np.array_equal(table[name], again[name], equal_nan=name in module.CHANNELS) for name in table)
+    for stay in (0, 7, 299):
+        minutes = table["minute"][table["stay"] == stay]
+        assert (np.diff(minutes) > 0).all()
+        assert minutes[-1] < 48 * 60
+    measured = ~np.isnan(table["lactate"])
+    assert 0.03 < measured.mean() < 0.2
+    died = table["died"] == "yes"
+    assert measured[died].mean() > measured[~died].mean()
+
+
+def test_its_area_is_the_share_of_pairs():
+    module = load()
+    p, died = np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, True, False, True])
+    assert module.auc(p, died) == (1 + 0.5 + 1 + 1) / 4
