@@ -8,7 +8,7 @@ import numpy as np
 from grus.cli.answers import Prediction, Scores
 from grus.cli.tables import table_file
 from grus.cli.watch import WatchedClassifier
-from grus.data.examples import read_like
+from grus.data.examples import own_of, read_like
 from grus.inspection.classes.wording import (
     calibration_sentence,
     class_evaluation_dict,
@@ -17,7 +17,6 @@ from grus.inspection.classes.wording import (
 )
 from grus.inspection.wording import count, figure, percent
 from grus.preprocess.examples import Examples
-from grus.spec import Images
 
 if TYPE_CHECKING:
     from grus.cli.people import People
@@ -73,6 +72,4 @@ def tell(people: "People", name: str, evaluation: "ClassEvaluation") -> None:
 
 
 def _read(live: WatchedClassifier, path: Path, labelled: bool) -> Examples:
-    images: Images | None = live.model.step(Images)
-    shape = None if images is None else (images.height, images.width, images.channels)
-    return read_like(path, live.roles, labelled=labelled, shape=shape)
+    return read_like(path, live.roles, labelled=labelled, own=own_of(live.model))

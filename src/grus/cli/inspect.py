@@ -138,21 +138,19 @@ def _find(model: "Model", tensors: Any, data: str, row: int | None) -> "tuple[Fi
     """Read the data, and look."""
     from grus.cli.tables import require, table_file
     from grus.data import readers
-    from grus.data.examples import read_like
+    from grus.data.examples import own_of, read_like
     from grus.decode import LiveClassifier, LiveForecaster
     from grus.inspection.inside.case import classify_case, forecast_case
     from grus.inspection.inside.findings import inspect_case
     from grus.inspection.inside.gates import check_recurrent
-    from grus.spec import Classify, Images
+    from grus.spec import Classify
 
     check_recurrent(model)
     require("torch", "looking inside a model")
     with table_file(data) as path:
         if isinstance(model.task, Classify):
             live = LiveClassifier(model, tensors)
-            images: Images | None = model.step(Images)
-            shape = None if images is None else (images.height, images.width, images.channels)
-            case = classify_case(live, read_like(path, live.roles, shape=shape), row)
+            case = classify_case(live, read_like(path, live.roles, own=own_of(model)), row)
         else:
             live = LiveForecaster(model, tensors)
             columns, source = readers.read_columns(path)

@@ -2,7 +2,18 @@
 
 from grus.preprocess.calendar import feature_names as feature_names_of
 from grus.preprocess.features import layout
-from grus.spec import Calendar, Codes, CovariateScale, Detect, Forecast, Generate, Images, Model, Translate
+from grus.spec import (
+    Calendar,
+    Codes,
+    CovariateScale,
+    Detect,
+    Forecast,
+    Generate,
+    Images,
+    LogMel,
+    Model,
+    Translate,
+)
 
 Names = dict[str, list[str]]
 
@@ -26,6 +37,11 @@ def feature_names(model: Model) -> Names:
             names["x"] = [part for pair in masks for part in pair]
         elif isinstance(step, Codes):
             names["x"] = [*step.codes, "gap"]
+        elif isinstance(step, LogMel):
+            bands = (
+                f"frame {frame}, band {band}" for frame in range(step.stack) for band in range(step.bands)
+            )
+            names["x"] = list(bands)
         elif isinstance(step, Images):
             pixels = ((x, channel) for x in range(step.width) for channel in range(step.channels))
             names["x"] = [f"pixel {x}, channel {channel}" for x, channel in pixels]

@@ -13,11 +13,12 @@ from grus.errors import DataError, SpecError, UsageError
 from grus.preprocess.channels import MOST
 from grus.preprocess.examples import Examples
 from grus.preprocess.features import forward_fill
+from grus.preprocess.log_mel import BANDS, FRAME_MS, HOP_MS, LogMelFrames, fit_log_mel, log_mel_step
 from grus.preprocess.ragged import MultiHot, Pixels, Ragged
 from grus.preprocess.scaling import apply, fit_scaler
 from grus.preprocess.subwords import encode_subwords, fit_subwords
 from grus.preprocess.text import encode_texts, fit_vocabulary
-from grus.spec import AnyStep, Classify, Codes, CovariateScale, Images, Port, Subwords, Vocabulary
+from grus.spec import AnyStep, Classify, Codes, CovariateScale, Images, LogMel, Port, Subwords, Vocabulary
 
 Arrays = dict[str, np.ndarray]
 Tokenizer = Literal["word", "char", "bpe"]
@@ -32,12 +33,17 @@ class StepOptions:
         vocabulary_size: most words, characters, pieces or event codes that are known.
         min_count: how often one must occur in training to be known.
         lower: put texts in lower case.
+        frame_ms, hop_ms, bands, preemphasis: of recordings; see `grus.spec.LogMel`.
     """
 
     tokenizer: Tokenizer = "word"
     vocabulary_size: int = 20_000
     min_count: int = 2
     lower: bool = True
+    frame_ms: float = FRAME_MS
+    hop_ms: float = HOP_MS
+    bands: int = BANDS
+    preemphasis: float = 0.0
 
 
 def fit_classify_steps(
@@ -54,9 +60,9 @@ def fit_classify_steps(
     options = StepOptions() if options is None else options
     if not len(examples):
         raise DataError("examples: expected rows to learn from, got none")
-    fit = {"text": _fit_text, "series": _fit_series, "images": _fit_images, "events": _fit_events}[
-        examples.kind
-    ]
+    fit = {
+        "text": _fit_text, "series": _fit_series, "images": _fit_images, "events": _fit_events, "audio": _fit_audio,
+    }[examples.kind]  # fmt: skip
     step, arrays = fit(examples, options)
     return (step,), {f"preprocess.{step.key}.{name}": array for name, array in arrays.items()}
 
@@ -110,6 +116,17 @@ def _fit_events(examples: Examples, options: StepOptions) -> tuple[AnyStep, Arra
     return Codes(codes), {"gap_scale": np.array([unit])}
 
 
+def _fit_audio(examples: Examples, options: StepOptions) -> tuple[AnyStep, Arrays]:
+    assert examples.samples is not None
+    assert examples.offsets is not None
+    assert examples.rate is not None
+    step = log_mel_step(
+        examples.rate, frame_ms=options.frame_ms, hop_ms=options.hop_ms, bands=options.bands,
+        preemphasis=options.preemphasis,
+    )  # fmt: skip
+    return step, fit_log_mel(step, examples.samples, examples.offsets)
+
+
 class ClassifyPreprocessor:
     """Turns examples into sequences, as the model was trained to see them.
 
@@ -150,6 +167,8 @@ class ClassifyPreprocessor:
             return self._series(examples, step)
         if isinstance(step, Images):
             return self._images(examples, step)
+        if isinstance(step, LogMel):
+            return self._audio(examples, step)
         assert isinstance(step, Codes)
         return self._events(examples, step)
 
@@ -196,6 +215,27 @@ class ClassifyPreprocessor:
         rows = rows if len(kept) == len(rows) else rows[kept]
         center, scale = (np.tile(self._arrays[name], step.width) for name in ("center", "scale"))
         return Ragged({"x": Pixels(rows, center, scale)}, offsets)
+
+    def _audio(self, examples: Examples, step: LogMel) -> Ragged:
+        """Log-mel frames of each recording."""
+        assert examples.samples is not None
+        assert examples.offsets is not None
+        if examples.rate != step.rate:
+            raise DataError(
+                f"recordings: must be at {step.rate:,} Hz as in training, got {examples.rate:,} Hz"
+            )
+        frames = LogMelFrames(step, self._arrays["center"], self._arrays["scale"])
+        first = examples.offsets[:-1].tolist()
+        steps = np.array([step.steps(samples) for samples in np.diff(examples.offsets).tolist()], np.int64)
+        kept, offsets = _newest(np.concatenate(([0], np.cumsum(steps))), self.task.max_length)
+        out = np.empty((len(kept), self._port.size), np.float32)
+        for row, begin in enumerate(first):
+            if count := offsets[row + 1] - offsets[row]:
+                begin += (steps[row] - count) * step.stride
+                out[offsets[row] : offsets[row + 1]] = frames(
+                    examples.samples[begin : examples.offsets[row + 1]]
+                )
+        return Ragged({"x": out}, offsets)
 
     def _events(self, examples: Examples, step: Codes) -> Ragged:
         """Visits with the codes that are known, and log(1 + gap / unit); an unknown gap counts as none."""

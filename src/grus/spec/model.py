@@ -16,6 +16,7 @@ from grus.spec.steps import (
     Codes,
     CovariateScale,
     Images,
+    LogMel,
     Subwords,
     Vocabulary,
     check_unique,
@@ -73,7 +74,7 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
             raise SpecError(f"forecast: quantiles must increase within (0, 1), got {self.quantiles}")
 
 
-ClassifyKind = Literal["text", "series", "images", "events"]
+ClassifyKind = Literal["text", "series", "images", "events", "audio"]
 
 
 class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", forbid_unknown_fields=True):
@@ -83,7 +84,7 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
     the order of ``labels``: probability = softmax(logits / temperature), or with ``multi`` (any number of labels an
     example) sigmoid(logits / temperature).
 
-    ``inputs`` are the columns: the text column, the channels of a series, the column of codes; none for images.
+    ``inputs`` are the columns: the text column, the channels of a series, the column of codes; none of images or audio.
     ``max_length`` is how many steps of an example are kept: the first ones of a text, the last ones of others.
     ``baseline_size`` is how many features the linear baseline has that travels with the model; 0: there is none.
     """
@@ -114,7 +115,7 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
             raise SpecError(f"classify: labels must be at least {2 - self.multi}, got {len(self.labels)}")
         if self.kind not in _STEPS:
             raise SpecError(f"classify: kind must be one of {', '.join(_STEPS)}, got {self.kind!r}")
-        wanted = {"text": 1, "events": 1, "images": 0}.get(self.kind, max(len(self.inputs), 1))
+        wanted = {"text": 1, "events": 1, "images": 0, "audio": 0}.get(self.kind, max(len(self.inputs), 1))
         if len(self.inputs) != wanted:
             raise SpecError(f"classify: {self.kind} must have {wanted} input columns, got {len(self.inputs)}")
         check_size("classify: max_length", self.max_length)
@@ -143,11 +144,12 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
             raise SpecError(f"classify: the graph must have one output, 'logits' of size {len(self.labels)}")
 
 
-_STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | Codes], ...]] = {
+_STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | Codes | LogMel], ...]] = {
     "text": (Vocabulary, Subwords),
     "series": (CovariateScale,),
     "images": (Images,),
     "events": (Codes,),
+    "audio": (LogMel,),
 }
 
 AnyTask = Forecast | Classify | Detect | Generate | Translate

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,18 +12,27 @@ from grus.decode.class_scores import truth_of
 from grus.errors import DataError, UsageError
 from grus.inspection.wording import count
 from grus.preprocess.build_examples import ExampleRoles
+from grus.preprocess.categories import spell
 from grus.preprocess.classify import ClassifyPreprocessor, StepOptions, fit_classify_steps
 from grus.preprocess.examples import Examples, Labels
 from grus.preprocess.ragged import Ragged
 from grus.spec import AnyStep, Classify, ClassifyKind, Port
+from grus.tasks.run_folder import digest
 
 #: Steps of an example that are kept where ``max_length`` is not given.
-MAX_LENGTH: dict[ClassifyKind, int] = {"text": 512, "series": 4096, "images": 4096, "events": 1024}
+MAX_LENGTH: dict[ClassifyKind, int] = {
+    "text": 512,
+    "series": 4096,
+    "images": 4096,
+    "events": 1024,
+    "audio": 4096,
+}
 _PLURAL: dict[ClassifyKind, str] = {
     "text": "texts",
     "series": "series",
     "images": "images",
     "events": "histories",
+    "audio": "recordings",
 }
 _SHOWN = 12
 
@@ -182,3 +192,34 @@ def _full(examples: Examples) -> np.ndarray:
     if examples.texts is not None:
         return np.flatnonzero([bool(text.strip()) for text in examples.texts])
     return np.arange(examples.rows) if examples.offsets is None else np.flatnonzero(np.diff(examples.offsets))
+
+
+def pair(given: Any, name: str = "validation") -> tuple[Any, Any]:
+    """Data and labels of rows that stand apart; raises UsageError for anything but a pair of them."""
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise UsageError(
+            f"{name} must be a pair (data, labels) as labels are given as y, got {type(given).__name__}"
+        )
+    return given
+
+
+def classes_of(order: tuple[str, ...], labels: Labels | None, y: Any) -> np.ndarray:
+    """The labels in order, as text, or where they were given beside the data as what they were there."""
+    if y is None or labels is None:
+        return np.array(order)
+    given = y.tolist() if hasattr(y, "tolist") else list(y)
+    found: dict[str, Any] = {}
+    for names, value in zip(labels, given, strict=True):
+        several = isinstance(value, list | tuple | set | frozenset)
+        found |= {str(spell(one)): one for one in value} if several else dict.fromkeys(names[:1], value)
+    return np.array([found.get(label, label) for label in order])
+
+
+def digest_of(prepared: Prepared) -> str:
+    """A hash of everything that training sees."""
+    parts: list[Any] = [prepared.task, prepared.steps, *prepared.arrays.values()]
+    for rows in (prepared.train, prepared.val):
+        parts += [rows.truth, rows.sequences.offsets]
+        for values in rows.sequences.ports.values():
+            parts += [values] if isinstance(values, np.ndarray) else list(vars(values).values())
+    return digest(*parts)

@@ -1,5 +1,6 @@
 """The classifier as a training job: which batches, which loss, which validation scores."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class ClassifyJob:
         weight: of each label in the loss, float [C], or None.
         token_dropout: share of tokens that are replaced by code 0, the unknown one, in training.
         smoothing: label smoothing: the share of the truth that is spread evenly over all labels.
+        augment: what training makes of an input [B, T, F], given its lengths [B].
         min_steps: an epoch goes through the rows as often as it takes for so many steps.
     """
 
@@ -46,13 +48,14 @@ class ClassifyJob:
         weight: np.ndarray | None = None,
         token_dropout: float = 0.0,
         smoothing: float = 0.0,
+        augment: Callable[[Tensor, Tensor], Tensor] | None = None,
         min_steps: int = MIN_STEPS,
     ) -> None:
         self.model = model
         self._train, self._validation = train, validation
         self._batch_size, self._seed = batch_size, seed
         self._weight = None if weight is None else torch.from_numpy(weight.astype(np.float32))
-        self._token_dropout, self._smoothing = token_dropout, smoothing
+        self._token_dropout, self._smoothing, self._augment = token_dropout, smoothing, augment
         self._steps_per_pass = -(-len(train) // batch_size)
         self._passes = -(-min_steps // self._steps_per_pass)
         self._batches: tuple[int, list[np.ndarray]] = (-1, [])
@@ -73,7 +76,7 @@ class ClassifyJob:
         """Mean loss of a batch, each row weighted by its label; in training some tokens are hidden."""
         inputs = {name: values for name, values in batch.items() if name not in ("truth", "lengths")}
         if self.model.training:
-            inputs = {name: self._hidden(values) for name, values in inputs.items()}
+            inputs = {name: self._hidden(values, batch["lengths"]) for name, values in inputs.items()}
         logits = self.model(inputs, {CLOCK: batch["lengths"]})[LOGITS]
         return self._cost(logits, batch["truth"]), carry
 
@@ -108,9 +111,11 @@ class ClassifyJob:
         arrays, lengths = rows.sequences.batch(chosen)
         return {"truth": rows.truth[chosen], "lengths": lengths, **arrays}
 
-    def _hidden(self, tokens: Tensor) -> Tensor:
-        """Tokens with some of them replaced by the unknown one."""
-        if tokens.is_floating_point() or not self._token_dropout:
+    def _hidden(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Tokens with some of them replaced by the unknown one; of numbers what ``augment`` makes."""
+        if tokens.is_floating_point():
+            return tokens if self._augment is None else self._augment(tokens, lengths)
+        if not self._token_dropout:
             return tokens
         return tokens.masked_fill(torch.rand(tokens.shape, device=tokens.device) < self._token_dropout, 0)
 
