@@ -126,7 +126,7 @@ def root(
     [bold]grus predict model demand.csv > forecast.csv[/bold]
         the horizon after the last row
     [bold]grus fit classify reviews.jsonl -o model[/bold]
-        the same for labels of texts, series, images and event histories
+        the same for labels of texts, series, images, event histories and recordings
     [bold]grus fit generate book.txt -o model[/bold]
         a language model of characters, words or pieces of words
     [bold]grus generate model --prompt "It was "[/bold]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grus.cli.answers import Prediction, Scores
+from grus.cli.people import People
 from grus.cli.tables import table_file
 from grus.cli.watch import WatchedClassifier
 from grus.data.examples import own_of, read_like
@@ -19,7 +20,6 @@ from grus.inspection.wording import count, figure, percent
 from grus.preprocess.examples import Examples
 
 if TYPE_CHECKING:
-    from grus.cli.people import People
     from grus.decode import ClassEvaluation
     from grus.spec import Model
 
@@ -34,24 +34,24 @@ data_file = table_file
 def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:
     """The label of every row, with its probability."""
     live = WatchedClassifier(model, tensors, quiet)
-    examples = _read(live, path, labelled=False)
+    examples = _read(live, path, labelled=False, people=People(quiet))
     columns = live.predict(examples, proba=options["proba"])
     return Prediction(columns, f"{count(examples.rows, 'row')} labelled")
 
 
 def evaluate(
-    model: "Model", tensors: Any, path: Path, options: dict[str, Any], people: "People", name: str
+    model: "Model", tensors: Any, path: Path, options: dict[str, Any], people: People, name: str
 ) -> Scores:
     """Accuracy, macro-F1, calibration and confusion, beside the baselines."""
     live = WatchedClassifier(model, tensors, people.quiet)
-    evaluation = live.evaluate(_read(live, path, labelled=True))
+    evaluation = live.evaluate(_read(live, path, labelled=True, people=people))
     tell(people, f"{name} on {path.name}", evaluation)
     rows = evaluation.rows()
     columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     return Scores(columns, class_evaluation_dict(evaluation))
 
 
-def tell(people: "People", name: str, evaluation: "ClassEvaluation") -> None:
+def tell(people: People, name: str, evaluation: "ClassEvaluation") -> None:
     """Print the scores beside those of the baselines, the calibration, and which labels are taken for which."""
     e = evaluation
     people.say(f"\n{name}: {count(e.n, 'row')}")
@@ -71,5 +71,5 @@ def tell(people: "People", name: str, evaluation: "ClassEvaluation") -> None:
         people.table(header, ([label, *map(str, row)] for label, row in zip(e.task.labels, e.confusion)))
 
 
-def _read(live: WatchedClassifier, path: Path, labelled: bool) -> Examples:
-    return read_like(path, live.roles, labelled=labelled, own=own_of(live.model))
+def _read(live: WatchedClassifier, path: Path, labelled: bool, people: People) -> Examples:
+    return read_like(path, live.roles, labelled=labelled, own=own_of(live.model, people.say))

@@ -39,10 +39,12 @@ def run(ctx: typer.Context, model: Path) -> None:
     loaded = load(model)
     check_options(ctx, loaded.model, model)
     live = _of_rows(ctx.command_path, loaded, model)
+    if options["rate"] is not None:
+        raise UsageError(f"{ctx.command_path}: --rate is for sound, which is read with --audio")
     wanted = Wanted(
         as_numbers(options["level"]),
         options["proba"],
-        options["every"],
+        options["every"] or 1,
         _future(options["future"]),
         options["detail"],
     )

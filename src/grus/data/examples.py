@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,8 @@ def read_like(
     plain = _plain_examples(data, roles.kind, roles.inputs, own)
     if plain is not None:
         found = plain[0]
+        if own.say is not None:
+            own.say(plain[1])
     else:
         table, source = _read_table(data, whole=roles.kind == "text")
         wanted = roles if labelled and y is None else replace(roles, label=None)
@@ -155,20 +157,22 @@ class Own:
         shape: height, width and channels of images; None: those of the first.
         audio: how recordings are read.
         label: the column of labels in a table of recordings; labelled: whether it is needed.
+        say: told what was noticed.
     """
 
     shape: tuple[int, int, int] | None = None
     audio: AudioOptions = field(default_factory=AudioOptions)
     label: str | None = None
     labelled: bool = False
+    say: Callable[[Sequence[str]], None] | None = None
 
 
-def own_of(model: Model) -> Own:
-    """How a model's images or recordings are read."""
+def own_of(model: Model, say: Callable[[Sequence[str]], None] | None = None) -> Own:
+    """How a model's images or recordings are read; ``say`` is told what was noticed."""
     images: Images | None = model.step(Images)
     sound: LogMel | None = model.step(LogMel)
     shape = None if images is None else (images.height, images.width, images.channels)
-    return Own(shape, AudioOptions() if sound is None else audio_of(sound))
+    return Own(shape, AudioOptions() if sound is None else audio_of(sound), say=say)
 
 
 def own_like(examples: Examples, least: float = 0.0) -> Own:

@@ -119,9 +119,10 @@ class LiveClassifier(LiveModel):
         """Take in one raw step of every stream, and name the label of all steps so far.
 
         Args:
-            x: of recordings samples [N, T] (or [T]), float or int16; else raw values [N, C] (or [C]), NaN for a gap; or rows: a record of one stream, a list of
-                records, columns or a frame with a row for each, in the order of the state. Of events only rows, each
-                of them one code; another one of the same time belongs to the same visit.
+            x: of recordings a chunk of samples [N, T] (or [T]), float or int16; else raw values [N, C] (or [C] of one
+                stream), NaN for a gap; or rows: a record of one stream, a list of records, columns or a frame with a
+                row for each, in the order of the state. Of events only rows, each of them one code; another one of the
+                same time belongs to the same visit.
             state: before the step.
             proba: as for `predict`.
 
@@ -141,7 +142,8 @@ class LiveClassifier(LiveModel):
         """Take in any number of raw steps of every stream, and name the label of all steps so far.
 
         Args:
-            x: of recordings samples [N, T]; else raw values [N, T, C], NaN for a gap; or rows, told apart by their id, those of each in order.
+            x: of recordings samples [N, T]; else raw values [N, T, C], NaN for a gap; or rows, told apart by their id,
+                those of each in order.
             state: before the steps; None: the beginning.
             lengths: of the streams' chunks in an array, int [N]; padding is never read.
             proba: as for `predict`.

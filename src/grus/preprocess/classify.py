@@ -225,17 +225,7 @@ class ClassifyPreprocessor:
                 f"recordings: must be at {step.rate:,} Hz as in training, got {examples.rate:,} Hz"
             )
         frames = LogMelFrames(step, self._arrays["center"], self._arrays["scale"])
-        first = examples.offsets[:-1].tolist()
-        steps = np.array([step.steps(samples) for samples in np.diff(examples.offsets).tolist()], np.int64)
-        kept, offsets = _newest(np.concatenate(([0], np.cumsum(steps))), self.task.max_length)
-        out = np.empty((len(kept), self._port.size), np.float32)
-        for row, begin in enumerate(first):
-            if count := offsets[row + 1] - offsets[row]:
-                begin += (steps[row] - count) * step.stride
-                out[offsets[row] : offsets[row + 1]] = frames(
-                    examples.samples[begin : examples.offsets[row + 1]]
-                )
-        return Ragged({"x": out}, offsets)
+        return frames.ragged(examples.samples, examples.offsets, self.task.max_length)
 
     def _events(self, examples: Examples, step: Codes) -> Ragged:
         """Visits with the codes that are known, and log(1 + gap / unit); an unknown gap counts as none."""

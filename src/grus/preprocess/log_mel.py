@@ -11,6 +11,7 @@ import numpy as np
 
 from grus.errors import DataError
 from grus.kernels.native import PackedLinear
+from grus.preprocess.ragged import Ragged
 from grus.spec import LogMel
 
 #: Milliseconds of a frame and from one to the next, and how many bands, where nothing is said.
@@ -106,6 +107,18 @@ class LogMelFrames:
                 some = slice(first, min(first + _BLOCK, frames))
                 out[some] = self._energies(every[some].astype(np.float64))
         return out.reshape(-1, step.bands * step.stack)
+
+    def ragged(self, samples: np.ndarray, offsets: np.ndarray, most: int | None = None) -> Ragged:
+        """The steps of recordings, of each the last ``most``; recording r is ``samples[offsets[r]:offsets[r + 1]]``."""
+        step = self.step
+        whole = np.array([step.steps(n) for n in np.diff(offsets).tolist()], np.int64)
+        kept = whole if most is None else np.minimum(whole, most)
+        bounds = np.concatenate(([0], np.cumsum(kept)))
+        out = np.empty((bounds[-1], step.port().size), np.float32)
+        for row in np.flatnonzero(kept).tolist():
+            begin = offsets[row] + (whole[row] - kept[row]) * step.stride
+            out[bounds[row] : bounds[row + 1]] = self(samples[begin : offsets[row + 1]])
+        return Ragged({"x": out}, bounds)
 
     def _energies(self, frames: np.ndarray) -> np.ndarray:
         """Log energies [n, bands] of frames float64 [n, frame], scaled."""

@@ -22,6 +22,7 @@ from grus.spec.steps import (
     Subwords,
     Vocabulary,
 )
+from grus.spec.transcribe import Transcribe
 from grus.spec.translate import Translate
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Shape",
     "Step",
     "Subwords",
+    "Transcribe",
     "Translate",
     "Vocabulary",
     "chain",

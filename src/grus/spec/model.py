@@ -21,6 +21,7 @@ from grus.spec.steps import (
     Vocabulary,
     check_unique,
 )
+from grus.spec.transcribe import Transcribe
 from grus.spec.translate import Translate
 
 SCHEMA = 1
@@ -152,8 +153,8 @@ _STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Images | C
     "audio": (LogMel,),
 }
 
-AnyTask = Forecast | Classify | Detect | Generate | Translate
-_Task = TypeVar("_Task", Forecast, Classify, Detect, Generate, Translate)
+AnyTask = Forecast | Classify | Detect | Generate | Translate | Transcribe
+_Task = TypeVar("_Task", Forecast, Classify, Detect, Generate, Translate, Transcribe)
 
 Array = TypeVar("Array")
 
@@ -181,7 +182,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if set(self.parts) not in ({"main"}, {"encode", "decode"}):
             raise SpecError(f"model: parts must be main, or encode and decode, got {sorted(self.parts)}")
         self._check_ties()
-        if isinstance(self.task, Classify | Generate | Translate):
+        if isinstance(self.task, Classify | Generate | Translate | Transcribe):
             self.task.check_model(self.preprocess, self.parts)
 
     def task_as(self, kind: type[_Task]) -> _Task:

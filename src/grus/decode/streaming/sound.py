@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grus.decode.class_scores import class_probabilities
+from grus.decode.ctc import BLANK, greedy
 from grus.errors import DataError, UsageError
 from grus.preprocess.log_mel import LogMelFrames, as_samples
 from grus.runtime import Program
@@ -13,6 +14,7 @@ from grus.spec import LogMel, Model, require_streaming
 
 if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
+    from grus.decode.transcriber import LiveTranscriber
 
 
 class SoundStream:
@@ -139,3 +141,34 @@ def _lengths(given: Any, streams: int, samples: int) -> np.ndarray:
     if array.shape != (streams,) or array.dtype.kind not in "iu" or ((array < 0) | (array > samples)).any():
         raise DataError(f"lengths: must be {streams} whole numbers from 0 to {samples}")
     return array.astype(np.int64)
+
+
+class SpeechStream(SoundStream):
+    """A causal transcriber, live, by greedy search; ``path`` of its state is the path's code at the newest step."""
+
+    def __init__(self, live: "LiveTranscriber") -> None:
+        super().__init__(live.model, live.fitted, live.program, live.digest)
+        self._codes = len(live.vocabulary.tokens) + 1
+
+    def begin(self, n: int) -> State:
+        """The state of ``n`` streams that have heard nothing."""
+        state = super().begin(n)
+        return State({**state.nodes, "path": (np.full(n, BLANK, np.int64),)}, state.owner)
+
+    def check(self, state: State) -> None:
+        """Raise UsageError unless the state could be this model's."""
+        super().check(state)
+        (path,) = state.nodes["path"]
+        if ((path < 0) | (path >= self._codes)).any():
+            raise UsageError(f"model: state must hold codes below {self._codes}")
+
+    def run(self, x: Any, state: State | None, lengths: Any) -> tuple[list[list[int]], State]:
+        """The codes that each stream wrote, and the state after all samples."""
+        outputs, after, counts = self.feed(x, state, lengths)
+        before = self.begin(len(counts)) if state is None else state
+        path = before.nodes["path"][0].copy()
+        written: list[list[int]] = []
+        for row, count in enumerate(counts.tolist()):
+            codes, _, path[row] = greedy(outputs["logits"][row, :count], int(path[row]))
+            written.append(codes.tolist())
+        return written, State({**after.nodes, "path": (path,)}, after.owner)
