@@ -186,9 +186,11 @@ def _read_data(model: "Model", path: Path) -> Any:
     from grus.data.examples import own_of, read_like
     from grus.data.readers import read_columns
     from grus.preprocess.build_examples import ExampleRoles
-    from grus.spec import Classify
+    from grus.spec import Classify, Transcribe
 
     task = model.task
+    if isinstance(task, Transcribe):
+        return []  # `explain` says that it cannot
     if not isinstance(task, Classify):
         return read_columns(path)[0]
     roles = ExampleRoles(task.kind, task.inputs, task.label, task.id, task.time, task.multi)

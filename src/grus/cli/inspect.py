@@ -57,7 +57,7 @@ def inspect(
     from grus.inspection.inside.findings import findings_dict
     from grus.inspection.inside.report import write_inspect_report
     from grus.inspection.wording import to_json
-    from grus.spec import Detect, Generate, Translate
+    from grus.spec import Detect, Generate, Transcribe, Translate
 
     people = People(quiet)
     page = out if out is not None else None if json else _PAGE
@@ -72,6 +72,10 @@ def inspect(
     if isinstance(loaded.task, Detect):
         raise UnsupportedError(
             f"{model}: a detector cannot be looked into yet", "grus predict --detail says what it expected"
+        )
+    if isinstance(loaded.task, Transcribe):
+        raise UnsupportedError(
+            f"{model}: a transcriber cannot be looked into yet", "grus evaluate says how good it is"
         )
     if isinstance(loaded.task, Translate):
         plain = _look(loaded, tensors, data, row, people, page, model.resolve().name, command)

@@ -11,7 +11,7 @@ import typer
 from grus.cli.options import named
 from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers
-from grus.decode import LiveClassifier, load
+from grus.decode import LiveClassifier, LiveTranscriber, load
 from grus.decode.streaming.keyed import Record
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.runtime import State
@@ -72,6 +72,8 @@ def run_sound(ctx: typer.Context, model: Path) -> None:
 def _listener(loaded: Any, proba: bool) -> Listener:
     if isinstance(loaded, LiveClassifier):
         return Namer(loaded, proba)
+    if isinstance(loaded, LiveTranscriber):
+        return Writer(loaded)
     raise UnsupportedError("model: it cannot listen to a stream")
 
 
@@ -94,6 +96,29 @@ class Namer:
     def answer(self, final: bool) -> Record:
         """The label of all that was heard."""
         return {name: values.tolist()[0] for name, values in self._found.items()}
+
+
+class Writer:
+    """A transcriber that says what was said so far, whenever there is more of it."""
+
+    def __init__(self, live: LiveTranscriber) -> None:
+        self.columns: tuple[str, ...] = ("seconds", "text", "final")
+        self._live = live
+        self._state: State = live.init_state(1)
+        self._units: list[str] = []
+        self._said = 0
+
+    def hear(self, samples: np.ndarray) -> None:
+        """Take in samples."""
+        (new,), self._state = self._live.run(samples[None], self._state)
+        self._units += new
+
+    def answer(self, final: bool) -> Record | None:
+        """The text so far; None if it is what was said already."""
+        if len(self._units) == self._said and not final:
+            return None
+        self._said = len(self._units)
+        return {"text": self._live.joined(self._units)}
 
 
 class Ear:

@@ -70,7 +70,7 @@ def read_recording(file: Path) -> tuple[np.ndarray, int, int]:
         with soundfile.SoundFile(file) as opened:
             rate, channels, said = opened.samplerate, opened.channels, opened.frames
             values = opened.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError) as error:
         raise DataError(
             f"{file}: expected a recording (wav, flac, ...), got one that is damaged or of another kind"
         ) from error
@@ -173,7 +173,7 @@ def _usual_rate(files: Sequence[Path]) -> int:
     for file in files:
         try:
             counts[soundfile.info(str(file)).samplerate] += 1
-        except (soundfile.LibsndfileError, OSError, RuntimeError):
+        except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError):
             continue  # reading it will say what is wrong with it
     return max(counts, key=lambda rate: (counts[rate], rate)) if counts else 1
 

@@ -329,7 +329,7 @@ def _given_recordings(data: Any, options: AudioOptions) -> tuple[Examples, tuple
         ), read.notes
     if options.rate is None:
         raise UsageError("rate: must be named where recordings are given as samples, got None")
-    found = examples_of_recordings(data, options.rate)
+    found = examples_of_recordings(list(data), options.rate)
     assert found.offsets is not None
     short = np.flatnonzero(np.diff(found.offsets) < options.least * options.rate)
     if len(short):

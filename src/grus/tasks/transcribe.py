@@ -199,8 +199,8 @@ class Transcriber(TrainedEstimator):
                 raise UsageError(
                     f"validation must be a pair (recordings, texts), got {type(validation).__name__}"
                 )
-            given = validation if texts is not None else (validation, None)
-            unseen = read_spoken(*given, own, spoken.column or None)
+            rows, words = validation if texts is not None else (validation, None)
+            unseen = read_spoken(rows, words, own, spoken.column or None)
         return prepare(
             spoken, unseen, val_size=self.val_size, test_size=self.test_size, seed=self.seed, units=self.units,
             lower=self.lower, frames=frames, skip_bad=self.skip_bad,

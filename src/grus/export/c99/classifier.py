@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from grus.errors import UnsupportedError
 from grus.export.c99.builder import Argument, Body, Precision, Unit, Value
 from grus.export.c99.builder import Function as CFunction
 from grus.export.c99.lower import lower
@@ -22,12 +21,6 @@ def classifier_program(model: Model, tensors: Tensors, name: str, precision: Pre
         UnsupportedError: the network cannot run step by step.
     """
     task = model.task_as(Classify)
-    if task.kind == "audio":
-        raise UnsupportedError(
-            "export: a classifier of recordings cannot be written in C yet: its network could, but not its log-mel "
-            "frames",
-            hint="export --to onnx writes the network; grus.load(folder) runs all of it without torch",
-        )
     unit = Unit(precision)
     body = Body(unit, carried=True)
     argument, x = _input(body, model, tensors)
