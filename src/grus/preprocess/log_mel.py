@@ -43,12 +43,11 @@ def log_mel_step(
             f"at {rate:,} Hz got {frame} samples every {hop}"
         )
     high = rate / 2
-    fft = 1 << (frame - 1).bit_length()
-    while fft < 1 << 17:
+    least = 1 << (frame - 1).bit_length()
+    for fft in (least, 2 * least, 4 * least, 8 * least):
         step = LogMel(rate, frame, hop, fft, bands, min(LOW, high / 2), high, preemphasis, stack=stack)
         if mel_weights(step).any(axis=1).all():
             return step
-        fft *= 2
     raise DataError(f"bands: must be fewer for recordings of {rate:,} Hz, got {bands}")
 
 
