@@ -18,11 +18,11 @@ def tone(word, rng, seconds=0.12, rate=RATE):
     return (sound + 0.005 * rng.standard_normal(len(n))).astype(np.float32)
 
 
-def words(count, seed=0, rate=RATE):
+def words(count, seed=0, rate=RATE, seconds=0.12):
     """Recordings of one word, and the words."""
     rng = np.random.default_rng(seed)
     said = [list(TONES)[i % len(TONES)] for i in range(count)]
-    return [tone(word, rng, rate=rate) for word in said], said
+    return [tone(word, rng, seconds, rate) for word in said], said
 
 
 def sentences(count, seed=0, most=3):
