@@ -14,7 +14,7 @@ from grus.errors import DataError, NotFittedError, UnsupportedError, UsageError
 from grus.export.c99 import export_c
 from grus.preprocess.log_mel import log_mel_step
 from grus.spec import LogMel
-from grus.tasks.spec_augment import spec_augment
+from grus.tasks.sound_augment import SoundAugment, SoundOptions, spec_augment
 from sound_cases import RATE, TINY, sentences, transcriber, words, write
 from torch_free import BLOCKED
 
@@ -179,3 +179,32 @@ def test_spec_augment_hides_stretches_and_nothing_else():
     assert (bands[:, 0].sum(1) <= 12).all()
     assert 0 < bands.float().mean() < 0.5
     assert spec_augment(x, lengths, 20, 0.0, 0.0).equal(x)
+
+
+def test_training_changes_level_voice_and_noise_and_keeps_its_hands_off_otherwise():
+    torch.manual_seed(0)
+    fitted = {"center": np.linspace(-8.0, -4.0, 20), "scale": np.full(20, 2.5)}
+    x, lengths = torch.randn(400, 30, 40), torch.full((400,), 30)
+    nothing = SoundOptions(0.0, 0, 0.0, 0.0, 0.0)
+    assert SoundAugment(nothing, fitted)(x, lengths).equal(x)
+    louder = SoundAugment(SoundOptions(10.0, 0, 0.0, 0.0, 0.0), fitted)(x, lengths)
+    change = (louder - x) * 2.5 / (np.log(10) / 10)  # in dB
+    level = change.reshape(400, 30, 2, 20).mean((1, 2))
+    assert (change.reshape(400, 60, 20).std(1) < 1e-2).all(), "the same at every step"
+    assert 8 < level.mean(1).abs().max() <= 10.01
+    assert 8 < (level[:, -1] - level[:, 0]).abs().max() <= 10.01
+    moved = SoundAugment(SoundOptions(0.0, 2, 0.0, 0.0, 0.0), fitted)(x, lengths).reshape(400, 30, 2, 20)
+    energies = (x.reshape(400, 30, 2, 20) * 2.5) + torch.from_numpy(fitted["center"]).float()
+    found = moved * 2.5 + torch.from_numpy(fitted["center"]).float()
+    shifts = [
+        s
+        for s in range(-2, 3)
+        if any(
+            (found[r, :, :, 2:18] - energies[r, :, :, 2 + s : 18 + s]).abs().max() < 1e-4 for r in range(40)
+        )
+    ]
+    assert shifts == [-2, -1, 0, 1, 2]
+    noisy = SoundAugment(SoundOptions(0.0, 0, 0.5, 0.0, 0.0), fitted)(x, lengths)
+    touched = ((noisy - x).abs() > 1e-4).any((1, 2))
+    assert 0.4 < touched.float().mean() < 0.6
+    assert (noisy >= x - 1e-4).all(), "noise adds energy"

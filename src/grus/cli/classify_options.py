@@ -80,6 +80,11 @@ Resample = Annotated[bool, _option("Bring recordings of other rates to it, or re
 SkipBad = Annotated[
     bool, _option("Leave out files that are no recordings, and say so, in place of refusing them.", _SOUND)
 ]
+GainDb = Annotated[float, _option("The greatest change of level in training; 0: none.", _SOUND, metavar="DB")]
+BandShift = Annotated[
+    int, _option("The most bands a spectrum is moved by in training.", _SOUND, metavar="BANDS")
+]
+Noise = Annotated[float, _option("Share of recordings that get noise in training.", _SOUND, metavar="SHARE")]
 TimeMask = Annotated[
     float, _option("The widest stretch of frames hidden in training, as a share; 0: none.", _SOUND)
 ]

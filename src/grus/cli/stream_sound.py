@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import typer
 
+from grus.cli.answers import check_options
 from grus.cli.options import named
 from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers
@@ -63,6 +64,7 @@ def run_sound(ctx: typer.Context, model: Path) -> None:
             f"{ctx.command_path}: --rate must be {step.rate}, the rate that {model} was trained at, got {rate}",
             hint=f"... | ffmpeg -f s16le -ar {rate} -ac 1 -i - -f s16le -ar {step.rate} - | ...",
         )
+    check_options(ctx, loaded.model, model)
     listener = _listener(loaded, options["proba"])
     answers = CsvAnswers(listener.columns) if options["out_format"] == "csv" else JsonAnswers()
     seconds = Ear(step, listener, options["every"] or EVERY, answers).listen(sys.stdin.fileno())

@@ -34,7 +34,7 @@ from grus.tasks.classify_networks import NetworkConfig, build_network, start_sma
 from grus.tasks.classify_parameters import RULES, check_parameters
 from grus.tasks.encoders import KERNEL_SIZE, Encoder
 from grus.tasks.estimator import TrainedEstimator, check_resume
-from grus.tasks.spec_augment import masking
+from grus.tasks.sound_augment import augment_for, sound_options
 from grus.tasks.tune import RunOptions, Tuning
 from grus.tasks.tune_space import CLASSIFY, SpaceLike, check_trials, choose_space
 from grus.training import History
@@ -72,8 +72,9 @@ class Classifier(TrainedEstimator):
             milliseconds of a frame and from one to the next, log-mel bands; see `grus.spec.LogMel`.
         resample: bring recordings of other rates to it, in place of refusing them. skip_bad: leave out files that are
             no recordings, in place of refusing them.
-        time_mask, band_mask: the widest stretch of frames, as a share of all, and of bands that training hides, twice
-            each (SpecAugment); recordings only.
+        gain_db, band_shift, noise: what training does to recordings alone: the greatest change of level in dB, the most
+            bands that a spectrum is moved by, and the share of recordings that get noise. time_mask, band_mask: the
+            widest stretch of steps, as a share of all, and of bands that it hides, twice each (SpecAugment).
         encoder: ``gru`` (the cell alone), ``conv-gru`` (a causal convolution of ``kernel_size`` steps before it) or
             ``gru-attention`` (self-attention over its states; such a model reads whole examples only).
         token_dropout: share of a text's tokens that are hidden in training, as words never seen will be.
@@ -131,6 +132,9 @@ class Classifier(TrainedEstimator):
         preemphasis: float = 0.0,
         resample: bool = True,
         skip_bad: bool = False,
+        gain_db: float = 15.0,
+        band_shift: int = 2,
+        noise: float = 0.5,
         time_mask: float = 0.2,
         band_mask: float = 0.2,
         max_length: int | None = None,
@@ -160,6 +164,7 @@ class Classifier(TrainedEstimator):
         self.class_weight, self.multi, self.max_length = class_weight, multi, max_length
         self.rate, self.frame_ms, self.hop_ms, self.bands = rate, frame_ms, hop_ms, bands
         self.preemphasis, self.resample, self.skip_bad = preemphasis, resample, skip_bad
+        self.gain_db, self.band_shift, self.noise = gain_db, band_shift, noise
         self.time_mask, self.band_mask = time_mask, band_mask
         self.val_size, self.test_size = val_size, test_size
         self.epochs, self.batch_size = epochs, batch_size
@@ -342,7 +347,7 @@ class Classifier(TrainedEstimator):
             weight=label_weights(self.class_weight, prepared.train.truth, prepared.task.labels),
             token_dropout=self.token_dropout,
             smoothing=self.label_smoothing,
-            augment=masking(prepared.task, self.bands, self.time_mask, self.band_mask),
+            augment=augment_for(prepared.steps, prepared.arrays, sound_options(self)),
         )
 
     def _make_ready(self, prepared: Prepared, reading: Reading) -> "Ready":

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -20,7 +19,7 @@ from grus.spec import Model
 from grus.tasks.encoders import KERNEL_SIZE
 from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.run_folder import digest
-from grus.tasks.spec_augment import spec_augment
+from grus.tasks.sound_augment import augment_for, sound_options
 from grus.tasks.transcribe_data import FrameOptions, Prepared, prepare
 from grus.tasks.transcribe_job import TranscribeJob
 from grus.tasks.transcribe_networks import NetworkConfig, build_network
@@ -43,8 +42,9 @@ class Transcriber(TrainedEstimator):
             step; see `grus.spec.LogMel`.
         resample: bring recordings of other rates to it, in place of refusing them. skip_bad: leave out files that are
             no recordings or too short for their transcripts, in place of refusing them.
-        time_mask, band_mask: the widest stretch of steps, as a share of all, and of bands that training hides, twice
-            each (SpecAugment).
+        gain_db, band_shift, noise: what training does to recordings: the greatest change of level in dB, the most bands
+            that a spectrum is moved by, and the share of recordings that get noise. time_mask, band_mask: the widest
+            stretch of steps, as a share of all, and of bands that it hides, twice each (SpecAugment).
         bidirectional: read in both directions; False makes a model that can listen live.
         cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout: of the network.
@@ -80,6 +80,9 @@ class Transcriber(TrainedEstimator):
         stack: int = 3,
         resample: bool = True,
         skip_bad: bool = False,
+        gain_db: float = 15.0,
+        band_shift: int = 2,
+        noise: float = 0.5,
         time_mask: float = 0.05,
         band_mask: float = 0.2,
         bidirectional: bool = False,
@@ -105,6 +108,7 @@ class Transcriber(TrainedEstimator):
         self.rate, self.frame_ms, self.hop_ms, self.bands = rate, frame_ms, hop_ms, bands
         self.preemphasis, self.stack = preemphasis, stack
         self.resample, self.skip_bad = resample, skip_bad
+        self.gain_db, self.band_shift, self.noise = gain_db, band_shift, noise
         self.time_mask, self.band_mask = time_mask, band_mask
         self.bidirectional, self.cell = bidirectional, cell
         self.hidden_size, self.layers, self.dropout = hidden_size, layers, dropout
@@ -218,8 +222,7 @@ class Transcriber(TrainedEstimator):
         def words(codes: Sequence[int]) -> list[str]:
             return glue.join(tokens[code - 1] for code in codes).split()
 
-        masks = {"bands": self.bands, "time_mask": self.time_mask, "band_mask": self.band_mask}
-        augment = partial(spec_augment, **masks) if self.time_mask or self.band_mask else None
+        augment = augment_for(prepared.steps, prepared.arrays, sound_options(self))
         return TranscribeJob(
             module, prepared.train, prepared.val, batch_size=self.batch_size, seed=self.seed, augment=augment,
             words=words,
