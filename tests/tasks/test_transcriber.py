@@ -24,7 +24,7 @@ def learned():
     """One that has learned three tones."""
     model = Transcriber(
         rate=RATE, units="word", hidden_size=24, layers=1, stack=2, epochs=16, learning_rate=0.02, log="none", device="cpu",
-        val_size=10, test_size=10, dropout=0.1,
+        val_size=10, test_size=10, dropout=0.1, noise=0, band_shift=0,
     )  # fmt: skip
     return model.fit(*sentences(80), progress="quiet")
 
