@@ -144,16 +144,16 @@ def transcripts(args: argparse.Namespace, found: dict[Clip, np.ndarray]) -> Iter
 
 def second(live: Any, samples: np.ndarray) -> dict[str, float]:
     """Processor time in which a model that listens takes in a second of sound, whole and step by step."""
-    chunks = [samples[i : i + RATE] for i in range(0, 40 * RATE, RATE)]
-    hops = [samples[i : i + live.log_mel.stride] for i in range(0, 20 * RATE, live.log_mel.stride)]
     found = {}
-    for name, pieces in (("second_ms", chunks), ("step_us", hops)):
-        state, times = live.init_state(1), []
-        for piece in pieces:
-            begin = time.process_time()
-            _, state = live.run(piece, state)
-            times.append(time.process_time() - begin)
-        found[name] = round(float(np.median(times)) * (1e3 if name == "second_ms" else 1e6), 2)
+    for name, size, unit in (("second_ms", RATE, 1e3), ("step_us", live.log_mel.stride, 1e6)):
+        pieces = [samples[i : i + size] for i in range(0, 60 * RATE, size)]
+        times = []
+        for _ in range(3):
+            state, begin = live.init_state(1), time.process_time()
+            for piece in pieces:
+                _, state = live.run(piece, state)
+            times.append((time.process_time() - begin) / len(pieces))
+        found[name] = round(unit * float(np.median(times)), 2)
     return found
 
 

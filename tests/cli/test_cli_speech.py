@@ -280,6 +280,7 @@ def test_models_that_do_not_fit_the_command(capsys, model, writer, tones, tmp_pa
         "fit",
         "transcribe",
         "-",
+        "-q",
         error="stdin: recordings must be named as a file, a folder or a table, got -",
     )
     both = ("fit", "classify", "--audio", tmp_path, "--kind", "text")
