@@ -177,7 +177,9 @@ def recurrent(
     from grus import Classifier
     from grus.tasks import classify_baselines
 
-    classify_baselines.PENALTIES = (1e-1,)  # the linear model that goes with a classifier is not asked for here
+    classify_baselines.PENALTIES = (
+        1e-1,
+    )  # the linear model that goes with a classifier is not asked for here
     train, validation, held = parts(stays.died, fold)
     begin = time.process_time()
     given: Any = form

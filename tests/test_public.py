@@ -25,9 +25,12 @@ PUBLIC = [
     "LiveDetector",
     "LiveForecaster",
     "LiveGenerator",
+    "LiveTranscriber",
     "LiveTranslator",
     "MusicEvaluation",
     "MusicModel",
+    "Transcriber",
+    "TranscriptionEvaluation",
     "Translation",
     "TranslationEvaluation",
     "Translator",
@@ -95,6 +98,7 @@ def test_a_live_model_needs_the_core_alone():
         grus.load, grus.LiveForecaster, grus.Evaluation, grus.LiveClassifier, grus.ClassEvaluation
         grus.LiveGenerator, grus.LanguageEvaluation
         grus.LiveTranslator, grus.Translation, grus.TranslationEvaluation
+        grus.LiveTranscriber, grus.TranscriptionEvaluation
         print(json.dumps(sorted(sys.modules)))
         """
     )

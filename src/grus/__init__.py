@@ -19,8 +19,10 @@ if TYPE_CHECKING:
         LiveDetector,
         LiveForecaster,
         LiveGenerator,
+        LiveTranscriber,
         LiveTranslator,
         MusicEvaluation,
+        TranscriptionEvaluation,
         Translation,
         TranslationEvaluation,
         load,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from grus.tasks.detect import AnomalyDetector
     from grus.tasks.forecast import Forecaster
     from grus.tasks.generate import LanguageModel
+    from grus.tasks.transcribe import Transcriber
     from grus.tasks.translate import Translator
 
 __version__ = "0.1.0"
@@ -53,9 +56,12 @@ _HOMES = {
     "LiveDetector": "grus.decode",
     "LiveForecaster": "grus.decode",
     "LiveGenerator": "grus.decode",
+    "LiveTranscriber": "grus.decode",
     "LiveTranslator": "grus.decode",
     "MusicEvaluation": "grus.decode",
     "MusicModel": "grus.tasks.compose",
+    "Transcriber": "grus.tasks.transcribe",
+    "TranscriptionEvaluation": "grus.decode",
     "Translation": "grus.decode",
     "TranslationEvaluation": "grus.decode",
     "Translator": "grus.tasks.translate",
@@ -82,9 +88,12 @@ __all__ = [
     "LiveDetector",
     "LiveForecaster",
     "LiveGenerator",
+    "LiveTranscriber",
     "LiveTranslator",
     "MusicEvaluation",
     "MusicModel",
+    "Transcriber",
+    "TranscriptionEvaluation",
     "Translation",
     "TranslationEvaluation",
     "Translator",

@@ -257,9 +257,14 @@ def test_ctrl_c_then_resume(capsys, tmp_path, reviewed):
 
 
 def test_data_or_a_folder_of_images(capsys):
-    refused(capsys, "fit", "classify", error="grus fit classify: expected DATA or --image, got neither")
+    refused(
+        capsys,
+        "fit",
+        "classify",
+        error="grus fit classify: expected DATA, --image or --audio, got none of them",
+    )
     both = ["fit", "classify", "x.csv", "--image", "y"]
-    refused(capsys, *both, error="grus fit classify: expected DATA or --image, got both")
+    refused(capsys, *both, error="grus fit classify: expected DATA, --image or --audio, got 2 of them")
 
 
 def test_a_single_label(capsys, tmp_path):

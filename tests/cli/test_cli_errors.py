@@ -31,8 +31,8 @@ assert COMMANDS.startswith("fit, compare, predict, evaluate, ")
 USAGE = [
     (["foo"], f"grus: no such command 'foo'; the commands are {COMMANDS}", "'grus --help' says what they do"),
     (["predct", "m"], f"grus: no such command 'predct'; the commands are {COMMANDS}", "did you mean 'predict'?"),
-    (["fit"], "grus fit: task is missing; the tasks are forecast, classify, detect, generate, translate", "'grus fit --help' says what they do"),
-    (["fit", "sorting", "x.csv"], "grus fit: no such task 'sorting'; the tasks are forecast, classify, detect, generate, translate", "'grus fit --help' says what they do"),
+    (["fit"], "grus fit: task is missing; the tasks are forecast, classify, detect, generate, translate, transcribe", "'grus fit --help' says what they do"),
+    (["fit", "sorting", "x.csv"], "grus fit: no such task 'sorting'; the tasks are forecast, classify, detect, generate, translate, transcribe", "'grus fit --help' says what they do"),
     (["predict"], "grus predict: MODEL is missing", "'grus predict --help' shows how it is used"),
     (["predict", "m"], "grus predict: DATA is missing", "'grus predict --help' shows how it is used"),
     (["fit", "forecast", "x.csv"], "grus fit forecast: option --horizon is missing", "'grus fit forecast --help' shows how it is used"),

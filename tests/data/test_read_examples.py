@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from grus.data.examples import is_table, read_examples, read_like
+from grus.data.examples import Own, is_table, read_examples, read_like
 from grus.errors import DataError, UsageError
 from grus.preprocess.build_examples import ExampleRoles
 
@@ -173,7 +173,7 @@ def test_a_folder_of_images(tmp_path):
         "pets: 1 file that is no image skipped (cat/x.txt)",
     ]
     shape = (6, 8, 3)
-    again = read_like(str(tmp_path / "pets"), reading.roles, labelled=True, shape=shape)
+    again = read_like(str(tmp_path / "pets"), reading.roles, labelled=True, own=Own(shape))
     assert again.images.shape == (3, *shape)
     assert again.labels == [("cat",), ("dog",), ("dog",)]
     assert again.ids.tolist() == ["cat/a.png", "dog/a.png", "dog/b.png"]

@@ -68,7 +68,10 @@ def test_a_baseline_has_its_tensors_only_where_there_is_one():
         ({"labels": ("a", "b", "a")}, "classify: labels must each stand once, got 'a' twice"),
         ({"labels": ("a", "")}, "classify: labels must not be empty"),
         ({"labels": (), "multi": True}, "classify: labels must be at least 1, got 0"),
-        ({"kind": "speech"}, "classify: kind must be one of text, series, images, events, got 'speech'"),
+        (
+            {"kind": "speech"},
+            "classify: kind must be one of text, series, images, events, audio, got 'speech'",
+        ),
         ({"inputs": ()}, "classify: text must have 1 input columns, got 0"),
         ({"inputs": ("t", "u")}, "classify: text must have 1 input columns, got 2"),
         ({"kind": "events", "inputs": ("t", "u")}, "classify: events must have 1 input columns, got 2"),

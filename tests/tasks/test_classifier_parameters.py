@@ -18,7 +18,7 @@ WEIGHTS = "None, 'balanced', or a dict of numbers of at least 0 by label"
 
 #: name, values that are refused, and what each must be
 BAD = [
-    ("kind", ["image", "", 3], "'text', 'series', 'images' or 'events', or None"),
+    ("kind", ["image", "", 3], "'text', 'series', 'images', 'events' or 'audio', or None"),
     *(
         (name, [3, "", ["a"]], "a column name, or None")
         for name in ("text", "label", "id", "time", "code", "variable", "value")
@@ -41,6 +41,18 @@ BAD = [
     ("label_smoothing", [1.0, -0.1, None], SHARE),
     ("class_weight", ["even", 3, {}, {"a": -1}, {"a": "2"}, [1, 2]], WEIGHTS),
     ("multi", [1, "yes"], "True or False, or None"),
+    ("rate", [99, 8000.0, "8000", True], "a whole number of Hz from 100 to 768,000, or None"),
+    ("frame_ms", [0, -1, 10_000, "25", None, NAN], "milliseconds above 0 and below 10,000"),
+    ("hop_ms", [0, None], "milliseconds above 0 and below 10,000"),
+    ("bands", [0, 1025, 40.0, None], "a whole number from 1 to 1,024"),
+    ("preemphasis", [1, -0.1, None], SHARE),
+    ("resample", [1, None], "True or False"),
+    ("skip_bad", ["yes", None], "True or False"),
+    ("gain_db", [-1, 60, None, NAN], "decibels from 0 to below 60"),
+    ("band_shift", [-1, 2.0, None], "a whole number of at least 0"),
+    ("noise", [-0.1, 1.5, None], "a share from 0 to 1"),
+    ("time_mask", [1, -0.1, None], SHARE),
+    ("band_mask", [1.0, "0.1"], SHARE),
     ("max_length", [0, 2.5], f"{WHOLE}, or None"),
     ("val_size", [-0.1, 1.5, "0.1", None, NAN], SIZE),
     ("test_size", [-1, 2.5, None], SIZE),

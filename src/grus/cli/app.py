@@ -20,11 +20,13 @@ from grus.cli.fit_classify import classify
 from grus.cli.fit_detect import detect
 from grus.cli.fit_forecast import forecast
 from grus.cli.fit_generate import fit_generate
+from grus.cli.fit_transcribe import fit_transcribe
 from grus.cli.fit_translate import translate_fit
 from grus.cli.generate import generate
 from grus.cli.inspect import inspect
 from grus.cli.predict import predict
 from grus.cli.stream import stream
+from grus.cli.transcribe import transcribe
 from grus.cli.translate import translate
 from grus.errors import UsageError
 
@@ -81,6 +83,7 @@ fit.command("classify", context_settings=_SETTINGS)(classify)
 fit.command("detect", context_settings=_SETTINGS)(detect)
 fit.command("generate", context_settings=_SETTINGS)(fit_generate)
 fit.command("translate", context_settings=_SETTINGS)(translate_fit)
+fit.command("transcribe", context_settings=_SETTINGS)(fit_transcribe)
 compare = typer.Typer(cls=_Tasks, context_settings=_SETTINGS, rich_markup_mode="rich")
 app.add_typer(
     compare,
@@ -100,6 +103,7 @@ app.command("inspect", context_settings=_SETTINGS)(inspect)
 app.command("explain", context_settings=_SETTINGS)(explain)
 app.command("stream", context_settings=_SETTINGS)(stream)
 app.command("translate", context_settings=_SETTINGS)(translate)
+app.command("transcribe", context_settings=_SETTINGS)(transcribe)
 app.command("bench", context_settings=_SETTINGS)(bench)
 
 
@@ -126,13 +130,15 @@ def root(
     [bold]grus predict model demand.csv > forecast.csv[/bold]
         the horizon after the last row
     [bold]grus fit classify reviews.jsonl -o model[/bold]
-        the same for labels of texts, series, images and event histories
+        the same for labels of texts, series, images, event histories and recordings
     [bold]grus fit generate book.txt -o model[/bold]
         a language model of characters, words or pieces of words
     [bold]grus generate model --prompt "It was "[/bold]
         text that goes on from there, as it comes
     [bold]grus fit translate train.en train.de -o model[/bold]
         from sentences and their translations to a translator: grus translate model < new.en
+    [bold]grus fit transcribe calls.tsv -o model[/bold]
+        from recordings and what is said in them to a transcriber: grus transcribe model new.wav
     [bold]grus fit detect pump.csv -o model[/bold]
         a detector of what is not as the rows before led to expect
     [bold]grus evaluate model demand.csv[/bold]

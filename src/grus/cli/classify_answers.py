@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grus.cli.answers import Prediction, Scores
+from grus.cli.people import People
 from grus.cli.tables import table_file
 from grus.cli.watch import WatchedClassifier
-from grus.data.examples import read_like
+from grus.data.examples import own_of, read_like
 from grus.inspection.classes.wording import (
     calibration_sentence,
     class_evaluation_dict,
@@ -19,10 +20,9 @@ from grus.inspection.classes.wording import (
 from grus.inspection.wording import count, figure, percent
 from grus.preprocess.examples import Examples
 from grus.preprocess.irregular import unmeasured
-from grus.spec import Images, Irregular
+from grus.spec import Irregular
 
 if TYPE_CHECKING:
-    from grus.cli.people import People
     from grus.decode import ClassEvaluation
     from grus.spec import Model
 
@@ -37,18 +37,18 @@ data_file = table_file
 def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:
     """The label of every row, with its probability."""
     live = WatchedClassifier(model, tensors, quiet)
-    examples = _read(live, path, labelled=False)
+    examples = _read(live, path, labelled=False, people=People(quiet))
     columns = live.predict(examples, proba=options["proba"])
     said = f"{count(examples.rows, 'row')} labelled"
     return Prediction(columns, "\n".join(filter(None, [said, _unmeasured(live.model, examples)])))
 
 
 def evaluate(
-    model: "Model", tensors: Any, path: Path, options: dict[str, Any], people: "People", name: str
+    model: "Model", tensors: Any, path: Path, options: dict[str, Any], people: People, name: str
 ) -> Scores:
     """Accuracy, macro-F1, calibration and confusion, beside the baselines."""
     live = WatchedClassifier(model, tensors, people.quiet)
-    examples = _read(live, path, labelled=True)
+    examples = _read(live, path, labelled=True, people=people)
     evaluation = live.evaluate(examples)
     tell(people, f"{name} on {path.name}", evaluation)
     if said := _unmeasured(live.model, examples):
@@ -58,7 +58,7 @@ def evaluate(
     return Scores(columns, class_evaluation_dict(evaluation))
 
 
-def tell(people: "People", name: str, evaluation: "ClassEvaluation") -> None:
+def tell(people: People, name: str, evaluation: "ClassEvaluation") -> None:
     """Print the scores beside those of the baselines, the calibration, and which labels are taken for which."""
     e = evaluation
     people.say(f"\n{name}: {count(e.n, 'row')}")
@@ -83,7 +83,5 @@ def _unmeasured(model: "Model", examples: Examples) -> str:
     return unmeasured_sentence(unmeasured(examples)) if isinstance(model.preprocess[0], Irregular) else ""
 
 
-def _read(live: WatchedClassifier, path: Path, labelled: bool) -> Examples:
-    images: Images | None = live.model.step(Images)
-    shape = None if images is None else (images.height, images.width, images.channels)
-    return read_like(path, live.roles, labelled=labelled, shape=shape)
+def _read(live: WatchedClassifier, path: Path, labelled: bool, people: People) -> Examples:
+    return read_like(path, live.roles, labelled=labelled, own=own_of(live.model, people.say))

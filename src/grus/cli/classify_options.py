@@ -8,6 +8,7 @@ import typer
 from grus.cli.options import names
 
 _COLUMNS, _ROWS, _NETWORK, _TRAINING = "Columns", "Rows", "Network", "Training"
+_SOUND = "Recordings"
 
 
 def _option(help: str, panel: str, *flags: str, **more: Any) -> Any:
@@ -18,7 +19,8 @@ Data = Annotated[
     str | None,
     typer.Argument(
         metavar="[DATA]",
-        help="CSV, TSV, JSON lines (also .gz) or Parquet, or a folder with a folder of images for each label; "
+        help="CSV, TSV, JSON lines (also .gz) or Parquet, or a folder with a folder of images or "
+        "recordings for each label; "
         "- for CSV on stdin.",
     ),
 ]
@@ -26,12 +28,19 @@ Image = Annotated[
     str | None,
     _option("In place of DATA: a folder of images for each label in FOLDER.", _ROWS, metavar="FOLDER"),
 ]
+Audio = Annotated[
+    str | None,
+    _option(
+        "In place of DATA: recordings, in a folder for each label or named 7_theo_12.wav, or a table with a column "
+        "of their paths.", _ROWS, metavar="PATH",
+    ),
+]  # fmt: skip
 Validation = Annotated[
     Path | None,
     _option("Labelled data to validate on, like DATA (default: rows of DATA).", _ROWS, metavar="FILE"),
 ]
 Kind = Annotated[
-    Literal["text", "series", "images", "events"] | None,
+    Literal["text", "series", "images", "events", "audio"] | None,
     _option("What DATA holds (default: inferred).", _ROWS),
 ]
 ValSize = Annotated[float, _option("Share or number of rows for validation.", _ROWS, metavar="ROWS")]
@@ -69,6 +78,29 @@ Value = Annotated[
 ]
 Multi = Annotated[
     bool | None, _option("Whether a row may have several labels: a|b (default: inferred).", _COLUMNS)
+]
+
+Rate = Annotated[
+    int | None, _option("Hz to bring recordings to (default: that of most of them).", _SOUND, metavar="HZ")
+]
+FrameMs = Annotated[float, _option("Milliseconds of a frame of sound.", _SOUND, metavar="MS")]
+HopMs = Annotated[float, _option("From one frame to the next.", _SOUND, metavar="MS")]
+Bands = Annotated[int, _option("Log-mel bands of a frame.", _SOUND)]
+Preemphasis = Annotated[float, _option("Lift high frequencies first: 0.97 is usual.", _SOUND)]
+Resample = Annotated[bool, _option("Bring recordings of other rates to it, or refuse them.", _SOUND)]
+SkipBad = Annotated[
+    bool, _option("Leave out files that are no recordings, and say so, in place of refusing them.", _SOUND)
+]
+GainDb = Annotated[float, _option("The greatest change of level in training; 0: none.", _SOUND, metavar="DB")]
+BandShift = Annotated[
+    int, _option("The most bands a spectrum is moved by in training.", _SOUND, metavar="BANDS")
+]
+Noise = Annotated[float, _option("Share of recordings that get noise in training.", _SOUND, metavar="SHARE")]
+TimeMask = Annotated[
+    float, _option("The widest stretch of frames hidden in training, as a share; 0: none.", _SOUND)
+]
+BandMask = Annotated[
+    float, _option("The widest stretch of bands hidden in training, as a share; 0: none.", _SOUND)
 ]
 
 Tokenizer = Annotated[Literal["word", "char", "bpe"], _option("How a text is cut.", _NETWORK)]

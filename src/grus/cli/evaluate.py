@@ -16,8 +16,11 @@ def evaluate(
         typer.Argument(metavar="[REFERENCES]", help="Translations of DATA, where both are plain text."),
     ] = None,
     beam: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Hypotheses of a translator's search; 1 is the fastest.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Hypotheses of a translator's (default 5) or transcriber's (1) search."
+        ),
+    ] = None,
     step: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Rows from one origin to the next (default: the horizon)."),

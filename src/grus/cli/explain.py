@@ -183,20 +183,20 @@ def _of_data(o: dict[str, Any], place: dict[str, Any]) -> "Explanation":
 
 def _read_data(model: "Model", path: Path) -> Any:
     """The rows of a file, as the live model takes them."""
-    from grus.data.examples import read_like
+    from grus.data.examples import own_of, read_like
     from grus.data.readers import read_columns
     from grus.preprocess.build_examples import ExampleRoles
-    from grus.spec import Classify, Images
+    from grus.spec import Classify, Transcribe
 
     task = model.task
+    if isinstance(task, Transcribe):
+        return []  # `explain` says that it cannot
     if not isinstance(task, Classify):
         return read_columns(path)[0]
-    images: Images | None = model.step(Images)
-    shape = None if images is None else (images.height, images.width, images.channels)
     roles = ExampleRoles(
         task.kind, task.inputs, task.label, task.id, task.time, task.multi, task.variable, task.value
     )
-    return read_like(path, roles, shape=shape)
+    return read_like(path, roles, own=own_of(model))
 
 
 def _stdin_or(text: str | None, what: str) -> str | None:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from grus.tasks.classify import Classifier
 
 #: Options of this command that are not arguments of `grus.Classifier`, beside those of every ``grus fit``.
-OWN_OPTIONS = ("image", "validation")
+OWN_OPTIONS = ("image", "audio", "validation")
 
 
 def classify(
     ctx: typer.Context,
     data: c.Data = None,
     image: c.Image = None,
+    audio: c.Audio = None,
     out: o.Out = None,
     kind: c.Kind = None,
     text: c.Text = None,
@@ -51,6 +52,18 @@ def classify(
     label_smoothing: c.LabelSmoothing = 0.0,
     class_weight: c.ClassWeight = None,
     multi: c.Multi = None,
+    rate: c.Rate = None,
+    frame_ms: c.FrameMs = 25.0,
+    hop_ms: c.HopMs = 10.0,
+    bands: c.Bands = 40,
+    preemphasis: c.Preemphasis = 0.0,
+    resample: c.Resample = True,
+    skip_bad: c.SkipBad = False,
+    gain_db: c.GainDb = 15.0,
+    band_shift: c.BandShift = 2,
+    noise: c.Noise = 0.5,
+    time_mask: c.TimeMask = 0.2,
+    band_mask: c.BandMask = 0.2,
     max_length: c.MaxLength = None,
     val_size: c.ValSize = 0.1,
     test_size: c.TestSize = 0,
@@ -71,7 +84,7 @@ def classify(
     quiet: o.Quiet = False,
     config: o.Config = None,
 ) -> None:
-    """Train a classifier of texts, series, images or event histories, and write a model folder.
+    """Train a classifier of texts, series, images, event histories or recordings, and write a model folder.
 
     \b
     [bold]grus fit classify reviews.jsonl --text review --label stars[/bold]
@@ -80,6 +93,8 @@ def classify(
         series: all rows of an id, in order of time
     [bold]grus fit classify --image digits/[/bold]
         a folder of images for each label: digits/0/..., digits/1/...
+    [bold]grus fit classify --audio commands/ --no-bidirectional[/bold]
+        a folder of recordings for each label; one direction, so that it can listen live
     [bold]grus fit classify visits.csv --id patient --time date --code diagnosis --label outcome[/bold]
         events: rows of one id and time are a visit
     [bold]grus fit classify stays.csv --id stay --time minute --label died --irregular decay[/bold]
@@ -96,11 +111,16 @@ def classify(
     model folder, or with --json the scores.
     """
     given = dict(ctx.params)
-    if (data is None) == (image is None):
-        got = "neither" if data is None else "both"
-        raise UsageError(f"{ctx.command_path}: expected DATA or --image, got {got}")
-    given["data"] = data or image
-    del given["image"]
+    named_data = [one for one in (data, image, audio) if one is not None]
+    if len(named_data) != 1:
+        got = "none of them" if not named_data else f"{len(named_data)} of them"
+        raise UsageError(f"{ctx.command_path}: expected DATA, --image or --audio, got {got}")
+    given["data"] = named_data[0]
+    del given["image"], given["audio"]
+    if audio is not None:
+        if kind not in (None, "audio"):
+            raise UsageError(f"{ctx.command_path}: --kind must be audio with --audio, got {kind!r}")
+        given["kind"] = "audio"
     fit_task("classify", given, list(ctx.obj), partial(_train, tune, named(ctx)), _show)
 
 

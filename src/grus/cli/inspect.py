@@ -57,7 +57,7 @@ def inspect(
     from grus.inspection.inside.findings import findings_dict
     from grus.inspection.inside.report import write_inspect_report
     from grus.inspection.wording import to_json
-    from grus.spec import Detect, Generate, Translate
+    from grus.spec import Detect, Generate, Transcribe, Translate
 
     people = People(quiet)
     page = out if out is not None else None if json else _PAGE
@@ -72,6 +72,10 @@ def inspect(
     if isinstance(loaded.task, Detect):
         raise UnsupportedError(
             f"{model}: a detector cannot be looked into yet", "grus predict --detail says what it expected"
+        )
+    if isinstance(loaded.task, Transcribe):
+        raise UnsupportedError(
+            f"{model}: a transcriber cannot be looked into yet", "grus evaluate says how good it is"
         )
     if isinstance(loaded.task, Translate):
         plain = _look(loaded, tensors, data, row, people, page, model.resolve().name, command)
@@ -138,21 +142,19 @@ def _find(model: "Model", tensors: Any, data: str, row: int | None) -> "tuple[Fi
     """Read the data, and look."""
     from grus.cli.tables import require, table_file
     from grus.data import readers
-    from grus.data.examples import read_like
+    from grus.data.examples import own_of, read_like
     from grus.decode import LiveClassifier, LiveForecaster
     from grus.inspection.inside.case import classify_case, forecast_case
     from grus.inspection.inside.findings import inspect_case
     from grus.inspection.inside.gates import check_recurrent
-    from grus.spec import Classify, Images
+    from grus.spec import Classify
 
     check_recurrent(model)
     require("torch", "looking inside a model")
     with table_file(data) as path:
         if isinstance(model.task, Classify):
             live = LiveClassifier(model, tensors)
-            images: Images | None = model.step(Images)
-            shape = None if images is None else (images.height, images.width, images.channels)
-            case = classify_case(live, read_like(path, live.roles, shape=shape), row)
+            case = classify_case(live, read_like(path, live.roles, own=own_of(model)), row)
         else:
             live = LiveForecaster(model, tensors)
             columns, source = readers.read_columns(path)

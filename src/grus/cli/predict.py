@@ -23,8 +23,11 @@ def predict(
         bool, typer.Option("--proba", metavar="", help="Also one column a label with its probability.")
     ] = False,
     beam: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Hypotheses of a translator's search; 1 is the fastest.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Hypotheses of a translator's (default 5) or transcriber's (1) search."
+        ),
+    ] = None,
     events: Annotated[
         bool, typer.Option("--events", metavar="", help="A row for every event of a detector, not every row.")
     ] = False,
@@ -53,6 +56,8 @@ def predict(
     [bold]grus predict model reviews.jsonl --proba > labels.csv[/bold]
     [bold]grus predict model sentences.csv > translations.csv[/bold]
         of a translator; for plain text see grus translate
+    [bold]grus predict model recordings/ > labels.csv[/bold]
+        of a classifier of recordings, or a transcriber
     [bold]grus predict model pump.csv --events[/bold]
         what a detector saw: start, end, severity and columns of every event
     """

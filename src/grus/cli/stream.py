@@ -35,7 +35,12 @@ def stream(
             metavar="N", help="Forget a key after so many rows (100000) or seconds (3600s) without one of it."
         ),
     ] = None,
-    every: Annotated[int, typer.Option(metavar="N", min=1, help="Answer only every N-th row of a key.")] = 1,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Answer only every N-th row of a key (of sound: step; default 10)."
+        ),
+    ] = None,
     future: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Rows with the covariates that are known in advance."),
@@ -51,6 +56,15 @@ def stream(
     out_format: Annotated[
         str, typer.Option("--format", metavar="json|csv", help="Answers as JSON lines or CSV.")
     ] = "json",
+    audio: Annotated[
+        bool,
+        typer.Option(
+            "--audio", metavar="", help="stdin is sound: raw samples, 16 bits, little-endian, one channel."
+        ),
+    ] = False,
+    rate: Annotated[
+        int | None, typer.Option(metavar="HZ", min=1, help="Of that sound (default: the model's).")
+    ] = None,
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:
@@ -66,8 +80,15 @@ def stream(
     [bold]... | grus stream model --state streams.grus --seq offset[/bold]
         after a crash, send rows again from any place before it: what was taken in is passed over
     [bold]grus stream model --evict-after 3600s --every 24 --format csv < rows.csv[/bold]
+    [bold]arecord -f S16_LE -r 16000 -t raw | grus stream model --audio --rate 16000[/bold]
+        a classifier of recordings, or a transcriber, listens
     [bold]tail -f pump.jsonl | grus stream detector --state pump.grus | grep '"alarm":1'[/bold]
     """
+    if audio:
+        from grus.cli.stream_sound import run_sound
+
+        run_sound(ctx, model)
+        return
     from grus.cli.stream_run import run
 
     run(ctx, model)

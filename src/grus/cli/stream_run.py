@@ -17,7 +17,15 @@ from grus.cli.answers import check_options
 from grus.cli.options import as_numbers
 from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers, Lines, RowReader
-from grus.decode import LiveClassifier, LiveComposer, LiveForecaster, LiveGenerator, LiveTranslator, load
+from grus.decode import (
+    LiveClassifier,
+    LiveComposer,
+    LiveForecaster,
+    LiveGenerator,
+    LiveTranscriber,
+    LiveTranslator,
+    load,
+)
 from grus.decode.rows import to_columns
 from grus.decode.streaming.keyed import Eviction, Record, Streams, Wanted
 from grus.errors import DataError, ModelFolderError, UnsupportedError, UsageError
@@ -39,10 +47,12 @@ def run(ctx: typer.Context, model: Path) -> None:
     loaded = load(model)
     check_options(ctx, loaded.model, model)
     live = _of_rows(ctx.command_path, loaded, model)
+    if options["rate"] is not None:
+        raise UsageError(f"{ctx.command_path}: --rate is for sound, which is read with --audio")
     wanted = Wanted(
         as_numbers(options["level"]),
         options["proba"],
-        options["every"],
+        options["every"] or 1,
         _future(options["future"]),
         options["detail"],
     )
@@ -68,6 +78,10 @@ def _of_rows(command: str, live: Any, model: Path) -> LiveForecaster | LiveClass
     if isinstance(live, LiveComposer):
         hint = "grus generate --prime FILE goes on with a tune"
         raise UnsupportedError(f"{model}: a model of music has no answer for rows", hint)
+    if isinstance(live, LiveTranscriber):
+        raise UnsupportedError(
+            f"{model}: a transcriber reads samples, not rows", hint="grus stream MODEL --audio"
+        )
     if isinstance(live, LiveTranslator):
         raise UnsupportedError(
             f"{command}: {model} is a translator, which reads whole sentences",

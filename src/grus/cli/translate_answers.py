@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from grus.spec import Model
 
 
+#: Hypotheses of the search, where nothing is said.
+BEAM = 5
 #: What is answered for stands in a table.
 data_file = table_file
 
@@ -39,7 +41,7 @@ def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], q
     if not is_text(columns[name]):
         raise DataError(f"{origin}: column {name!r} must hold text, got numbers or dates")
     texts = ["" if text is None else str(text) for text in columns[name].tolist()]
-    found = [best[0] for best in live.translate(texts, n_best=1, beam=options["beam"])]
+    found = [best[0] for best in live.translate(texts, n_best=1, beam=options["beam"] or BEAM)]
     answers = {
         live.task.target: np.array([one.text for one in found], object),
         "score": np.array([one.score for one in found]),
@@ -59,8 +61,9 @@ def evaluate(
         people.say(lost)
     if not len(full):
         raise DataError(f"{pairs.origin}: expected pairs of sentences, got none with two full sides")
-    evaluation = live.evaluate(full.source, full.target, beam=options["beam"])
-    tell(people, f"{name} on {full.origin}, beam {options['beam']}", evaluation)
+    beam = options["beam"] or BEAM
+    evaluation = live.evaluate(full.source, full.target, beam=beam)
+    tell(people, f"{name} on {full.origin}, beam {beam}", evaluation)
     plain = translation_evaluation_dict(evaluation)
     columns = {
         "score": np.array(["BLEU", "chrF", "perplexity"], object),

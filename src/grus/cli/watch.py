@@ -13,6 +13,7 @@ from grus.decode import (
     LiveDetector,
     LiveForecaster,
     LiveGenerator,
+    LiveTranscriber,
     LiveTranslator,
 )
 from grus.decode.detector import Chunk
@@ -130,6 +131,31 @@ class WatchedTranslator(LiveTranslator):
             if self._meter is not None:
                 self._meter.batch(len(part))
             yield found
+
+
+class WatchedTranscriber(LiveTranscriber):
+    """See `LiveTranscriber`; ``quiet`` shows nothing."""
+
+    def __init__(self, model: Model, tensors: Mapping[str, np.ndarray], quiet: bool = False) -> None:
+        super().__init__(model, tensors)
+        self._quiet = quiet
+        self._meter: _Meter | None = None
+
+    def logits(self, recordings: Sequence[Any]) -> list[np.ndarray]:
+        """The network's outputs; see `LiveTranscriber.logits`."""
+        self._meter = None if self._quiet else _Meter(len(recordings), "recordings")
+        try:
+            return super().logits(recordings)
+        finally:
+            if self._meter is not None:
+                self._meter.close()
+            self._meter = None
+
+    def batch_logits(self, x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """The outputs of the next batch: the one before it is done by now."""
+        if self._meter is not None:
+            self._meter.batch(len(x))
+        return super().batch_logits(x, lengths)
 
 
 class WatchedComposer(LiveComposer):

@@ -57,8 +57,9 @@ def infer_example_roles(
     if text is not None and (kind not in (None, "text") or inputs):
         got = f"kind {kind!r}" if kind not in (None, "text") else f"columns {listed(inputs)}"
         raise UsageError(f"text: expected no other kind and no other columns, got {got}")
-    if kind == "images":
-        raise UsageError(f"{source}: expected a folder of images or an array, got a table")
+    if kind in ("images", "audio"):
+        what = "images or an array" if kind == "images" else "recordings, or their paths"
+        raise UsageError(f"{source}: expected a folder of {what}, got a table")
     table = _Inference(columns, source)
     table.take([name for name in (*given, label, id, *times) if name is not None])
     if label is None and labelled:
@@ -209,6 +210,10 @@ def _extent(examples: Examples, roles: ExampleRoles) -> str:
         return f"{examples.rows:,} of {width} x {height} pixels, {'grey' if channels == 1 else 'in colour'}"
     assert examples.offsets is not None
     lengths = np.diff(examples.offsets)
+    if examples.rate is not None:
+        low, middle, high = (np.quantile(lengths, q) / examples.rate for q in (0, 0.5, 1))
+        spread = f"{low:.2f} to {high:.2f} s (median {middle:.2f} s), {lengths.sum() / examples.rate / 60:.1f} minutes"
+        return f"{examples.rows:,} recordings of {spread} at {examples.rate:,} Hz"
     if examples.series is not None:
         names = listed(roles.inputs).replace("'", "")
         return f"{examples.rows:,}{by}, {_spread(lengths)} steps of {names}"

@@ -2,24 +2,31 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grus.data.example_roles import infer_example_roles, plan_examples
+from grus.data.audio_files import AudioOptions, read_recordings
+from grus.data.audio_sets import find_recordings, holds_audio
+from grus.data.example_roles import LABELS, infer_example_roles, plan_examples
 from grus.data.image_folder import holds_images, read_image_folder, read_images
 from grus.data.readers import read_columns
 from grus.errors import DataError, UsageError
 from grus.preprocess.build_examples import ExampleRoles, build_examples
 from grus.preprocess.columns import Columns, Source
 from grus.preprocess.examples import Examples
-from grus.preprocess.given_examples import examples_of_arrays, examples_of_images, examples_of_texts
+from grus.preprocess.given_examples import (
+    examples_of_arrays,
+    examples_of_images,
+    examples_of_recordings,
+    examples_of_texts,
+)
 from grus.preprocess.labels import labels_of
 from grus.preprocess.long_form import lay_out_long
-from grus.spec import ClassifyKind
+from grus.spec import ClassifyKind, Images, LogMel, Model
 
 MOST_LABELS = 1000
 """More different labels than this are taken for a mistake (an id, free text)."""
@@ -28,6 +35,7 @@ _WORDS = {
     "series": "series of numbers",
     "images": "images",
     "events": "a table of events",
+    "audio": "recordings",
 }
 
 
@@ -57,32 +65,36 @@ def read_examples(
     columns: Sequence[str] = (),
     multi: bool | None = None,
     long: tuple[str, str] | None = None,
+    audio: AudioOptions | None = None,
 ) -> Reading:
     """Read data to learn from; what is not named is inferred where it is obvious.
 
     Args:
         data: a path to a CSV, TSV, JSON lines or Parquet file, a frame, a dict of columns or a list of dicts: of
             texts, or long tables of series or events; a folder with a folder of images for each class; a list of
-            texts; a list of arrays [T, C] or an array [R, T, C]; an array of images uint8 [R, H, W] or [R, H, W, C].
+            texts; a list of arrays [T, C] or an array [R, T, C]; an array of images uint8 [R, H, W] or [R, H, W, C];
+            with ``kind="audio"`` a folder of recordings, a table with a column of paths, or a list of paths or samples.
         y: labels beside the data: one for each example (of a long table: for each id, in the order they first
             appear), or for each a list of them.
-        kind: text, series, images or events.
+        kind: text, series, images, events or audio.
         text, label, id, time: columns of a table; columns: channels of a series, or the column of codes.
         multi: whether a label cell (``a|b``, or a JSON list) may hold several.
         long: the columns of variables' names and of their values, of series in long form, a measurement a row;
             ``columns`` are then variables.
+        audio: how recordings are read.
 
     Raises:
         DataError: the data cannot be read or understood, or has no labels; UsageError: for options that do not fit.
     """
     named = {"text": text, "label": label, "id": id, "time": time}
-    plain = _plain_examples(data, kind, columns)
+    own = Own(audio=audio or AudioOptions(), label=label, labelled=y is None)
+    plain = _plain_examples(data, kind, columns, own)
     if plain is not None:
         found, notes, names = *plain, ()
         for name, value in named.items():
-            if value is not None:
+            if value is not None and (name, found.kind) != ("label", "audio"):
                 raise UsageError(f"{name}: expected a table to find {value!r} in, got {_WORDS[found.kind]}")
-        roles = ExampleRoles(found.kind, found.columns)
+        roles = ExampleRoles(found.kind, found.columns, label if found.kind == "audio" else None)
     else:
         if label is not None and y is not None:
             raise UsageError(f"label: expected labels either in a column or as y, got {label!r} and y")
@@ -112,7 +124,7 @@ def read_like(
     y: Any = None,
     *,
     labelled: bool = False,
-    shape: tuple[int, int, int] | None = None,
+    own: "Own | None" = None,
 ) -> Examples:
     """Read data for a trained classifier.
 
@@ -121,14 +133,17 @@ def read_like(
         roles: of the model.
         y: labels beside the data.
         labelled: whether labels are needed; without them a column of labels is not read.
-        shape: height, width and channels of the images the model reads.
+        own: what the model reads, see `own_of`.
 
     Raises:
         DataError: the data is of another kind, lacks a column, or has no labels where they are needed.
     """
-    plain = _plain_examples(data, roles.kind, roles.inputs, shape)
+    own = replace(own or Own(), label=roles.label, labelled=labelled and y is None)
+    plain = _plain_examples(data, roles.kind, roles.inputs, own)
     if plain is not None:
         found = plain[0]
+        if own.say is not None:
+            own.say(plain[1])
     else:
         table, source = _read_table(data, whole=roles.kind == "text")
         wanted = roles if labelled and y is None else replace(roles, label=None)
@@ -140,6 +155,43 @@ def read_like(
     if labelled and found.labels is None:
         raise DataError("data: expected labels to compare with, got none", "give them as y")
     return found if labelled else replace(found, labels=None)
+
+
+@dataclass(frozen=True)
+class Own:
+    """How images and recordings are read: for a trained model, as it was trained on them.
+
+    Attributes:
+        shape: height, width and channels of images; None: those of the first.
+        audio: how recordings are read.
+        label: the column of labels in a table of recordings; labelled: whether it is needed.
+        say: told what was noticed.
+    """
+
+    shape: tuple[int, int, int] | None = None
+    audio: AudioOptions = field(default_factory=AudioOptions)
+    label: str | None = None
+    labelled: bool = False
+    say: Callable[[Sequence[str]], None] | None = None
+
+
+def own_of(model: Model, say: Callable[[Sequence[str]], None] | None = None) -> Own:
+    """How a model's images or recordings are read; ``say`` is told what was noticed."""
+    images: Images | None = model.step(Images)
+    sound: LogMel | None = model.step(LogMel)
+    shape = None if images is None else (images.height, images.width, images.channels)
+    return Own(shape, AudioOptions() if sound is None else audio_of(sound), say=say)
+
+
+def own_like(examples: Examples, least: float = 0.0) -> Own:
+    """Images or recordings as these were read; a recording must have ``least`` seconds."""
+    shape = None if examples.images is None else examples.images.shape[1:]
+    return Own(shape, AudioOptions(examples.rate, least=least))  # type: ignore[arg-type]
+
+
+def audio_of(step: LogMel) -> AudioOptions:
+    """How a model's recordings are read."""
+    return AudioOptions(step.rate, least=step.window / step.rate)
 
 
 def is_table(data: Any) -> bool:
@@ -216,18 +268,22 @@ def _flat_frame(frame: Any) -> Any:
 def _plain_examples(
     data: Any,
     kind: ClassifyKind | None,
-    columns: Sequence[str] = (),
-    shape: tuple[int, int, int] | None = None,
+    columns: Sequence[str],
+    own: Own,
 ) -> tuple[Examples, tuple[str, ...]] | None:
     """Examples from data that is no table, with notes; None for a table."""
     if isinstance(data, (str, Path)):
         path = Path(data)
+        if kind == "audio" or (kind is None and path.exists() and holds_audio(path)):
+            return _recordings(path, own)
         if kind == "images" or (kind is None and path.exists() and holds_images(path)):
-            return _images(path, shape)
+            return _images(path, own.shape)
         return None
     if isinstance(data, Sequence) and data and isinstance(data[0], (str, Path)) and kind == "images":
-        images, notes = read_images([Path(file) for file in data], shape)
+        images, notes = read_images([Path(file) for file in data], own.shape)
         return replace(examples_of_images(images), ids=np.array([str(f) for f in data], object)), notes
+    if kind == "audio":
+        return _given_recordings(data, own.audio)
     if is_table(data):
         return None
     array = np.asarray(data) if hasattr(data, "__array__") else None
@@ -251,6 +307,45 @@ def _of_array(array: np.ndarray, kind: ClassifyKind | None, columns: Sequence[st
     if array.ndim not in (2, 3):
         raise DataError(f"data: expected an array [rows, steps, channels], got shape {array.shape}")
     return examples_of_arrays(array, columns=columns or None)
+
+
+def _recordings(path: Path, own: Own) -> tuple[Examples, tuple[str, ...]]:
+    """Recordings of a folder, a table of paths or a file."""
+    found = find_recordings(path, LABELS, own.label, own.labelled)
+    read = read_recordings(found.files, own.audio, str(path))
+    names, kept = np.array(found.names, object), read.kept
+    labels = None if found.words is None else [(found.words[i].strip(),) for i in kept]
+    examples = Examples(
+        "audio", len(kept), ids=names[kept], labels=labels, offsets=read.offsets, samples=read.samples,
+        rate=read.rate,
+    )  # fmt: skip
+    return examples, (*found.notes, *read.notes)
+
+
+def _given_recordings(data: Any, options: AudioOptions) -> tuple[Examples, tuple[str, ...]]:
+    """Recordings from a list of paths, or of samples at the rate that was named."""
+    if isinstance(data, Mapping) or not isinstance(data, Sequence | np.ndarray) or not len(data):
+        raise DataError("data: expected recordings: a folder, a table, or a list of paths or samples")
+    if isinstance(data[0], str | Path):
+        files = [Path(file) for file in data]
+        read = read_recordings(files, options, "data")
+        if len(read.kept) < len(files):
+            raise UsageError("skip_bad: must be False where files are listed, whose order is that of y")
+        names = np.array([str(file) for file in data], object)
+        return Examples(
+            "audio", len(files), ids=names, offsets=read.offsets, samples=read.samples, rate=read.rate
+        ), read.notes
+    if options.rate is None:
+        raise UsageError("rate: must be named where recordings are given as samples, got None")
+    found = examples_of_recordings(list(data), options.rate)
+    assert found.offsets is not None
+    short = np.flatnonzero(np.diff(found.offsets) < options.least * options.rate)
+    if len(short):
+        raise DataError(
+            f"data, row {short[0]} (counting from 0): expected at least {1000 * options.least:g} ms of samples, one "
+            f"frame, got {np.diff(found.offsets)[short[0]]:,} samples"
+        )
+    return found, ()
 
 
 def _images(path: Path, shape: tuple[int, int, int] | None) -> tuple[Examples, tuple[str, ...]]:

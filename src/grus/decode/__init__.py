@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from grus.decode.music.scores import MusicEvaluation
     from grus.decode.scores import Evaluation, Score
     from grus.decode.streaming.keyed import Streams
+    from grus.decode.transcriber import LiveTranscriber, Transcript
+    from grus.decode.transcription_scores import TranscriptionEvaluation
     from grus.decode.translation_scores import TranslationEvaluation
     from grus.decode.translator import LiveTranslator, Translation
     from grus.decode.windows import Forecasts
@@ -37,10 +39,13 @@ __all__ = [
     "LiveDetector",
     "LiveForecaster",
     "LiveGenerator",
+    "LiveTranscriber",
     "LiveTranslator",
     "MusicEvaluation",
     "Score",
     "Streams",
+    "Transcript",
+    "TranscriptionEvaluation",
     "Translation",
     "TranslationEvaluation",
     "load",
@@ -59,10 +64,13 @@ _HOMES = {
     "LiveDetector": "detector",
     "LiveForecaster": "forecaster",
     "LiveGenerator": "generator",
+    "LiveTranscriber": "transcriber",
     "LiveTranslator": "translator",
     "MusicEvaluation": "music.scores",
     "Score": "scores",
     "Streams": "streaming.keyed",
+    "Transcript": "transcriber",
+    "TranscriptionEvaluation": "transcription_scores",
     "Translation": "translator",
     "TranslationEvaluation": "translation_scores",
 }

@@ -16,14 +16,20 @@ from grus.preprocess.build_examples import ExampleRoles, build_examples
 from grus.preprocess.classify import ClassifyPreprocessor
 from grus.preprocess.columns import Columns
 from grus.preprocess.examples import Examples
-from grus.preprocess.given_examples import examples_of_arrays, examples_of_images, examples_of_texts
+from grus.preprocess.given_examples import (
+    examples_of_arrays,
+    examples_of_images,
+    examples_of_recordings,
+    examples_of_texts,
+)
 from grus.preprocess.labels import labels_of
 from grus.preprocess.ragged import Ragged
 from grus.runtime import Program, State
-from grus.spec import Classify, Model
+from grus.spec import Classify, LogMel, Model
 
 if TYPE_CHECKING:
     from grus.decode.streaming.classifier import ClassStream
+    from grus.decode.streaming.sound import SoundClassStream
 
 #: Rows run at once, and numbers in their padded input: bounds the memory, and keeps a batch in cache.
 _BATCH, _VALUES = 512, 1 << 22
@@ -33,7 +39,8 @@ class LiveClassifier(LiveModel):
     """What ``grus.load`` returns for a classifier; also what the estimator itself predicts with.
 
     Wherever it takes data, that is `Examples`; a list of texts; a list of arrays [T, C] or one [R, T, C]; images
-    [R, H, W] or [R, H, W, C]; or a table (columns, records or a frame) with the columns of training.
+    [R, H, W] or [R, H, W, C]; a list of recordings, samples [N] each at the rate of training; or a table (columns,
+    records or a frame) with the columns of training.
 
     Args:
         model: the spec.
@@ -101,7 +108,11 @@ class LiveClassifier(LiveModel):
     # -- live --------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _stream(self) -> "ClassStream":
+    def _stream(self) -> "ClassStream | SoundClassStream":
+        if self.task.kind == "audio":
+            from grus.decode.streaming.sound import SoundClassStream
+
+            return SoundClassStream(self)
         from grus.decode.streaming.classifier import ClassStream
 
         return ClassStream(self)
@@ -110,9 +121,10 @@ class LiveClassifier(LiveModel):
         """Take in one raw step of every stream, and name the label of all steps so far.
 
         Args:
-            x: raw values [N, C] (or [C] of one stream), NaN for a gap; or rows: a record of one stream, a list of
-                records, columns or a frame with a row for each, in the order of the state. Of events only rows, each
-                of them one code; another one of the same time belongs to the same visit.
+            x: of recordings a chunk of samples [N, T] (or [T]), float or int16; else raw values [N, C] (or [C] of one
+                stream), NaN for a gap; or rows: a record of one stream, a list of records, columns or a frame with a
+                row for each, in the order of the state. Of events only rows, each of them one code; another one of the
+                same time belongs to the same visit.
             state: before the step.
             proba: as for `predict`.
 
@@ -132,7 +144,8 @@ class LiveClassifier(LiveModel):
         """Take in any number of raw steps of every stream, and name the label of all steps so far.
 
         Args:
-            x: raw values [N, T, C], NaN for a gap; or rows, told apart by their id, those of each in order.
+            x: of recordings samples [N, T]; else raw values [N, T, C], NaN for a gap; or rows, told apart by their id,
+                those of each in order.
             state: before the steps; None: the beginning.
             lengths: of the streams' chunks in an array, int [N]; padding is never read.
             proba: as for `predict`.
@@ -216,6 +229,9 @@ class LiveClassifier(LiveModel):
             raise UsageError(f"data: must be several examples or a table, got one {type(data).__name__}")
         if self.task.kind == "images":
             return examples_of_images(data)
+        if self.task.kind == "audio":
+            step: LogMel = self.model.step(LogMel)
+            return examples_of_recordings(list(data), step.rate)
         if hasattr(data, "__array__") and not hasattr(data, "columns") and not hasattr(data, "column_names"):
             data = list(np.asarray(data))
         if isinstance(data, Sequence) and not (data and isinstance(data[0], Mapping)):

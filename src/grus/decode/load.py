@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from grus.artifact import load_model
 from grus.errors import ModelFolderError, SpecError
-from grus.spec import Classify, Detect, Generate, Translate
+from grus.spec import Classify, Detect, Generate, Transcribe, Translate
 
 if TYPE_CHECKING:
     from grus.decode.classifier import LiveClassifier
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from grus.decode.forecaster import LiveForecaster
     from grus.decode.generator import LiveGenerator
     from grus.decode.music.composer import LiveComposer
+    from grus.decode.transcriber import LiveTranscriber
     from grus.decode.translator import LiveTranslator
 
 
 def load(
     folder: str | Path, *, precision: str = "float32"
-) -> "LiveForecaster | LiveClassifier | LiveDetector | LiveGenerator | LiveComposer | LiveTranslator":
+) -> "LiveForecaster | LiveClassifier | LiveDetector | LiveGenerator | LiveComposer | LiveTranslator | LiveTranscriber":
     """Load a model folder without torch, ready to answer.
 
     Args:
@@ -54,6 +55,10 @@ def load(
             from grus.decode.translator import LiveTranslator
 
             return LiveTranslator(model, tensors, precision)
+        if isinstance(model.task, Transcribe):
+            from grus.decode.transcriber import LiveTranscriber
+
+            return LiveTranscriber(model, tensors, precision)
         if isinstance(model.task, Detect):
             from grus.decode.detector import LiveDetector
 

@@ -4,6 +4,7 @@ from grus.preprocess.calendar import feature_names as feature_names_of
 from grus.preprocess.features import layout
 from grus.spec import (
     Calendar,
+    Classify,
     Codes,
     CovariateScale,
     Detect,
@@ -11,6 +12,7 @@ from grus.spec import (
     Generate,
     Images,
     Irregular,
+    LogMel,
     Model,
     Translate,
 )
@@ -39,13 +41,18 @@ def feature_names(model: Model) -> Names:
             names["x"] = _of_irregular(step)
         elif isinstance(step, Codes):
             names["x"] = [*step.codes, "gap"]
+        elif isinstance(step, LogMel):
+            bands = (
+                f"frame {frame}, band {band}" for frame in range(step.stack) for band in range(step.bands)
+            )
+            names["x"] = list(bands)
         elif isinstance(step, Images):
             pixels = ((x, channel) for x in range(step.width) for channel in range(step.channels))
             names["x"] = [f"pixel {x}, channel {channel}" for x, channel in pixels]
-        else:
-            names["tokens"] = [
-                model.task.source if isinstance(model.task, Translate) else model.task.inputs[0]
-            ]
+        elif isinstance(model.task, Translate):
+            names["tokens"] = [model.task.source]
+        elif isinstance(model.task, Classify):  # a transcriber writes its vocabulary
+            names["tokens"] = [model.task.inputs[0]]
     return names
 
 

@@ -14,6 +14,7 @@ from grus.preprocess.channels import MOST
 from grus.preprocess.examples import Examples
 from grus.preprocess.features import forward_fill
 from grus.preprocess.irregular import IrregularRows, fit_irregular
+from grus.preprocess.log_mel import BANDS, FRAME_MS, HOP_MS, LogMelFrames, fit_log_mel, log_mel_step
 from grus.preprocess.ragged import MultiHot, Pixels, Ragged
 from grus.preprocess.scaling import apply, fit_scaler
 from grus.preprocess.subwords import encode_subwords, fit_subwords
@@ -26,6 +27,7 @@ from grus.spec import (
     Images,
     Irregular,
     IrregularForm,
+    LogMel,
     Port,
     Subwords,
     Vocabulary,
@@ -46,6 +48,7 @@ class StepOptions:
         lower: put texts in lower case.
         irregular: what becomes of missing values and of times of series, see `grus.spec.Irregular`; None: a missing
             value is the last one known, with a mask for channels that had gaps in training.
+        frame_ms, hop_ms, bands, preemphasis: of recordings; see `grus.spec.LogMel`.
     """
 
     tokenizer: Tokenizer = "word"
@@ -53,6 +56,10 @@ class StepOptions:
     min_count: int = 2
     lower: bool = True
     irregular: IrregularForm | None = None
+    frame_ms: float = FRAME_MS
+    hop_ms: float = HOP_MS
+    bands: int = BANDS
+    preemphasis: float = 0.0
 
 
 def fit_classify_steps(
@@ -69,9 +76,9 @@ def fit_classify_steps(
     options = StepOptions() if options is None else options
     if not len(examples):
         raise DataError("examples: expected rows to learn from, got none")
-    fit = {"text": _fit_text, "series": _fit_series, "images": _fit_images, "events": _fit_events}[
-        examples.kind
-    ]
+    fit = {
+        "text": _fit_text, "series": _fit_series, "images": _fit_images, "events": _fit_events, "audio": _fit_audio,
+    }[examples.kind]  # fmt: skip
     step, arrays = fit(examples, options)
     return (step,), {f"preprocess.{step.key}.{name}": array for name, array in arrays.items()}
 
@@ -127,6 +134,17 @@ def _fit_events(examples: Examples, options: StepOptions) -> tuple[AnyStep, Arra
     return Codes(codes), {"gap_scale": np.array([unit])}
 
 
+def _fit_audio(examples: Examples, options: StepOptions) -> tuple[AnyStep, Arrays]:
+    assert examples.samples is not None
+    assert examples.offsets is not None
+    assert examples.rate is not None
+    step = log_mel_step(
+        examples.rate, frame_ms=options.frame_ms, hop_ms=options.hop_ms, bands=options.bands,
+        preemphasis=options.preemphasis,
+    )  # fmt: skip
+    return step, fit_log_mel(step, examples.samples, examples.offsets)
+
+
 class ClassifyPreprocessor:
     """Turns examples into sequences, as the model was trained to see them.
 
@@ -169,6 +187,8 @@ class ClassifyPreprocessor:
             return self._irregular(examples, step)
         if isinstance(step, Images):
             return self._images(examples, step)
+        if isinstance(step, LogMel):
+            return self._audio(examples, step)
         assert isinstance(step, Codes)
         return self._events(examples, step)
 
@@ -220,6 +240,17 @@ class ClassifyPreprocessor:
         rows = rows if len(kept) == len(rows) else rows[kept]
         center, scale = (np.tile(self._arrays[name], step.width) for name in ("center", "scale"))
         return Ragged({"x": Pixels(rows, center, scale)}, offsets)
+
+    def _audio(self, examples: Examples, step: LogMel) -> Ragged:
+        """Log-mel frames of each recording."""
+        assert examples.samples is not None
+        assert examples.offsets is not None
+        if examples.rate != step.rate:
+            raise DataError(
+                f"recordings: must be at {step.rate:,} Hz as in training, got {examples.rate:,} Hz"
+            )
+        frames = LogMelFrames(step, self._arrays["center"], self._arrays["scale"])
+        return frames.ragged(examples.samples, examples.offsets, self.task.max_length)
 
     def _events(self, examples: Examples, step: Codes) -> Ragged:
         """Visits with the codes that are known, and log(1 + gap / unit); an unknown gap counts as none."""

@@ -1,4 +1,4 @@
-"""Labelled examples of any kind as arrays: texts, numeric series, images, or events."""
+"""Labelled examples of any kind as arrays: texts, numeric series, images, events, or recordings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from grus.errors import DataError
+from grus.preprocess.storage import take_runs
 from grus.spec import ClassifyKind
 
 Labels = list[tuple[str, ...]]
@@ -18,13 +19,14 @@ class Examples:
     """R examples of one kind; what the other kinds need is None.
 
     Attributes:
-        kind: text, series, images or events.
+        kind: text, series, images, events or audio.
         rows: how many examples, R.
-        columns: names of the inputs: the text column, the channels, the column of codes; none for images.
+        columns: names of the inputs: the text column, the channels, the column of codes; none for images and audio.
         ids: the user's own ids [R], as they came, or None.
         labels: of each example, or None where they are not known.
         texts: text: R strings.
-        offsets: series and events, int64 [R + 1]: example r is steps (or visits) ``offsets[r]`` to ``offsets[r + 1]``.
+        offsets: series, events and audio, int64 [R + 1]: example r is steps (visits, samples) ``offsets[r]`` to
+            ``offsets[r + 1]``.
         series: series: float64 [N, C], NaN is a gap.
         times: series: when each step was, datetime64[ns] or int64 [N], rising within an example; None: not known.
         images: images: uint8 [R, H, W, C].
@@ -32,6 +34,7 @@ class Examples:
         codes: events: int32 [E], numbers of words.
         visits: events: int64 [V + 1]: visit v has the codes ``visits[v]`` to ``visits[v + 1]``.
         gaps: events: float64 [V], time since the visit before, at least 0; NaN where unknown, as at the first.
+        samples: audio: float32 [N], -1 to 1. rate: of all recordings, in Hz.
 
     Raises:
         DataError: arrays that do not fit together, or a value that cannot be.
@@ -51,15 +54,15 @@ class Examples:
     codes: np.ndarray | None = None
     visits: np.ndarray | None = None
     gaps: np.ndarray | None = None
+    samples: np.ndarray | None = None
+    rate: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("ids", "labels"):
             given: Any = getattr(self, name)
             if given is not None and len(given) != self.rows:
                 raise DataError(f"examples: {name} must be {self.rows}, one an example, got {len(given)}")
-        {"text": self._text, "series": self._series, "images": self._images, "events": self._events}[
-            self.kind
-        ]()
+        getattr(self, f"_{self.kind}")()
 
     def __len__(self) -> int:
         return self.rows
@@ -87,6 +90,10 @@ class Examples:
             out["series"] = _runs(self.series, first, lengths)
             if self.times is not None:
                 out["times"] = _runs(self.times, first, lengths)
+            return out
+        if self.kind == "audio":
+            assert self.samples is not None
+            out["samples"] = take_runs(self.samples, first, lengths)
             return out
         assert self.visits is not None
         assert self.codes is not None
@@ -149,6 +156,12 @@ class Examples:
             raise DataError(
                 f"examples: images must be uint8 [{self.rows}, height, width, channels], got {got}"
             )
+
+    def _audio(self) -> None:
+        samples, offsets = self.samples, self.offsets
+        if samples is None or offsets is None or self.rate is None or samples.dtype != np.float32:
+            raise DataError("examples: recordings must be float32 samples, with offsets and a rate")
+        _check_bounds("offsets", offsets, self.rows, len(samples))
 
     def _events(self) -> None:
         words, codes, visits, gaps, offsets = self.words, self.codes, self.visits, self.gaps, self.offsets

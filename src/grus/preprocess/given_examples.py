@@ -1,4 +1,4 @@
-"""From plain Python data to examples: lists of texts, arrays of numbers, arrays of pixels; NumPy only."""
+"""From plain Python data to examples: lists of texts, arrays of numbers, of pixels, of samples; NumPy only."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from grus.errors import DataError
 from grus.preprocess.columns import first_row
 from grus.preprocess.examples import Examples, Labels
+from grus.preprocess.log_mel import as_samples
 
 
 def examples_of_texts(texts: Sequence[Any], labels: Labels | None = None) -> Examples:
@@ -96,3 +97,25 @@ def examples_of_images(images: Any, labels: Labels | None = None) -> Examples:
                 "scale them: (x * 255).round()",
             )
     return Examples("images", len(values), (), labels=labels, images=values.astype(np.uint8))
+
+
+def examples_of_recordings(recordings: Sequence[Any], rate: int, labels: Labels | None = None) -> Examples:
+    """Examples from a list of recordings, samples [N] of one channel each, all at one rate.
+
+    Raises:
+        DataError: one that is no samples, or has none.
+    """
+    parts = [
+        as_samples(samples, f"data, row {row} (counting from 0)") for row, samples in enumerate(recordings)
+    ]
+    for row, part in enumerate(parts):
+        if not len(part):
+            raise DataError(f"data, row {row} (counting from 0): expected samples, got an empty recording")
+    return Examples(
+        kind="audio",
+        rows=len(parts),
+        labels=labels,
+        offsets=np.concatenate(([0], np.cumsum([len(part) for part in parts], dtype=np.int64))),
+        samples=np.concatenate(parts) if parts else np.empty(0, np.float32),
+        rate=rate,
+    )

@@ -54,8 +54,8 @@ class Program:
             inputs = tuple(self.shapes[name] for name in node.inputs)
             self._nodes.append(build(node.op, Weights(node_weights(tensors, node), stored), inputs))
         self._names = {port.name for port in graph.inputs}
-        #: Each node with its implementation, its first input that has a clock (the lengths of that are the node's; no op
-        #: needs them whose steps do not see each other), and the memory that it looks at.
+        #: Each node with its implementation, its first input that has a clock (the lengths of that are the node's; ops
+        #: whose steps do not see each other need none), and the memory that it looks at.
         self._plan = [
             (
                 node,

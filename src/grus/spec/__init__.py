@@ -16,6 +16,7 @@ from grus.spec.steps import (
     Images,
     Irregular,
     IrregularForm,
+    LogMel,
     Music,
     Part,
     SeriesScale,
@@ -23,6 +24,7 @@ from grus.spec.steps import (
     Subwords,
     Vocabulary,
 )
+from grus.spec.transcribe import Transcribe
 from grus.spec.translate import Translate
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "Images",
     "Irregular",
     "IrregularForm",
+    "LogMel",
     "Model",
     "Music",
     "Node",
@@ -59,6 +62,7 @@ __all__ = [
     "Shape",
     "Step",
     "Subwords",
+    "Transcribe",
     "Translate",
     "Vocabulary",
     "chain",

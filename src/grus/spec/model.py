@@ -17,10 +17,12 @@ from grus.spec.steps import (
     CovariateScale,
     Images,
     Irregular,
+    LogMel,
     Subwords,
     Vocabulary,
     check_unique,
 )
+from grus.spec.transcribe import Transcribe
 from grus.spec.translate import Translate
 
 SCHEMA = 1
@@ -74,7 +76,7 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
             raise SpecError(f"forecast: quantiles must increase within (0, 1), got {self.quantiles}")
 
 
-ClassifyKind = Literal["text", "series", "images", "events"]
+ClassifyKind = Literal["text", "series", "images", "events", "audio"]
 
 
 class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", forbid_unknown_fields=True):
@@ -84,7 +86,7 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
     the order of ``labels``: probability = softmax(logits / temperature), or with ``multi`` (any number of labels an
     example) sigmoid(logits / temperature).
 
-    ``inputs`` are the columns: the text column, the channels of a series, the column of codes; none for images.
+    ``inputs`` are the columns: the text column, the channels of a series, the column of codes; none of images or audio.
     ``variable`` and ``value`` are the columns of tables in long form, a measurement a row, in which series may come.
     ``max_length`` is how many steps of an example are kept: the first ones of a text, the last ones of others.
     ``baseline_size`` is how many features the linear baseline has that travels with the model; 0: there is none.
@@ -118,7 +120,7 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
             raise SpecError(f"classify: labels must be at least {2 - self.multi}, got {len(self.labels)}")
         if self.kind not in _STEPS:
             raise SpecError(f"classify: kind must be one of {', '.join(_STEPS)}, got {self.kind!r}")
-        wanted = {"text": 1, "events": 1, "images": 0}.get(self.kind, max(len(self.inputs), 1))
+        wanted = {"text": 1, "events": 1, "images": 0, "audio": 0}.get(self.kind, max(len(self.inputs), 1))
         if len(self.inputs) != wanted:
             raise SpecError(f"classify: {self.kind} must have {wanted} input columns, got {len(self.inputs)}")
         if (self.variable is None) != (self.value is None):
@@ -157,15 +159,18 @@ class Classify(msgspec.Struct, frozen=True, tag_field="task", tag="classify", fo
             raise SpecError(f"classify: the graph must have one output, 'logits' of size {len(self.labels)}")
 
 
-_STEPS: dict[str, tuple[type[Vocabulary | Subwords | CovariateScale | Irregular | Images | Codes], ...]] = {
+_STEPS: dict[
+    str, tuple[type[Vocabulary | Subwords | CovariateScale | Irregular | Images | Codes | LogMel], ...]
+] = {
     "text": (Vocabulary, Subwords),
     "series": (CovariateScale, Irregular),
     "images": (Images,),
     "events": (Codes,),
+    "audio": (LogMel,),
 }
 
-AnyTask = Forecast | Classify | Detect | Generate | Translate
-_Task = TypeVar("_Task", Forecast, Classify, Detect, Generate, Translate)
+AnyTask = Forecast | Classify | Detect | Generate | Translate | Transcribe
+_Task = TypeVar("_Task", Forecast, Classify, Detect, Generate, Translate, Transcribe)
 
 Array = TypeVar("Array")
 
@@ -193,7 +198,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if set(self.parts) not in ({"main"}, {"encode", "decode"}):
             raise SpecError(f"model: parts must be main, or encode and decode, got {sorted(self.parts)}")
         self._check_ties()
-        if isinstance(self.task, Classify | Generate | Translate):
+        if isinstance(self.task, Classify | Generate | Translate | Transcribe):
             self.task.check_model(self.preprocess, self.parts)
 
     def task_as(self, kind: type[_Task]) -> _Task:

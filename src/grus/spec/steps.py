@@ -15,6 +15,8 @@ from grus.spec.subwords import read_definition
 MAX_STEPS_PER_BEAT = 96
 #: A MIDI file has 16 channels, and the tenth is for drums.
 MAX_PARTS = 15
+#: Samples a second, and samples of a frame of sound: what a model file may ask for.
+MAX_RATE, MAX_FRAME = 768_000, 1 << 16
 
 
 class Step(msgspec.Struct, frozen=True, tag_field="step", forbid_unknown_fields=True):
@@ -302,8 +304,69 @@ def bar_steps(meter: tuple[int, int], steps_per_beat: int) -> int:
     return 0 if rest else steps
 
 
+class LogMel(Step, frozen=True, tag="log_mel"):
+    """Log energies of mel bands of a recording's frames, (log e - center) / scale of each band.
+
+        e_b = sum_k M_bk |FFT(w * x)_k|^2,   log e = log(max(e, floor)),   mel(f) = 1127 ln(1 + f / 700)
+
+    x are ``frame`` samples, -1 to 1, every ``hop`` samples; w is Hann's window, 0.5 - 0.5 cos(2 pi i / (frame - 1)); M
+    are ``bands`` triangles of height 1, equally wide on the mel scale from ``low`` to ``high`` Hz (HTK's formula, as in
+    Kaldi). With preemphasis p a frame is first x_i - p x_{i-1}, x_{-1} being x_0. ``stack`` frames side by side are one
+    step of the network, so it has a step every ``stack * hop`` samples, and each is made of its own samples alone.
+    """
+
+    key: ClassVar[str] = "log_mel"
+    rate: int
+    frame: int
+    hop: int
+    fft: int
+    bands: int
+    low: float
+    high: float
+    preemphasis: float = 0.0
+    floor: float = 1e-10
+    stack: int = 1
+
+    def __post_init__(self) -> None:
+        check_size("log mel: rate", self.rate, high=MAX_RATE)
+        check_size("log mel: frame", self.frame, low=2, high=MAX_FRAME)
+        check_size("log mel: hop", self.hop, high=self.frame)
+        check_size("log mel: fft", self.fft, low=self.frame, high=4 * MAX_FRAME)
+        check_size("log mel: bands", self.bands, high=1024)
+        check_size("log mel: stack", self.stack, high=64)
+        if not 0 <= self.low < self.high <= self.rate / 2:
+            raise SpecError(
+                f"log mel: bands must rise from 0 to half the rate, got {self.low:g} to {self.high:g} Hz"
+            )
+        if not 0 <= self.preemphasis < 1 or not 0 < self.floor < 1:
+            raise SpecError("log mel: preemphasis must be from 0 to below 1, and floor between 0 and 1")
+
+    @property
+    def window(self) -> int:
+        """Samples that a step of the network is made of."""
+        return self.frame + (self.stack - 1) * self.hop
+
+    @property
+    def stride(self) -> int:
+        """Samples from one step of the network to the next."""
+        return self.stack * self.hop
+
+    def steps(self, samples: int) -> int:
+        """How many steps of the network so many samples are; what is left at the end is not read."""
+        return max((samples - self.window) // self.stride + 1, 0)
+
+    def arrays(self) -> Weights:
+        """Center and scale of each band's log energy."""
+        return {"center": (self.bands,), "scale": (self.bands,)}
+
+    def port(self) -> Port:
+        """The input of a model of recordings: the bands of each frame of a step, one frame after the other."""
+        return Port("x", "seq", self.bands * self.stack, "src")
+
+
 AnyStep = (
     Calendar | Categories | CovariateScale | Irregular | SeriesScale | Vocabulary | Subwords | Images | Codes | Music
+    | LogMel
 )  # fmt: skip
 
 

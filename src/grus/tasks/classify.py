@@ -1,4 +1,4 @@
-"""The classification task: a GRU that names what a text, a series, an image or a history of events is."""
+"""The classification task: a GRU that names what a text, a series, an image, a history or a recording is."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from grus.data.examples import Reading, is_table, read_examples, read_like
+from grus.data.audio_files import AudioOptions
+from grus.data.examples import Reading, is_table, own_like, own_of, read_examples, read_like
 from grus.data.frames import like
 from grus.decode import ClassEvaluation, LiveClassifier
 from grus.decode.class_scores import fit_temperature
@@ -16,7 +17,8 @@ from grus.inspection.classes.report import write_classify_report
 from grus.models import GraphModule
 from grus.preprocess.classify import StepOptions
 from grus.preprocess.examples import Examples
-from grus.spec import Classify, ClassifyKind, Graph, Images, IrregularForm, Model
+from grus.preprocess.log_mel import BANDS, FRAME_MS, HOP_MS
+from grus.spec import Classify, ClassifyKind, Graph, IrregularForm, Model
 from grus.tasks.classify_baselines import fit_baselines
 from grus.tasks.classify_data import (
     Prepared,
@@ -25,6 +27,7 @@ from grus.tasks.classify_data import (
     given_classes,
     label_source,
     label_weights,
+    pair,
     prepare,
 )
 from grus.tasks.classify_job import ClassifyJob
@@ -32,6 +35,7 @@ from grus.tasks.classify_networks import NetworkConfig, build_network, start_sma
 from grus.tasks.classify_parameters import RULES, check_parameters
 from grus.tasks.encoders import KERNEL_SIZE, Encoder
 from grus.tasks.estimator import TrainedEstimator, check_resume
+from grus.tasks.sound_augment import augment_for, sound_options
 from grus.tasks.tune import RunOptions, Tuning
 from grus.tasks.tune_space import CLASSIFY, SpaceLike, check_trials, choose_space
 from grus.training import History
@@ -43,6 +47,7 @@ TITLES: dict[ClassifyKind, str] = {
     "series": "Classification of series",
     "images": "Classification of images",
     "events": "Classification of histories",
+    "audio": "Classification of recordings",
 }
 #: Kinds whose inputs dropout acts on. One word or code says what others say too; one pixel or channel does not: digits
 #: by rows, two of five folds of the training rows, the defaults: 85.6% with it and 93.3% without.
@@ -52,11 +57,11 @@ _HIDDEN_INPUTS: tuple[ClassifyKind, ...] = ("text", "events")
 class Classifier(TrainedEstimator):
     """A recurrent classifier (GRU) of texts, numeric series, images or event histories, with scikit-learn's habits.
 
-    p = softmax(W pool(cell(x)) / T), where x are embedded tokens, scaled channels, rows of pixels, or the codes of a
-    visit; T is fitted on the validation rows, so that probabilities mean what they say.
+    p = softmax(W pool(cell(x)) / T), where x are embedded tokens, scaled channels, rows of pixels, the codes of a
+    visit, or log-mel frames; T is fitted on the validation rows, so that probabilities mean what they say.
 
     Args:
-        kind: ``text``, ``series``, ``images`` or ``events``; inferred from the data if None.
+        kind: ``text``, ``series``, ``images``, ``events`` or ``audio``; inferred from the data if None.
         text, label, id, time, columns, code: column names; inferred where obvious. ``columns`` are the channels of
             series, ``code`` is the column of event codes.
         variable, value: columns of series in long form, where a row is one measurement of what ``variable`` names;
@@ -70,6 +75,13 @@ class Classifier(TrainedEstimator):
             last value known), ``indicators`` (that, with masks and the time since each channel was seen), ``decay``
             (GRU-D, which forgets by the time that passed; reads in one direction). None: as ``forward``, with masks of
             the channels that had gaps in training; times are not read.
+        rate, frame_ms, hop_ms, bands, preemphasis: of recordings: Hz to bring them to (None: that of most of them),
+            milliseconds of a frame and from one to the next, log-mel bands; see `grus.spec.LogMel`.
+        resample: bring recordings of other rates to it, in place of refusing them. skip_bad: leave out files that are
+            no recordings, in place of refusing them.
+        gain_db, band_shift, noise: what training does to recordings alone: the greatest change of level in dB, the most
+            bands that a spectrum is moved by, and the share of recordings that get noise. time_mask, band_mask: the
+            widest stretch of steps, as a share of all, and of bands that it hides, twice each (SpecAugment).
         encoder: ``gru`` (the cell alone), ``conv-gru`` (a causal convolution of ``kernel_size`` steps before it) or
             ``gru-attention`` (self-attention over its states; such a model reads whole examples only).
         token_dropout: share of a text's tokens that are hidden in training, as words never seen will be; with ``decay``
@@ -124,6 +136,18 @@ class Classifier(TrainedEstimator):
         label_smoothing: float = 0.0,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         multi: bool | None = None,
+        rate: int | None = None,
+        frame_ms: float = FRAME_MS,
+        hop_ms: float = HOP_MS,
+        bands: int = BANDS,
+        preemphasis: float = 0.0,
+        resample: bool = True,
+        skip_bad: bool = False,
+        gain_db: float = 15.0,
+        band_shift: int = 2,
+        noise: float = 0.5,
+        time_mask: float = 0.2,
+        band_mask: float = 0.2,
         max_length: int | None = None,
         val_size: float = 0.1,
         test_size: float = 0,
@@ -151,6 +175,10 @@ class Classifier(TrainedEstimator):
         self.embedding_size, self.token_dropout = embedding_size, token_dropout
         self.label_smoothing = label_smoothing
         self.class_weight, self.multi, self.max_length = class_weight, multi, max_length
+        self.rate, self.frame_ms, self.hop_ms, self.bands = rate, frame_ms, hop_ms, bands
+        self.preemphasis, self.resample, self.skip_bad = preemphasis, resample, skip_bad
+        self.gain_db, self.band_shift, self.noise = gain_db, band_shift, noise
+        self.time_mask, self.band_mask = time_mask, band_mask
         self.val_size, self.test_size = val_size, test_size
         self.epochs, self.batch_size = epochs, batch_size
         self.learning_rate: float | Literal["auto"] = learning_rate
@@ -172,8 +200,9 @@ class Classifier(TrainedEstimator):
         """Train on labelled examples; see the class for what is learned.
 
         Args:
-            data: a path (CSV, TSV, Parquet, JSON lines, a folder of images), a frame, columns, or with ``y`` a list of
-                texts, a list of arrays [T, C], or an array of images [R, H, W] or [R, H, W, C].
+            data: a path (CSV, TSV, Parquet, JSON lines, a folder of images or recordings), a frame, columns, or with
+                ``y`` a list of texts, a list of arrays [T, C], or an array of images [R, H, W] or [R, H, W, C]; with
+                ``kind="audio"`` a list of paths, or of samples at ``rate``.
             y: labels, where they are not a column of ``data``.
             validation: labelled data to validate on, in the form of ``data`` (with ``y``: a pair of data and labels);
                 then no rows of ``data`` are set aside for it.
@@ -291,18 +320,20 @@ class Classifier(TrainedEstimator):
         )
 
     def _read_like(self, data: Any, y: Any = None, labelled: bool = False) -> Examples:
-        return read_like(data, self.live_.roles, y, labelled=labelled, shape=_shape(self.model_))
+        return read_like(data, self.live_.roles, y, labelled=labelled, own=own_of(self.model_))
 
     def _prepare(self, data: Any, y: Any, validation: Any) -> tuple[Prepared, Reading]:
         columns = (self.code,) if self.code is not None else self.columns
         reading = read_examples(
             data, y, kind=self.kind, text=self.text, label=self.label, id=self.id, time=self.time, columns=columns,
-            multi=self.multi, long=None if self.variable is None or self.value is None else (self.variable, self.value),
+            multi=self.multi, audio=AudioOptions(self.rate, self.resample, self.skip_bad, self.frame_ms / 1000),
+            long=None if self.variable is None or self.value is None else (self.variable, self.value),
         )  # fmt: skip
         unseen = None
         if validation is not None:
             rows, labels = pair(validation) if y is not None else (validation, None)
-            unseen = read_like(rows, reading.roles, labels, labelled=True)
+            own = own_like(reading.examples, self.frame_ms / 1000)
+            unseen = read_like(rows, reading.roles, labels, labelled=True, own=own)
         if self.irregular is not None and reading.roles.kind != "series":
             raise UsageError(
                 f"irregular must not be given for kind={reading.roles.kind!r}, got {self.irregular!r}"
@@ -311,8 +342,9 @@ class Classifier(TrainedEstimator):
             reading.examples, unseen, self.val_size, self.test_size, self.seed, label_source(reading.roles)
         )
         options = StepOptions(
-            self.tokenizer, self.vocabulary_size, lower=self.lower, irregular=self.irregular
-        )
+            self.tokenizer, self.vocabulary_size, lower=self.lower, irregular=self.irregular, frame_ms=self.frame_ms,
+            hop_ms=self.hop_ms, bands=self.bands, preemphasis=self.preemphasis,
+        )  # fmt: skip
         return prepare(parts, reading.roles, options, self.max_length), reading
 
     def _network(self, task: Classify) -> NetworkConfig:
@@ -338,6 +370,7 @@ class Classifier(TrainedEstimator):
             token_dropout=self.token_dropout,
             masks=prepared.masks,
             smoothing=self.label_smoothing,
+            augment=augment_for(prepared.steps, prepared.arrays, sound_options(self)),
         )
 
     def _make_ready(self, prepared: Prepared, reading: Reading) -> "Ready":
@@ -384,17 +417,3 @@ class Ready:
     def can_validate(self) -> bool:
         """Whether there are rows to validate on."""
         return len(self.prepared.val) > 0
-
-
-def pair(given: Any, name: str = "validation") -> tuple[Any, Any]:
-    """Data and labels of rows that stand apart; raises UsageError for anything but a pair of them."""
-    if not isinstance(given, tuple) or len(given) != 2:
-        raise UsageError(
-            f"{name} must be a pair (data, labels) as labels are given as y, got {type(given).__name__}"
-        )
-    return given
-
-
-def _shape(model: Model) -> tuple[int, int, int] | None:
-    images: Images | None = model.step(Images)
-    return None if images is None else (images.height, images.width, images.channels)

@@ -22,12 +22,19 @@ from grus.spec import AnyStep, Classify, ClassifyKind, Irregular, Port
 from grus.tasks.run_folder import digest
 
 #: Steps of an example that are kept where ``max_length`` is not given.
-MAX_LENGTH: dict[ClassifyKind, int] = {"text": 512, "series": 4096, "images": 4096, "events": 1024}
+MAX_LENGTH: dict[ClassifyKind, int] = {
+    "text": 512,
+    "series": 4096,
+    "images": 4096,
+    "events": 1024,
+    "audio": 4096,
+}
 _PLURAL: dict[ClassifyKind, str] = {
     "text": "texts",
     "series": "series",
     "images": "images",
     "events": "histories",
+    "audio": "recordings",
 }
 _SHOWN = 12
 
@@ -166,6 +173,15 @@ def label_weights(
         known = ", ".join(map(repr, order[:_SHOWN])) + (", ..." if len(order) > _SHOWN else "")
         raise UsageError(f"class_weight must name labels among {known}, got {unknown!r}")
     return np.array([weights.get(label, 1.0) for label in order])
+
+
+def pair(given: Any, name: str = "validation") -> tuple[Any, Any]:
+    """Data and labels of rows that stand apart; raises UsageError for anything but a pair of them."""
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise UsageError(
+            f"{name} must be a pair (data, labels) as labels are given as y, got {type(given).__name__}"
+        )
+    return given
 
 
 def given_classes(order: tuple[str, ...], labels: Labels | None, y: Any) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The classifier as a training job: which batches, which loss, which validation scores."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class ClassifyJob:
             share of measured values that count as missing.
         masks: which features of the input are masks of values, where a network reads no value whose mask is 0.
         smoothing: label smoothing: the share of the truth that is spread evenly over all labels.
+        augment: what training makes of an input [B, T, F], given its lengths [B].
         min_steps: an epoch goes through the rows as often as it takes for so many steps.
     """
 
@@ -49,6 +51,7 @@ class ClassifyJob:
         token_dropout: float = 0.0,
         masks: slice | None = None,
         smoothing: float = 0.0,
+        augment: Callable[[Tensor, Tensor], Tensor] | None = None,
         min_steps: int = MIN_STEPS,
     ) -> None:
         self.model = model
@@ -56,6 +59,7 @@ class ClassifyJob:
         self._batch_size, self._seed = batch_size, seed
         self._weight = None if weight is None else torch.from_numpy(weight.astype(np.float32))
         self._token_dropout, self._masks, self._smoothing = token_dropout, masks, smoothing
+        self._augment = augment
         self._steps_per_pass = -(-len(train) // batch_size)
         self._passes = -(-min_steps // self._steps_per_pass)
         self._batches: tuple[int, list[np.ndarray]] = (-1, [])
@@ -76,7 +80,7 @@ class ClassifyJob:
         """Mean loss of a batch, each row weighted by its label; in training some tokens are hidden."""
         inputs = {name: values for name, values in batch.items() if name not in ("truth", "lengths")}
         if self.model.training:
-            inputs = {name: self._hidden(values) for name, values in inputs.items()}
+            inputs = {name: self._hidden(values, batch["lengths"]) for name, values in inputs.items()}
         logits = self.model(inputs, {CLOCK: batch["lengths"]})[LOGITS]
         return self._cost(logits, batch["truth"]), carry
 
@@ -111,8 +115,10 @@ class ClassifyJob:
         arrays, lengths = rows.sequences.batch(chosen)
         return {"truth": rows.truth[chosen], "lengths": lengths, **arrays}
 
-    def _hidden(self, tokens: Tensor) -> Tensor:
-        """Tokens with some of them replaced by the unknown one, or values with some of them marked as missing."""
+    def _hidden(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Tokens with some replaced by the unknown one, values with some marked as missing, or augmented."""
+        if self._augment is not None:
+            return self._augment(tokens, lengths)
         if not self._token_dropout:
             return tokens
         if tokens.is_floating_point():

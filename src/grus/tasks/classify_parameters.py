@@ -11,7 +11,7 @@ from grus.tasks.classify_networks import POOLS
 from grus.tasks.encoders import ENCODERS
 from grus.training.config import Rule
 
-KINDS = ("text", "series", "images", "events")
+KINDS = ("text", "series", "images", "events", "audio")
 TOKENIZERS = ("word", "char", "bpe")
 
 _SIZE = Rule(
@@ -51,6 +51,18 @@ RULES: dict[str, Rule] = {
     "label_smoothing": r.SHARE,
     "class_weight": _WEIGHTS,
     "multi": r.or_none(r.FLAG),
+    "rate": r.or_none(r.RATE),
+    "frame_ms": r.MILLISECONDS,
+    "hop_ms": r.MILLISECONDS,
+    "bands": r.BANDS,
+    "preemphasis": r.SHARE,
+    "resample": r.FLAG,
+    "skip_bad": r.FLAG,
+    "gain_db": r.DECIBELS,
+    "band_shift": r.COUNT,
+    "noise": r.PART,
+    "time_mask": r.SHARE,
+    "band_mask": r.SHARE,
     "max_length": r.or_none(r.POSITIVE),
     "val_size": _SIZE,
     "test_size": _SIZE,

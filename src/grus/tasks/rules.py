@@ -46,6 +46,11 @@ NAME = Rule(lambda v: isinstance(v, str) and v != "", "a name")
 COLUMN = or_none(Rule(NAME.holds, "a column name"))
 COLUMNS = Rule(lambda v: is_list(v) and all(map(NAME.holds, v)), "a list of column names")
 LAYERS = Rule(whole(1, 64), "a whole number from 1 to 64")  # as in `grus.spec.ops.GRU`
+RATE = Rule(whole(100, 768_000), "a whole number of Hz from 100 to 768,000")
+MILLISECONDS = Rule(lambda v: number(0, 10_000)(v) and v > 0, "milliseconds above 0 and below 10,000")
+BANDS = Rule(whole(1, 1024), "a whole number from 1 to 1,024")
+DECIBELS = Rule(lambda v: number(0, 60)(v), "decibels from 0 to below 60")
+PART = Rule(lambda v: number(0)(v) and v <= 1, "a share from 0 to 1")
 FLAG = Rule(lambda v: isinstance(v, bool | np.bool_), "True or False")
 
 

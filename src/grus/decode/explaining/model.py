@@ -12,12 +12,12 @@ from grus.decode.detector import LiveDetector
 from grus.decode.explaining.cell import Cell
 from grus.decode.explaining.given import Given
 from grus.decode.forecaster import LiveForecaster
-from grus.errors import DataError, UsageError
+from grus.errors import DataError, UnsupportedError, UsageError
 from grus.kernels.layout import GRUWeights
 from grus.kernels.reference import StackOptions, gru_stack
 from grus.preprocess.features import Features
 from grus.runtime import Program
-from grus.spec import Classify, Detect, Graph, Model, Node, Vocabulary, node_weights, ops
+from grus.spec import Classify, Detect, Graph, Model, Node, Transcribe, Vocabulary, node_weights, ops
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -160,6 +160,11 @@ def read_row(model: Model, tensors: Tensors, data: Any, row: int, future: Any = 
             return Row(inputs)
         codes = inputs["tokens"][0].tolist()
         return Row(inputs, tuple(known.tokens[code - 1] if code else "(unknown)" for code in codes))
+    if isinstance(model.task, Transcribe):
+        raise UnsupportedError(
+            "explain: a recording of a transcriber cannot be explained step by step yet",
+            hint="--x gives the layer an input",
+        )
     if isinstance(model.task, Detect):
         detector = LiveDetector(model, tensors)
         records = detector.records(data)

@@ -15,7 +15,7 @@ from grus.decode.streaming.classifier import ClassStream
 from grus.decode.streaming.detector import DetectStream
 from grus.decode.streaming.forecaster import ForecastStream
 from grus.decode.streaming.texts import TextStream
-from grus.errors import ModelFolderError, UsageError
+from grus.errors import ModelFolderError, UnsupportedError, UsageError
 from grus.preprocess.columns import Source, missing_column
 from grus.runtime.sealed import seal, unseal
 from grus.runtime.state import State
@@ -319,6 +319,10 @@ def engine_of(live: LiveForecaster | LiveClassifier | LiveDetector, key: str | N
         engine: Engine = ForecastStream(live, key)
     elif isinstance(live, LiveDetector):
         engine = DetectStream(live, key)
+    elif live.task.kind == "audio":
+        raise UnsupportedError(
+            "model: a classifier of recordings reads samples, not rows", hint="grus stream MODEL --audio"
+        )
     elif live.task.kind == "text":
         engine = TextStream(live, key)
     else:

@@ -20,7 +20,7 @@ from grus.export.c99.program import Program
 from grus.export.c99.proof import Proof, Trial, prove
 from grus.export.c99.text import check_name
 from grus.export.c99.trials import ClassifierTrial, ForecasterTrial
-from grus.spec import Classify, CovariateScale, Detect, Forecast, Generate, Model, SeriesScale
+from grus.spec import Classify, CovariateScale, Detect, Forecast, Generate, LogMel, Model, SeriesScale
 
 #: The flash of large microcontrollers.
 LIMIT_BYTES = 2 << 20
@@ -127,6 +127,11 @@ def _program(model: Model, tensors: Mapping[str, np.ndarray], name: str, precisi
     if isinstance(model.task, Detect):
         raise UnsupportedError(
             "export: a detector cannot be written in C yet: its network could, but not the likelihood of its errors",
+            hint="export --to onnx writes the network; grus.load(folder) runs all of it without torch",
+        )
+    if model.step(LogMel) is not None:
+        raise UnsupportedError(
+            "export: a model of recordings cannot be written in C yet: its network could, but not its log-mel frames",
             hint="export --to onnx writes the network; grus.load(folder) runs all of it without torch",
         )
     return _KINDS[type(model.task)][0](model, tensors, name, precision)

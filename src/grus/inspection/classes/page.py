@@ -33,14 +33,14 @@ from grus.inspection.page import (
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration, figure, percent
 from grus.preprocess.examples import Examples
-from grus.spec import Classify, Codes, Images, Irregular, Model, Subwords, Vocabulary, ops
+from grus.spec import Classify, Codes, Images, Irregular, LogMel, Model, Subwords, Vocabulary, ops
 from grus.training import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: How many mistakes are shown of each kind of example, and how many characters of a text.
-_MISTAKES = {"text": 10, "series": 9, "images": 18, "events": 8}
+_MISTAKES = {"text": 10, "series": 9, "images": 18, "events": 8, "audio": 12}
 _CHARACTERS, _VISITS = 300, 6
 #: At most so many labels in the table and in the picture of confusions.
 _LABELS, _CONFUSED = 40, 30
@@ -110,7 +110,7 @@ def class_page(
         mistakes_sentence=sentence,
         learning=learning_curves(history, "log loss"),
         learning_sentence=describe_training(history, "rows"),
-        data={"images": "FOLDER", "text": "DATA.jsonl"}.get(task.kind, "DATA.csv"),
+        data={"images": "FOLDER", "audio": "FOLDER", "text": "DATA.jsonl"}.get(task.kind, "DATA.csv"),
     )
 
 
@@ -145,6 +145,9 @@ def _input(model: Model) -> str:
         return f"{most} pieces of words of {task.inputs[0]} ({step.port().size - 1:,} known)"
     if isinstance(step, Images):
         return f"images of {step.width} x {step.height} pixels row by row"
+    if isinstance(step, LogMel):
+        seconds = task.max_length * step.stride / step.rate
+        return f"up to {seconds:.3g} s of sound at {step.rate:,} Hz in {step.bands} mel bands"
     if isinstance(step, Codes):
         return f"{most} visits with {len(step.codes):,} known codes"
     times = " at uneven times" if isinstance(step, Irregular) and step.reads_times else ""
@@ -314,7 +317,7 @@ def _shown(m: Mistake, examples: Examples, series: np.ndarray | None) -> Shown:
     elif series is not None:
         ax = class_plots.plot_channels(series)
         svg = to_svg(plots.figure_of(ax), f"series{m.row}", f"{len(series):,} steps")
-    else:
+    elif examples.visits is not None:
         lines = visit_lines(examples, m.row, _VISITS)
     return Shown(
         said=", ".join(m.said) or "no label",

@@ -148,6 +148,10 @@ def _shown(live: LiveClassifier, own: Examples, steps: int) -> dict[str, Any]:
         return {"names": tuple(names), "axis": axis, "unknown": tuple(name not in known for name in names)}
     if own.images is not None:
         return {"axis": "pixel row", "image": own.images[0]}
+    if own.samples is not None:
+        bands = live.sequences(own).ports["x"][np.arange(steps)]
+        level = bands.astype(np.float64).mean(axis=1, keepdims=True)
+        return {"axis": "frame", "series": level, "channels": ("level",), "scale": "mean of the bands"}
     if own.series is not None:
         alone = len(own.columns) == 1
         values = own.series if alone else standardised(own, [0])[0]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from grus.data.examples import read_like
+from grus.data.examples import own_like, read_like
 from grus.data.stratify import split_rows
 from grus.decode import LiveClassifier
 from grus.decode.class_baselines import baseline_logits
@@ -15,16 +15,16 @@ from grus.models import GraphModule
 from grus.preprocess.classify import ClassifyPreprocessor, StepOptions
 from grus.preprocess.examples import Examples
 from grus.spec import Graph, Model
-from grus.tasks.classify import TITLES, Classifier, Ready, pair
+from grus.tasks.classify import TITLES, Classifier, Ready
 from grus.tasks.classify_baselines import fit_baselines
-from grus.tasks.classify_data import Parts, Prepared, digest_of, label_source, prepare
+from grus.tasks.classify_data import Parts, Prepared, digest_of, label_source, pair, prepare
 from grus.tasks.classify_networks import build_network
 from grus.tasks.classify_parameters import check_parameters
 from grus.tasks.compare.problem import Losses, Setting
 from grus.tasks.run_folder import digest
 from grus.training import Job, TrainingConfig
 
-_NAMES = {"text": "text", "series": "series", "images": "image", "events": "history"}
+_NAMES = {"text": "text", "series": "series", "images": "image", "events": "history", "audio": "recording"}
 
 
 class ClassifyProblem:
@@ -57,9 +57,9 @@ class ClassifyProblem:
         self._parts = whole.parts
         if test is not None:
             rows, labels = pair(test, "test") if y is not None else (test, None)
-            images = whole.parts.train.images
-            shape = None if images is None else images.shape[1:]
-            held = read_like(rows, self._reading.roles, labels, labelled=True, shape=shape)
+            held = read_like(
+                rows, self._reading.roles, labels, labelled=True, own=own_like(whole.parts.train)
+            )
             self._parts = Parts(whole.parts.train, whole.parts.val, held)
         for name, part in (("val_size", self._parts.val), ("test_size", self._parts.test)):
             if not part.rows:

@@ -1,0 +1,77 @@
+"""Transcripts and their scores for the command line; needs no torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from grus.cli.answers import Prediction, Scores
+from grus.cli.fit_transcribe import audio_path
+from grus.cli.people import People
+from grus.cli.watch import WatchedTranscriber
+from grus.data.examples import audio_of
+from grus.data.spoken import read_spoken
+from grus.inspection.transcripts.wording import transcription_evaluation_dict, transcription_verdict
+from grus.inspection.wording import count, percent
+
+if TYPE_CHECKING:
+    from grus.decode import TranscriptionEvaluation
+    from grus.spec import Model
+
+#: What is answered for are recordings.
+data_file = audio_path
+
+
+def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], quiet: bool) -> Prediction:
+    """The transcript of every recording."""
+    live = WatchedTranscriber(model, tensors, quiet)
+    spoken = read_spoken(path, None, audio_of(live.log_mel), wanted=False)
+    People(quiet).say(spoken.notes)
+    found = live.transcribe(spoken.recordings(), beam=_beam(options))
+    columns = {
+        "file": np.array(spoken.names, object),
+        live.task.transcript or "transcript": np.array([one.text for one in found], object),
+        "log_probability": np.array([one.log_probability for one in found]),
+    }
+    return Prediction(columns, f"{count(len(found), 'recording')} transcribed")
+
+
+def evaluate(
+    model: "Model", tensors: Any, path: Path, options: dict[str, Any], people: People, name: str
+) -> Scores:
+    """Word and character error rates."""
+    live = WatchedTranscriber(model, tensors, people.quiet)
+    spoken = read_spoken(path, None, audio_of(live.log_mel), live.task.transcript)
+    people.say(spoken.notes)
+    assert spoken.texts is not None
+    beam = _beam(options)
+    found = live.evaluate(spoken.recordings(), spoken.texts, names=spoken.names, beam=beam)
+    tell(people, f"{name} on {path.name}, {'greedy' if beam == 1 else f'beam {beam}'}", found)
+    columns = {
+        "score": np.array(["word error rate", "character error rate", "right"], object),
+        "model": np.array([found.wer, found.cer, found.right]),
+    }
+    return Scores(columns, transcription_evaluation_dict(found))
+
+
+def tell(people: People, name: str, evaluation: "TranscriptionEvaluation") -> None:
+    """Print the scores."""
+    e = evaluation
+    people.say(f"\n{name}: {count(e.n, 'recording')}, {e.seconds:,.0f} s")
+    people.table(
+        ["", "error rate", "replaced", "left out", "too many", "of"],
+        (
+            [
+                what,
+                percent(x.rate, 2),
+                *(f"{n:,}" for n in (x.substitutions, x.deletions, x.insertions, x.length)),
+            ]
+            for what, x in (("words", e.words), ("characters", e.characters))
+        ),
+    )
+    people.say(transcription_verdict(e))
+
+
+def _beam(options: dict[str, Any]) -> int:
+    """``--beam``, which for transcripts is 1 unless given."""
+    return options["beam"] or 1

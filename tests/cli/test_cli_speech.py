@@ -1,0 +1,294 @@
+"""Recordings on the command line: fit, predict, evaluate, transcribe and listen, and every file that is none."""
+
+import csv
+import inspect
+import io
+import json
+import subprocess
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from cli_runs import command, environment, run, spawn
+from test_cli_errors import refused
+from test_cli_processes import without
+
+from grus import Transcriber, load
+from grus.cli import fit_transcribe
+from grus.cli.fit_run import COMMAND_OPTIONS
+from grus.cli.fit_transcribe import OWN_OPTIONS
+from grus.data.audio_files import read_recording
+from sound_cases import RATE, sentences, words, write
+
+TINY = ["--hidden-size", 16, "--lr", 0.02, "--device", "cpu", "--log", "none"]
+
+
+def parse(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def pcm(samples):
+    return (np.asarray(samples) * 32767).astype("<i2").tobytes()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Recordings in a folder for each label."""
+    samples, labels = words(36)
+    names = [f"{word}/{i}.wav" for i, word in enumerate(labels)]
+    return write(tmp_path_factory.mktemp("data") / "tones", names, samples)
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """A table of sentences."""
+    samples, texts = sentences(60)
+    place = tmp_path_factory.mktemp("data")
+    write(place, [f"wavs/{i}.wav" for i in range(60)], samples)
+    rows = "".join(f"wavs/{i}.wav\t{text}\n" for i, text in enumerate(texts))
+    (place / "said.tsv").write_text("path\ttranscript\n" + rows)
+    return place / "said.tsv"
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory, folder):
+    """A classifier in one direction, made by the command line."""
+    model = tmp_path_factory.mktemp("models") / "tones"
+    done = spawn(
+        "fit", "classify", "--audio", folder, "--no-bidirectional", "--epochs", 6, "-o", model, *TINY
+    )
+    assert done.code == 0, done.err
+    assert done.out == f"{model}\n"
+    assert "audio     36 recordings of 0.12 to 0.15 s" in done.err
+    return model
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory, said):
+    """A transcriber, made by the command line."""
+    model = tmp_path_factory.mktemp("models") / "writer"
+    done = spawn(
+        "fit",
+        "transcribe",
+        said,
+        "--units",
+        "word",
+        "--stack",
+        2,
+        "--layers",
+        1,
+        "--epochs",
+        12,
+        "-o",
+        model,
+        *TINY,
+    )
+    assert done.code == 0, done.err
+    assert "units     3 words from 'transcript': " in done.err
+    assert f"next: grus transcribe {model} FILE.wav" in done.err
+    return model
+
+
+def test_options_are_the_arguments_of_the_transcriber():
+    theirs = inspect.signature(Transcriber.__init__).parameters
+    ours = inspect.signature(fit_transcribe.fit_transcribe).parameters
+    names = [name for name in ours if name not in ("ctx", *COMMAND_OPTIONS, *OWN_OPTIONS)]
+    assert names == [name for name in theirs if name != "self"]
+    for name in names:
+        assert ours[name].default == theirs[name].default, name
+
+
+def test_predict_and_evaluate_a_classifier(capsys, folder, tones):
+    ran = run(capsys, "predict", tones, folder)
+    assert (ran.code, len(parse(ran.out))) == (0, 36)
+    assert parse(ran.out)[0].keys() == {"id", "label", "probability"}
+    ran = run(capsys, "evaluate", tones, folder, "--json")
+    assert json.loads(ran.out)["scores"][0]["model"] == "model"
+    one = next(folder.rglob("*.wav"))
+    ran = run(capsys, "predict", tones, one, "--proba", "--json")
+    assert json.loads(ran.out)[0].keys() == {"id", "label", "probability", "p_high", "p_low", "p_mid"}
+    assert len(list((tones / "report").glob("index.html"))) == 1
+
+
+def listen(model, data, sizes, *options):
+    """What is answered to bytes that are sent so many at a time."""
+    process = subprocess.Popen(
+        command("stream", model, "--audio", *options),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+    )  # fmt: skip
+    place = 0
+    for size in sizes:
+        process.stdin.write(data[place : place + size])
+        process.stdin.flush()
+        place += size
+    out, err = process.communicate(data[place:], timeout=120)
+    assert process.returncode == 0, err
+    return out.decode()
+
+
+def test_a_classifier_listens_as_it_predicts(capsys, folder, tones):
+    file = next(folder.rglob("*.wav"))
+    samples = read_recording(file)[0]
+    data = (samples * 32768).astype("<i2").tobytes()
+    whole = listen(tones, data, [], "--rate", RATE, "--every", 3, "--proba")
+    assert listen(tones, data, [1, 2, 777, 3, 50], "--every", 3, "--proba") == whole
+    records = [json.loads(line) for line in whole.splitlines()]
+    assert [r["final"] for r in records] == [False] * (len(records) - 1) + [True]
+    assert [r["seconds"] for r in records[:2]] == [0.045, 0.075]
+    found = load(tones).predict([samples], proba=True)
+    assert {k: v for k, v in records[-1].items() if k not in ("seconds", "final")} == {
+        name: values.tolist()[0] for name, values in found.items()
+    }
+    rows = parse(listen(tones, data, [], "--every", 3, "--format", "csv"))
+    assert [row["label"] for row in rows] == [r["label"] for r in records]
+
+
+def test_a_transcriber_listens_as_it_transcribes(capsys, writer):
+    samples = (np.concatenate(sentences(6, seed=5)[0]) * 32767).astype("<i2")
+    whole = listen(writer, samples.tobytes(), [])
+    assert listen(writer, samples.tobytes(), [3, 1000, 1, 999, 2048]) == whole
+    records = [json.loads(line) for line in whole.splitlines()]
+    text = load(writer).transcribe([samples])[0].text
+    assert (records[-1]["text"], records[-1]["final"]) == (text, True)
+    assert len(text.split()) > 3
+    assert len(records) > 2
+    for before, after in pairwise(records):
+        assert after["text"].startswith(before["text"])
+
+
+def test_transcribe_files(capsys, writer, said):
+    files = sorted((said.parent / "wavs").glob("1*.wav"))
+    ran = run(capsys, "transcribe", writer, *files)
+    assert ran.code == 0
+    lines = [line.split("\t") for line in ran.out.splitlines()]
+    assert [line[0] for line in lines] == [str(file) for file in files]
+    ran = run(capsys, "transcribe", writer, *files, "--json")
+    records = [json.loads(line) for line in ran.out.splitlines()]
+    assert [r["text"] for r in records] == [line[1] for line in lines]
+    assert all(len(r["times"]) == len(r["units"]) for r in records)
+    beam = run(capsys, "transcribe", writer, said.parent / "wavs", "--beam", 4, "--json")
+    assert "times" not in json.loads(beam.out.splitlines()[0])
+    assert len(beam.out.splitlines()) == 60
+
+
+def test_predict_and_evaluate_a_transcriber(capsys, writer, said):
+    ran = run(capsys, "predict", writer, said)
+    assert parse(ran.out)[0].keys() == {"file", "transcript", "log_probability"}
+    ran = run(capsys, "evaluate", writer, said, "--json", "--beam", 2)
+    scores = json.loads(ran.out)
+    assert scores["recordings"] == 60
+    assert "words" in ran.err
+    assert 0 <= scores["word_error_rate"] < 1
+    ran = run(capsys, "evaluate", writer, said)
+    assert [row["score"] for row in parse(ran.out)] == ["word error rate", "character error rate", "right"]
+
+
+def test_a_bad_file_in_training_is_named_and_nothing_is_written(capsys, tmp_path, folder):
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "tones")
+    bad = tmp_path / "tones/low/bad.wav"
+    bad.write_text("no sound")
+    model = tmp_path / "model"
+    sentence = "expected a recording (wav, flac, ...), got one that is damaged or of another kind"
+    refused(
+        capsys, "fit", "classify", "--audio", tmp_path / "tones", "-q", "-o", model, error=f"{bad}: {sentence}",
+        hint="to leave such files out: --skip-bad",
+    )  # fmt: skip
+    assert not model.exists()
+    assert not (tmp_path / "model.run").exists()
+    options = ["--skip-bad", "--epochs", 1, "-o", model, *TINY]
+    ran = run(capsys, "fit", "classify", "--audio", tmp_path / "tones", *options)
+    assert ran.code == 0
+    assert f"1 of 37 files skipped ({bad}: {sentence})" in ran.err
+
+
+def test_transcribe_names_a_bad_file_or_passes_over_it(capsys, tmp_path, writer):
+    write(tmp_path, ["a.wav", "c.wav"], sentences(2)[0])
+    bad = tmp_path / "b.wav"
+    bad.write_bytes(b"RIFF")
+    sentence = f"{bad}: expected a recording (wav, flac, ...), got one that is damaged or of another kind"
+    refused(capsys, "transcribe", writer, bad, error=sentence, hint="to pass over such files: --skip-bad")
+    ran = run(capsys, "transcribe", writer, tmp_path, "--skip-bad")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 2)
+    assert ran.err == f"passed over: {sentence}\n1 of 3 files passed over\n"
+
+
+def test_other_rates_are_resampled_and_said(capsys, tmp_path, writer):
+    write(tmp_path, ["a.wav"], [np.zeros(4410)], 44_100)
+    ran = run(capsys, "transcribe", writer, tmp_path / "a.wav")
+    assert ran.err == f"{tmp_path / 'a.wav'}: resampled from 44,100 to 8,000 Hz\n"
+    ran = run(capsys, "predict", writer, tmp_path / "a.wav")
+    assert "1 of 1 recording resampled to 8,000 Hz (a.wav)" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "error"),
+    [
+        (
+            ["--rate", 16000],
+            b"",
+            "grus stream: --rate must be 8000, the rate that {} was trained at, got 16000",
+        ),
+        (["--key", "a"], b"", "grus stream: --key is for rows, not for --audio"),
+        (["--state", "x"], b"", "grus stream: --state is for rows, not for --audio"),
+        (["--format", "xml"], b"", "grus stream: --format must be json or csv, got 'xml'"),
+        ([], b"", "stdin: expected at least 280 samples, one step, got 0"),
+        ([], bytes(100), "stdin: expected at least 280 samples, one step, got 50"),
+        ([], b"RIFF" + bytes(100), "stdin: expected raw samples, got a file with a header"),
+        (["--proba"], b"", "grus stream: --proba is for a classifier, but {} is a transcriber"),
+    ],
+)
+def test_what_cannot_be_listened_to(writer, options, data, error):
+    done = subprocess.run(
+        command("stream", writer, "--audio", *options),
+        input=data,
+        capture_output=True,
+        env=environment(),
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().splitlines()[0] == f"error: {error.format(writer)}"
+
+
+def test_half_a_sample_at_the_end_is_said_after_the_answer(writer):
+    data = pcm(sentences(1)[0][0]) + b"\0"
+    done = subprocess.run(
+        command("stream", writer, "--audio"), input=data, capture_output=True, env=environment(), check=False
+    )
+    assert done.returncode == 2
+    assert json.loads(done.stdout.splitlines()[-1])["final"]
+    assert done.stderr.decode().startswith(
+        "error: stdin: expected samples of 2 bytes, got half of one at the end"
+    )
+
+
+def test_models_that_do_not_fit_the_command(capsys, model, writer, tones, tmp_path):
+    for arguments, code, said in (
+        ((model, "--audio"), 2, f"grus stream: --audio is for models of recordings, which {model} is not"),
+        ((model, "--rate", 8000), 2, "grus stream: --rate is for sound, which is read with --audio"),
+        ((writer,), 1, f"{writer}: a transcriber reads samples, not rows"),
+        ((tones,), 1, "model: a classifier of recordings reads samples, not rows"),
+    ):
+        ran = spawn("stream", *arguments, stdin=subprocess.DEVNULL)
+        assert (ran.code, ran.out, ran.err.splitlines()[0]) == (code, "", f"error: {said}")
+    refused(
+        capsys, "transcribe", tones, "x.wav", error="model: its task must be transcribe, got one for classify"
+    )
+    refused(
+        capsys,
+        "fit",
+        "transcribe",
+        "-",
+        "-q",
+        error="stdin: recordings must be named as a file, a folder or a table, got -",
+    )
+    both = ("fit", "classify", "--audio", tmp_path, "--kind", "text")
+    refused(capsys, *both, error="grus fit classify: --kind must be audio with --audio, got 'text'")
+
+
+def test_torch_is_not_needed_but_for_training(writer, tones, said):
+    file = said.parent / "wavs" / "3.wav"
+    for arguments in (("transcribe", writer, file), ("predict", tones, file), ("evaluate", writer, said)):
+        ran = without(["torch", "lightning_fabric", "matplotlib", "jinja2"], *arguments)
+        assert ran.returncode == 0, ran.stderr
