@@ -21,6 +21,13 @@ from grus.preprocess.ragged import Ragged
 from grus.spec import AnyStep, Classify, ClassifyKind, Irregular, Port
 from grus.tasks.run_folder import digest
 
+TITLES: dict[ClassifyKind, str] = {
+    "text": "Classification of texts",
+    "series": "Classification of series",
+    "images": "Classification of images",
+    "events": "Classification of histories",
+    "audio": "Classification of recordings",
+}
 #: Steps of an example that are kept where ``max_length`` is not given.
 MAX_LENGTH: dict[ClassifyKind, int] = {
     "text": 512,

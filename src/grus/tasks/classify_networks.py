@@ -1,12 +1,13 @@
 """The classification network as a spec: sequence in, recurrent layers, one vector for all steps, one logit a label."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from grus.models import GraphModule
-from grus.spec import Graph, Node, Op, Port, ops
+from grus.spec import Classify, ClassifyKind, Graph, Node, Op, Port, ops
 from grus.tasks.cells import layers_of
 from grus.tasks.encoders import KERNEL_SIZE, attended, convolved
 
@@ -16,6 +17,10 @@ LOGITS = "logits"
 #: What new token embeddings, drawn from a standard normal distribution, are multiplied by. SST-2 (6,920 sentences), max
 #: pooling, two directions of 64 units: validation accuracy 72.5% as drawn, 79.5% at a tenth of it.
 EMBEDDING_SCALE = 0.1
+
+#: Kinds whose inputs dropout acts on. One word or code says what others say too; one pixel or channel does not: digits
+#: by rows, two of five folds of the training rows, the defaults: 85.6% with it and 93.3% without.
+_HIDDEN_INPUTS: tuple[ClassifyKind, ...] = ("text", "events")
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,21 @@ class NetworkConfig:
     def width(self) -> int:
         """Features of the recurrent layers' output."""
         return (2 if self.bidirectional else 1) * self.hidden_size
+
+
+def config_of(parameters: Mapping[str, Any], task: Classify) -> NetworkConfig:
+    """The sizes that a classifier's parameters ask for; a direction that is not said is both, where there are two."""
+    names = (
+        "pool", "cell", "encoder", "kernel_size", "hidden_size", "layers", "dropout", "embedding_size",
+    )  # fmt: skip
+    decays, both = parameters["irregular"] == "decay", parameters["bidirectional"]
+    return NetworkConfig(
+        len(task.labels),
+        bidirectional=not decays if both is None else both,
+        input_dropout=task.kind in _HIDDEN_INPUTS,
+        decays=decays,
+        **{name: parameters[name] for name in names},
+    )
 
 
 def build_network(config: NetworkConfig, port: Port) -> Graph:

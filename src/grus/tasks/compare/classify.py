@@ -15,10 +15,10 @@ from grus.models import GraphModule
 from grus.preprocess.classify import ClassifyPreprocessor, StepOptions
 from grus.preprocess.examples import Examples
 from grus.spec import Graph, Model
-from grus.tasks.classify import TITLES, Classifier, Ready
+from grus.tasks.classify import Classifier, Ready
 from grus.tasks.classify_baselines import fit_baselines
-from grus.tasks.classify_data import Parts, Prepared, digest_of, label_source, pair, prepare
-from grus.tasks.classify_networks import build_network
+from grus.tasks.classify_data import TITLES, Parts, Prepared, digest_of, label_source, pair, prepare
+from grus.tasks.classify_networks import build_network, config_of
 from grus.tasks.classify_parameters import check_parameters
 from grus.tasks.compare.problem import Losses, Setting
 from grus.tasks.run_folder import digest
@@ -76,7 +76,8 @@ class ClassifyProblem:
     def graph(self, cell: str, hidden: int, length: int | None = None) -> Graph:
         """The network of a cell with that many units, as all training rows make it."""
         prepared = self._prepare(1.0, length)
-        return build_network(self._with(Setting(cell, hidden, 1e-3))._network(prepared.task), prepared.port)
+        parameters = self._with(Setting(cell, hidden, 1e-3)).get_params()
+        return build_network(config_of(parameters, prepared.task), prepared.port)
 
     def job(self, setting: Setting) -> Job:
         """What is trained."""
