@@ -192,6 +192,9 @@ def test_a_state_may_hold_times_before_1970_and_no_infinity():
     stamp, count, name, value, at = state.nodes["input"]
     assert at.tolist() == [[stamp[0]] * 3]
     assert stamp[0] < 0
+    late = State({**state.nodes, "input": (stamp, count, name, value, at + (1 << 62))}, "")
+    y, _ = live.step({"id": 1, "t": "1951-01-01", "a": None, "b": None, "c": None}, late)
+    assert np.isfinite(y["probability"]).all()
     bad = State({**state.nodes, "input": (stamp, count, name, value * np.inf, at)}, "")
     with pytest.raises(UsageError, match="model: state must hold finite numbers"):
         live.check_state(bad)

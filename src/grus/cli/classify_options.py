@@ -125,7 +125,10 @@ Pool = Annotated[
     Literal["mean", "max", "attention", "last"], _option("How steps become one vector.", _NETWORK)
 ]
 EmbeddingSize = Annotated[int, _option("Units of a token's vector.", _NETWORK)]
-TokenDropout = Annotated[float, _option("Share of tokens hidden in training.", _TRAINING)]
+TokenDropout = Annotated[
+    float,
+    _option("Share of tokens, or with --irregular decay of measured values, hidden in training.", _TRAINING),
+]
 LabelSmoothing = Annotated[float, _option("Share of the truth spread over all labels.", _TRAINING)]
 ClassWeight = Annotated[
     Literal["balanced"] | None,

@@ -120,13 +120,17 @@ class IrregularRows:
             out[..., count : 2 * count] = known
             first = np.where(before[0], before[1], stamps[:, 0]) if stamps.shape[1] else before[1]
             if form == "decay":
-                out[..., 2 * count] = np.diff(stamps, axis=1, prepend=first[:, None]) / self._unit
+                out[..., 2 * count] = self._time(np.diff(stamps, axis=1, prepend=first[:, None]))
             else:
                 since = np.where(before[0][:, None], held[1], first[:, None])
                 at = _seen_at(known, stamps, since)
-                out[..., 2 * count :] = np.log1p((stamps[..., None] - at[:, :-1]) / self._unit)
+                out[..., 2 * count :] = np.log1p(self._time(stamps[..., None] - at[:, :-1]))
                 held = (held[0], at[:, -1])
         return out, held
+
+    def _time(self, apart: np.ndarray) -> np.ndarray:
+        """In the unit of training; no state, whatever stamps it was made to hold, gives a time below 0."""
+        return np.maximum(apart, 0) / self._unit
 
     def series(self, examples: Examples, time: str | None, steps: int = 1 << 20) -> np.ndarray:
         """The features of all rows of whole series, float32 [N, size].
