@@ -78,7 +78,7 @@ def some(
 def strings(
     found: dict[Clip, np.ndarray], indices: range, count: int, seed: int, places: list[Any] | None = None
 ) -> tuple[list[np.ndarray], list[str]]:
-    """Strings of random digits of one speaker each, with random gaps of silence, and their words; ``places`` is given where each is."""
+    """Strings of random digits of a speaker, with gaps, and their words; ``places`` is given where each is."""
     rng = np.random.default_rng([seed, indices.start])
     speakers = sorted({speaker for _, speaker, _ in found})
     samples, texts = [], []

@@ -82,6 +82,10 @@ def _listener(ctx: typer.Context, loaded: Any) -> Listener:
         raise UsageError(
             f"{ctx.command_path}: --threshold must be above 0 and at most 1, got {o['threshold']}"
         )
+    if o["wake"] is not None and o["every"] is not None:
+        raise UsageError(
+            f"{ctx.command_path}: --every must not be given with --wake, which looks at every step"
+        )
     if isinstance(loaded, LiveTranscriber):
         return Writer(loaded) if o["wake"] is None else Waker(loaded, o["wake"], o["threshold"])
     if o["wake"] is not None:
