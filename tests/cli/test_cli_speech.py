@@ -18,6 +18,7 @@ from grus.cli import fit_transcribe
 from grus.cli.fit_run import COMMAND_OPTIONS
 from grus.cli.fit_transcribe import OWN_OPTIONS
 from grus.data.audio_files import read_recording
+from grus.decode.wake import HOLD, fires
 from sound_cases import RATE, sentences, words, write
 
 TINY = ["--hidden-size", 16, "--lr", 0.02, "--device", "cpu", "--log", "none"]
@@ -79,6 +80,10 @@ def writer(tmp_path_factory, said):
         1,
         "--epochs",
         12,
+        "--noise",
+        0,
+        "--band-shift",
+        0,
         "-o",
         model,
         *TINY,
@@ -292,3 +297,41 @@ def test_torch_is_not_needed_but_for_training(writer, tones, said):
     for arguments in (("transcribe", writer, file), ("predict", tones, file), ("evaluate", writer, said)):
         ran = without(["torch", "lightning_fabric", "matplotlib", "jinja2"], *arguments)
         assert ran.returncode == 0, ran.stderr
+
+
+def test_a_transcriber_listens_for_one_word(writer):
+    samples = (np.concatenate(sentences(6, seed=5)[0]) * 32767).astype("<i2")
+    live = load(writer)
+    (scores,) = live.word_scores([samples], "mid")
+    threshold = 0.8 * float(scores.max())
+    steps = fires(scores, threshold, round(HOLD * RATE / live.log_mel.stride))
+    options = ["--wake", "mid", "--threshold", str(threshold)]
+    whole = listen(writer, samples.tobytes(), [], *options)
+    assert listen(writer, samples.tobytes(), [3, 1000, 1, 999], *options) == whole
+    records = [json.loads(line) for line in whole.splitlines()]
+    assert [r["seconds"] for r in records[: len(steps)]] == [round(live.known_at(s), 4) for s in steps]
+    assert [r["score"] for r in records[: len(steps)]] == scores[steps].tolist()
+    assert records[-1]["final"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--wake", "top"], "word: must be one of the model's, "),
+        (["--threshold", "0.4"], "grus stream: --threshold is for --wake"),
+        (
+            ["--wake", "mid", "--threshold", "0"],
+            "grus stream: --threshold must be above 0 and at most 1, got 0.0",
+        ),
+    ],
+)
+def test_words_that_cannot_be_listened_for(writer, options, error):
+    done = subprocess.run(
+        command("stream", writer, "--audio", *options),
+        input=b"",
+        capture_output=True,
+        env=environment(),
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().startswith(f"error: {error}")

@@ -171,7 +171,7 @@ def test_frames_that_cannot_be(options, sentence):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"rate": 0}, {"rate": 10**6}, {"frame": 1}, {"hop": 0}, {"hop": 201}, {"fft": 199}, {"bands": 0}, {"stack": 65},
+        {"rate": 0}, {"rate": 10**6}, {"frame": 1}, {"hop": 0}, {"hop": 201}, {"fft": 199}, {"bands": 0}, {"stack": 65}, {"bands": 1024, "fft": 1 << 18},
         {"low": -1.0}, {"high": 4001.0}, {"low": 4000.0}, {"preemphasis": 1.0}, {"floor": 0.0}, {"floor": float("nan")},
         {"low": float("nan")},
     ],
@@ -195,3 +195,9 @@ def test_samples_are_floats_or_whole_numbers_of_16_bits():
     assert as_samples(np.array([0.25, -2.0]), "x").dtype == np.float32
     with pytest.raises(DataError, match=r"^x: expected finite samples, got NaN or infinity$"):
         as_samples(np.array([0.0, np.nan]), "x")
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan])
+def test_a_scale_that_cannot_be(scale):
+    with pytest.raises(SpecError, match=r"^model: preprocess\.log_mel\.scale must be above zero$"):
+        LogMelFrames(log_mel_step(8_000), np.zeros(40), np.full(40, scale))

@@ -65,6 +65,14 @@ def stream(
     rate: Annotated[
         int | None, typer.Option(metavar="HZ", min=1, help="Of that sound (default: the model's).")
     ] = None,
+    wake: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="Of sound: say only when this word of a transcriber is said."),
+    ] = None,
+    threshold: Annotated[
+        float,
+        typer.Option(metavar="P", help="Of its score, from 0 to 1; see docs/speech.md for how to choose it."),
+    ] = 0.5,
     quiet: Quiet = False,
     config: Config = None,
 ) -> None:

@@ -47,8 +47,9 @@ def run(ctx: typer.Context, model: Path) -> None:
     loaded = load(model)
     check_options(ctx, loaded.model, model)
     live = _of_rows(ctx.command_path, loaded, model)
-    if options["rate"] is not None:
-        raise UsageError(f"{ctx.command_path}: --rate is for sound, which is read with --audio")
+    for name in ("rate", "wake"):
+        if options[name] is not None:
+            raise UsageError(f"{ctx.command_path}: --{name} is for sound, which is read with --audio")
     wanted = Wanted(
         as_numbers(options["level"]),
         options["proba"],

@@ -14,6 +14,7 @@ from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers
 from grus.decode import LiveClassifier, LiveTranscriber, load
 from grus.decode.streaming.keyed import Record
+from grus.decode.wake import HOLD, fires
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.runtime import State
 from grus.spec import LogMel
@@ -30,6 +31,8 @@ class Listener(Protocol):
     """What hears the samples of one stream."""
 
     columns: tuple[str, ...]
+    #: Steps from one answer to the next, where nothing is said.
+    every: int
 
     def hear(self, samples: np.ndarray) -> None:
         """Take in samples int16 [N]."""
@@ -65,17 +68,30 @@ def run_sound(ctx: typer.Context, model: Path) -> None:
             hint=f"... | ffmpeg -f s16le -ar {rate} -ac 1 -i - -f s16le -ar {step.rate} - | ...",
         )
     check_options(ctx, loaded.model, model)
-    listener = _listener(loaded, options["proba"])
+    listener = _listener(ctx, loaded)
     answers = CsvAnswers(listener.columns) if options["out_format"] == "csv" else JsonAnswers()
-    seconds = Ear(step, listener, options["every"] or EVERY, answers).listen(sys.stdin.fileno())
+    seconds = Ear(step, listener, options["every"] or listener.every, answers).listen(sys.stdin.fileno())
     people.say(f"{seconds:.2f} s heard")
 
 
-def _listener(loaded: Any, proba: bool) -> Listener:
-    if isinstance(loaded, LiveClassifier):
-        return Namer(loaded, proba)
+def _listener(ctx: typer.Context, loaded: Any) -> Listener:
+    o = ctx.params
+    if o["wake"] is None and "threshold" in named(ctx):
+        raise UsageError(f"{ctx.command_path}: --threshold is for --wake")
+    if not 0 < o["threshold"] <= 1:
+        raise UsageError(
+            f"{ctx.command_path}: --threshold must be above 0 and at most 1, got {o['threshold']}"
+        )
+    if o["wake"] is not None and o["every"] is not None:
+        raise UsageError(
+            f"{ctx.command_path}: --every must not be given with --wake, which looks at every step"
+        )
     if isinstance(loaded, LiveTranscriber):
-        return Writer(loaded)
+        return Writer(loaded) if o["wake"] is None else Waker(loaded, o["wake"], o["threshold"])
+    if o["wake"] is not None:
+        raise UsageError(f"{ctx.command_path}: --wake is for a transcriber of words, got another model")
+    if isinstance(loaded, LiveClassifier):
+        return Namer(loaded, o["proba"])
     raise UnsupportedError("model: it cannot listen to a stream")
 
 
@@ -83,7 +99,7 @@ class Namer:
     """A classifier that says what the recording is so far."""
 
     def __init__(self, live: LiveClassifier, proba: bool) -> None:
-        self._live, self._proba = live, proba
+        self._live, self._proba, self.every = live, proba, EVERY
         self._state: State = live.init_state(1)
         self._found: dict[str, np.ndarray] = {}
         label = live.task.label or "label"
@@ -105,6 +121,7 @@ class Writer:
 
     def __init__(self, live: LiveTranscriber) -> None:
         self.columns: tuple[str, ...] = ("seconds", "text", "final")
+        self.every = EVERY
         self._live = live
         self._state: State = live.init_state(1)
         self._units: list[str] = []
@@ -121,6 +138,34 @@ class Writer:
             return None
         self._said = len(self._units)
         return {"text": self._live.joined(self._units)}
+
+
+class Waker:
+    """A transcriber of words that listens for one of them, and says when its score reaches a threshold."""
+
+    def __init__(self, live: LiveTranscriber, word: str, threshold: float) -> None:
+        live.word_code(word)
+        self.columns: tuple[str, ...] = ("seconds", "word", "score", "final")
+        self.every = 1
+        self._live, self._word, self._threshold = live, word, threshold
+        self._hold = round(HOLD * live.rate / live.log_mel.stride)
+        self._state: State = live.init_state(1)
+        self._steps = 0
+        self._last: int | None = None
+        self._found: float | None = None
+
+    def hear(self, samples: np.ndarray) -> None:
+        """Take in samples."""
+        scores, self._state = self._live.listen(samples, self._word, self._state)
+        last = None if self._last is None else self._last - self._steps
+        for step in fires(scores, self._threshold, self._hold, last):
+            self._last, self._found = self._steps + step, float(scores[step])
+        self._steps += len(scores)
+
+    def answer(self, final: bool) -> Record | None:
+        """The score, if it has just fired."""
+        found, self._found = self._found, None
+        return {"word": self._word, "score": found} if found is not None or final else None
 
 
 class Ear:

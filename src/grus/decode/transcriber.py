@@ -154,6 +154,27 @@ class LiveTranscriber(LiveModel):
         times = () if steps is None else tuple(map(self.known_at, steps.tolist()))
         return Transcript(self.joined(units), units, times, score)
 
+    def word_scores(self, recordings: Sequence[Any], word: str) -> list[np.ndarray]:
+        """How probable a word is at each step of recordings, float64 [T]: what `grus.decode.wake` looks at.
+
+        Raises:
+            UsageError: the model writes characters, or does not know the word.
+        """
+        code = self.word_code(word)
+        return [np.exp(log_softmax(logits)[:, code]) for logits in self.logits(recordings)]
+
+    def word_code(self, word: str) -> int:
+        """The code of a unit that is a word; raises UsageError as `word_scores`."""
+        if self.vocabulary.kind != "word":
+            raise UsageError(
+                "word: must be a unit of the model, which writes characters", "fit with units word"
+            )
+        token = clean(word, self.vocabulary.lower)
+        if token not in self.vocabulary.tokens:
+            some = ", ".join(map(repr, self.vocabulary.tokens[:12]))
+            raise UsageError(f"word: must be one of the model's, {some}, got {word!r}")
+        return self.vocabulary.tokens.index(token) + 1
+
     def known_at(self, step: int) -> float:
         """Seconds at which a step is complete, the first being 0."""
         return (self.log_mel.window + step * self.log_mel.stride) / self.rate
@@ -189,3 +210,15 @@ class LiveTranscriber(LiveModel):
         """
         codes, after = self._stream.run(x, state, lengths)
         return [tuple(self.vocabulary.tokens[code - 1] for code in some) for some in codes], after
+
+    def listen(self, x: Any, word: str, state: State | None = None) -> tuple[np.ndarray, State]:
+        """Take in the next samples of one stream; how probable a word is at each step that is new, float64 [S].
+
+        Those of all chunks, one after the other, are `word_scores` of the whole, to the bit.
+        """
+        code = self.word_code(word)
+        outputs, after, _ = self._stream.feed(x, state)
+        before = self._stream.begin(1) if state is None else state
+        return np.exp(log_softmax(outputs["logits"][0])[:, code]), State(
+            {**after.nodes, "path": before.nodes["path"]}, after.owner
+        )

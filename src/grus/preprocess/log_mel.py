@@ -9,10 +9,11 @@ from functools import cached_property
 
 import numpy as np
 
-from grus.errors import DataError
+from grus.errors import DataError, SpecError
 from grus.kernels.native import PackedLinear
 from grus.preprocess.ragged import Ragged
 from grus.spec import LogMel
+from grus.spec.steps import MAX_FRAME, MAX_MEL
 
 #: Milliseconds of a frame and from one to the next, and how many bands, where nothing is said.
 FRAME_MS, HOP_MS, BANDS = 25.0, 10.0, 40
@@ -45,6 +46,8 @@ def log_mel_step(
     high = rate / 2
     least = 1 << (frame - 1).bit_length()
     for fft in (least, 2 * least, 4 * least, 8 * least):
+        if fft > 4 * MAX_FRAME or fft * bands > MAX_MEL:
+            break
         step = LogMel(rate, frame, hop, fft, bands, min(LOW, high / 2), high, preemphasis, stack=stack)
         if mel_weights(step).any(axis=1).all():
             return step
@@ -70,12 +73,17 @@ class LogMelFrames:
     Args:
         step: the spec.
         center, scale: of each band's log energy, float64 [bands]; None: not scaled.
+
+    Raises:
+        SpecError: a scale that is not above zero.
     """
 
     def __init__(
         self, step: LogMel, center: np.ndarray | None = None, scale: np.ndarray | None = None
     ) -> None:
         self.step = step
+        if scale is not None and not (scale > 0).all():
+            raise SpecError("model: preprocess.log_mel.scale must be above zero")
         self._scaling = None if center is None or scale is None else (center, scale)
 
     @cached_property

@@ -16,7 +16,7 @@ MAX_STEPS_PER_BEAT = 96
 #: A MIDI file has 16 channels, and the tenth is for drums.
 MAX_PARTS = 15
 #: Samples a second, and samples of a frame of sound: what a model file may ask for.
-MAX_RATE, MAX_FRAME = 768_000, 1 << 16
+MAX_RATE, MAX_FRAME, MAX_MEL = 768_000, 1 << 16, 1 << 24
 
 
 class Step(msgspec.Struct, frozen=True, tag_field="step", forbid_unknown_fields=True):
@@ -334,6 +334,7 @@ class LogMel(Step, frozen=True, tag="log_mel"):
         check_size("log mel: fft", self.fft, low=self.frame, high=4 * MAX_FRAME)
         check_size("log mel: bands", self.bands, high=1024)
         check_size("log mel: stack", self.stack, high=64)
+        check_size("log mel: bands * fft", self.bands * self.fft, high=MAX_MEL)
         if not 0 <= self.low < self.high <= self.rate / 2:
             raise SpecError(
                 f"log mel: bands must rise from 0 to half the rate, got {self.low:g} to {self.high:g} Hz"
