@@ -65,14 +65,15 @@ def round_matrices(
             | ops.AttentionPool
             | ops.Convolution
             | ops.SelfAttention
-            | ops.AttentiveGRU,
+            | ops.AttentiveGRU
+            | ops.AdaptiveSoftmax,
         )
     }
 
     def rounds(name: str) -> bool:
         layer, weight = name.rsplit(".", 1)
         return layer in layers and weight.startswith(
-            ("weight", "query", "vector", "in_proj_weight", "out_proj_weight")
+            ("weight", "query", "vector", "in_proj_weight", "out_proj_weight", "projection")
         )
 
     return {name: _rounded(a, to) if rounds(name) else a for name, a in tensors.items()}

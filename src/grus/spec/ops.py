@@ -13,6 +13,7 @@ implementation by op class; `grus.spec.capability` says which must exist, and a 
 from typing import ClassVar, Literal
 
 from grus.errors import SpecError
+from grus.spec.adaptive import AdaptiveSoftmax
 from grus.spec.attentive import AttentiveGRU
 from grus.spec.mixing import Convolution, SelfAttention
 from grus.spec.op import Inputs, Op, Outputs, Time, Weights
@@ -263,6 +264,7 @@ __all__ = [
     "OPS",
     "RNN",
     "Activation",
+    "AdaptiveSoftmax",
     "Add",
     "AnyOp",
     "AttentionPool",
@@ -296,13 +298,13 @@ __all__ = [
 OPS: tuple[type[Op], ...] = (
     Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
     AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep, MinGRU, MinGRUStep,
-    Convolution, SelfAttention, AttentiveGRU,
+    Convolution, SelfAttention, AttentiveGRU, AdaptiveSoftmax,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
     | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep | LSTM | LSTMStep | RNN | RNNStep
-    | MinGRU | MinGRUStep | Convolution | SelfAttention | AttentiveGRU
+    | MinGRU | MinGRUStep | Convolution | SelfAttention | AttentiveGRU | AdaptiveSoftmax
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from grus.errors import UnsupportedError
-from grus.export.c99 import mixing, recurrent
+from grus.export.c99 import adaptive, mixing, recurrent
 from grus.export.c99.builder import Body, Value
 from grus.export.c99.lines import Lines, Outputs, Weights
 from grus.spec import Graph, Op, infer, ops, require, require_streaming
@@ -226,4 +226,5 @@ LOWERINGS: dict[type[Op], Callable[..., Any]] = {
     ops.Convolution: mixing.convolution,
     ops.SelfAttention: mixing.self_attention,
     ops.AttentiveGRU: recurrent.attentive,
+    ops.AdaptiveSoftmax: adaptive.adaptive_softmax,
 }

@@ -10,6 +10,7 @@ import numpy as np
 from grus.export.onnx_format import lstm_rnn as onnx_lstm_rnn
 from grus.export.onnx_format import mingru as onnx_mingru
 from grus.export.onnx_format import mixing
+from grus.export.onnx_format.adaptive import adaptive_softmax
 from grus.export.onnx_format.attentive import attentive_gru
 from grus.export.onnx_format.build import Builder
 from grus.export.onnx_format.cell import cells, input_products, run_layer, step
@@ -266,4 +267,5 @@ LOWERINGS: dict[type[Op], Lower] = {
     ops.Convolution: mixing.convolution,
     ops.SelfAttention: mixing.self_attention,
     ops.AttentiveGRU: attentive_gru,
+    ops.AdaptiveSoftmax: adaptive_softmax,
 }
