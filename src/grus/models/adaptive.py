@@ -46,9 +46,10 @@ class AdaptiveSoftmax(nn.Module):
         for k, (begin, end) in enumerate(self.op.clusters):
             inside = (truth >= begin) & (truth < end)
             goal = torch.where(inside, first + k, goal)
+            rows = inside.nonzero()[:, 0]
             # Of no rows the sum is 0 and so are its gradients, so every parameter always has one.
-            rest, place = self._cluster(x[inside], k), truth[inside] - begin
-            total = total + functional.cross_entropy(rest, place, reduction="sum")
+            rest = self._cluster(x.index_select(0, rows), k)
+            total = total + functional.cross_entropy(rest, truth[rows] - begin, reduction="sum")
         return total + functional.cross_entropy(self._head(x), goal, reduction="sum")
 
     def _head(self, x: Tensor) -> Tensor:
