@@ -3,7 +3,7 @@
     scripts/bench adaptive_softmax [--hidden 200 400] [--rounds 9] [--learn SECONDS] [--json FILE]
 
 The job of `grus fit generate` on the words of the Penn Treebank (10,001 codes, 20 streams, chunks of 35, two layers of
-GRU): forward and backward (loss), then the update (clipping and AdamW). All take turns in one process on one thread, and
+GRU): forward and backward (loss), then the update (clipping and AdamW). All take turns in one process on one thread;
 what is told is processor time, which does not count what else the machine does: milliseconds, median [quartiles].
 With --learn every softmax is instead trained from the start for so much processor time, at a rate of 2e-3 that stays as
 it is, and what is told is the steps that it made and nats a token of the validation text.
@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from shared_data import data_folder
 
 from grus.models import GraphModule
 from grus.models.projected_loss import projected_loss
@@ -27,6 +26,7 @@ from grus.spec import Graph, Node, ops
 from grus.tasks.generate_data import TextOptions, prepare_text
 from grus.tasks.generate_job import LanguageJob
 from grus.tasks.generate_networks import LOGITS, NetworkConfig, build_network, cutoffs, start_tied
+from shared_data import data_folder
 
 STREAMS, CHUNK = 20, 35
 
@@ -68,7 +68,9 @@ class Step:
 
 def learn(hidden: int, prepared, seconds: float) -> dict[str, tuple[int, float]]:
     """Steps made in so much processor time, and nats a token of the validation text after them."""
-    config = NetworkConfig(hidden_size=hidden, layers=2, embedding_size=hidden, dropout=0.3, input_dropout=0.3)
+    config = NetworkConfig(
+        hidden_size=hidden, layers=2, embedding_size=hidden, dropout=0.3, input_dropout=0.3
+    )
     found = {}
     for name, own in {
         "full, tied": replace(config, tied=True),
@@ -84,14 +86,18 @@ def learn(hidden: int, prepared, seconds: float) -> dict[str, tuple[int, float]]
         step.model.eval()
         with torch.no_grad():
             found[name] = step.number, step.job.validate()["validation_loss"]
-        print(f"2x{hidden}  {name:12} {step.number:6,} steps   validation {found[name][1]:.4f} nats", flush=True)
+        print(
+            f"2x{hidden}  {name:12} {step.number:6,} steps   validation {found[name][1]:.4f} nats", flush=True
+        )
     return found
 
 
 def competitors(hidden: int, prepared) -> dict[str, Step]:
     """By name."""
     size = prepared.port.size
-    config = NetworkConfig(hidden_size=hidden, layers=2, embedding_size=hidden, dropout=0.3, input_dropout=0.3)
+    config = NetworkConfig(
+        hidden_size=hidden, layers=2, embedding_size=hidden, dropout=0.3, input_dropout=0.3
+    )
     full = build_network(config, prepared.port)
     made = {"full": Step(full, prepared), "rows": Step(full, prepared, rows=True)}
     for cut in (cutoffs(size), (size // 20,), (size // 5, 3 * size // 5)):
@@ -135,8 +141,8 @@ def main() -> None:
             all_of_it = np.median(taken.sum(axis=1))
             ratio = np.median(times["full"].sum(axis=1) / taken.sum(axis=1))
             print(
-                f"2x{hidden}  {name:24} loss {middle:6.0f} [{low:.0f} {high:.0f}] ms   with the update {all_of_it:6.0f} "
-                f"ms   full takes {ratio:.2f} times as long"
+                f"2x{hidden}  {name:24} loss {middle:6.0f} [{low:.0f} {high:.0f}] ms   with the update "
+                f"{all_of_it:6.0f} ms   full takes {ratio:.2f} times as long"
             )
         found[hidden] = {name: taken.tolist() for name, taken in times.items()}
     if args.json:

@@ -30,7 +30,9 @@ def test_it_survives_json_keeps_the_clock_and_streams():
     graph = chain(X, [ops.AdaptiveSoftmax(100, (10, 30), 2, False)])
     assert msgspec.json.decode(msgspec.json.encode(graph), type=Graph) == graph
     assert infer(graph)["adaptive_softmax_0"] == Shape("seq", 100, "src")
-    assert infer(chain(Port("v", "vec", 3), [ops.AdaptiveSoftmax(4, (1,))]))["adaptive_softmax_0"] == Shape("vec", 4)
+    assert infer(chain(Port("v", "vec", 3), [ops.AdaptiveSoftmax(4, (1,))]))["adaptive_softmax_0"] == Shape(
+        "vec", 4
+    )
     require_streaming(graph)
 
 

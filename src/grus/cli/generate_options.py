@@ -64,7 +64,9 @@ Tied = Annotated[
 ]
 Softmax = Annotated[
     Literal["full", "adaptive"],
-    _option("adaptive: rare words in clusters with fewer units, faster where a vocabulary is large.", _NETWORK),
+    _option(
+        "adaptive: rare words in clusters with fewer units, faster where a vocabulary is large.", _NETWORK
+    ),
 ]
 InputDropout = Annotated[
     float | None,

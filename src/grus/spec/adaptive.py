@@ -1,5 +1,7 @@
 """The softmax over many outputs of which few are common; part of `grus.spec.ops`."""
 
+from itertools import pairwise
+
 from grus.errors import SpecError
 from grus.spec.op import Inputs, Op, Outputs, Weights
 from grus.spec.shapes import Shape, check_size, want
@@ -16,8 +18,8 @@ class AdaptiveSoftmax(Op, frozen=True, tag="adaptive_softmax"):
         log p(w) = log softmax(a)_{c_0 + k} + log softmax(W_k P_k x + b_k)_{w - c_k}          c_k <= w < c_{k+1}
 
     c are the ``cutoffs`` and, after them, ``size``. W is [c_0 + K, input size]; P_k ``projection_k`` is [width_k, input
-    size] with width_k = input size // factor^(k+1), at least 1; W_k ``weight_k`` is [c_{k+1} - c_k, width_k]. Where only
-    some outputs are wanted, as in training, the clusters of the others need not be computed.
+    size] with width_k = input size // factor^(k+1), at least 1; W_k ``weight_k`` is [c_{k+1} - c_k, width_k]. Where
+    only some outputs are wanted, as in training, the clusters of the others need not be computed.
 
     Grave et al. 2017, Efficient softmax approximation for GPUs, section 4.
     """
@@ -50,7 +52,7 @@ class AdaptiveSoftmax(Op, frozen=True, tag="adaptive_softmax"):
             )
         whole = all(isinstance(c, int) and not isinstance(c, bool) for c in self.cutoffs)
         bounds = (0, *self.cutoffs, self.size)
-        if not whole or any(low >= high for low, high in zip(bounds, bounds[1:])):
+        if not whole or any(low >= high for low, high in pairwise(bounds)):
             raise SpecError(
                 f"AdaptiveSoftmax: cutoffs must be whole numbers that rise from 1 to below {self.size}, "
                 f"got {', '.join(map(repr, self.cutoffs))}"

@@ -9,8 +9,8 @@ import numpy as np
 from grus.data.text_files import read_source, read_tokens
 from grus.decode import Generation, LanguageEvaluation, LiveGenerator
 from grus.decode.generator import MAX_NEW_TOKENS, Scored, Unknown
-from grus.inspection.wording import percent
 from grus.inspection.language.report import write_language_report
+from grus.inspection.wording import percent
 from grus.models import GraphModule
 from grus.runtime import State
 from grus.spec import Model
@@ -41,9 +41,9 @@ class LanguageModel(TrainedEstimator):
         lower: put the text in lower case.
         cell: ``gru``, ``lstm`` or ``rnn`` (simple, tanh).
         hidden_size, layers: of the network. embedding_size: of a token; None: 64, or with ``tied`` the layers' size.
-        tied: let the output use the embedding's table; None: for all but characters. softmax: ``full``, or ``adaptive``:
-            common words first, rare ones in clusters with fewer units (Grave et al. 2017), which trains a vocabulary of
-            thousands faster; not tied, not with ``bpe``.
+        tied: let the output use the embedding's table; None: for all but characters.
+        softmax: ``full``, or ``adaptive``: common words first, rare ones in clusters with fewer units (Grave et al.
+            2017), which trains a vocabulary of thousands faster. Not tied, not with ``bpe``.
         dropout: on what each layer puts out. input_dropout: on the embedded tokens; None: none for characters, else as
             ``dropout``. variational: one mask for all steps of a chunk.
         val_size, test_size: share or number of characters at the end for validation and, after them, for a test.
@@ -245,7 +245,9 @@ def _softmax_plan(prepared: Prepared) -> str:
     share = percent(counts[:first].sum() / counts.sum(), 1)
     ends = [*more, prepared.port.size]
     sizes = " and ".join(f"{end - begin:,}" for begin, end in zip([first, *more], ends, strict=True))
-    return f"softmax   adaptive: {first:,} common words ({share} of the tokens of train), then {sizes} rare ones"
+    return (
+        f"softmax   adaptive: {first:,} common words ({share} of the tokens of train), then {sizes} rare ones"
+    )
 
 
 def _digest(prepared: Prepared) -> str:
