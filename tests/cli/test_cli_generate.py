@@ -94,7 +94,7 @@ def test_fit_of_files_from_stdin_and_a_config_file(capsys, tmp_path, monkeypatch
 
 
 def test_fit_with_an_adaptive_softmax(capsys, tmp_path):
-    (tmp_path / "words.txt").write_text("".join(f"{LINE}so w{number} said no\n" for number in range(1_200)))
+    (tmp_path / "words.txt").write_text("".join(f"{LINE}so w{number} said no\n" for number in range(1_400)))
     words = ["fit", "generate", tmp_path / "words.txt", "--tokenizer", "space", "--min-count", 1, *TINY]
     ran = run(capsys, *words, "--epochs", 1, "--chunk", 64, "--softmax", "adaptive", "-o", tmp_path / "m")
     assert (ran.code, ran.out) == (0, f"{tmp_path / 'm'}\n"), ran.err
