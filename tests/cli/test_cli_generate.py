@@ -111,7 +111,7 @@ def test_an_adaptive_softmax_that_does_not_fit_is_refused(capsys, tmp_path, book
     fit = ["fit", "generate", book, "-o", tmp_path / "m", "--softmax", "adaptive", "-q"]
     refused(
         capsys, *fit, error=f"softmax: adaptive must have at least 1,000 tokens to choose from, got {len(set(LINE)) + 1}",
-        hint="so few cost next to nothing; use --softmax full (softmax='full')",
+        hint="use --softmax full (softmax='full')",
     )  # fmt: skip
     refused(
         capsys, *fit, "--tokenizer", "word", "--tied",

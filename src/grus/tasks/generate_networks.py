@@ -83,7 +83,7 @@ def cutoffs(size: int) -> tuple[int, ...]:
     if size < MIN_ADAPTIVE:
         raise UsageError(
             f"softmax: adaptive must have at least {MIN_ADAPTIVE:,} tokens to choose from, got {size:,}",
-            hint="so few cost next to nothing; use --softmax full (softmax='full')",
+            hint="use --softmax full (softmax='full')",
         )
     first = min(size // 5, 20_000)
     return (first, size // 2) if size > 50_000 else (first,)
