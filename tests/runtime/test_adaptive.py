@@ -56,3 +56,14 @@ def test_padding_and_what_is_infinite_stay_in_their_row(program):
 def test_no_rows_and_no_steps(program):
     assert program(given(0, 3))["out"].shape == (0, 3, 3001)
     assert program(given(3, 0))["out"].shape == (3, 0, 3001)
+
+
+def test_a_cluster_of_one_output_is_what_the_head_says():
+    graph = chain(Port("x", "seq", 5, "src"), [ops.AdaptiveSoftmax(2, (1,))])
+    tensors = random_tensors(graph)
+    inputs = random_inputs(graph, 2, {"src": 3})
+    whole = Program(graph, tensors)(inputs)["out"]
+    name = graph.nodes[0].name
+    head = inputs["x"].astype(np.float64) @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
+    wanted = head - np.log(np.exp(head).sum(-1, keepdims=True))
+    np.testing.assert_allclose(whole, wanted, rtol=1e-5, atol=1e-6)
