@@ -221,7 +221,6 @@ def _attentive(op, weights, inputs, lengths, memory_lengths):
     return {"": states, ".context": contexts, ".attention": attention, ".h": h}
 
 
-
 def _log_softmax(y):
     y = y - y.max(axis=-1, keepdims=True)
     return y - np.log(np.exp(y).sum(axis=-1, keepdims=True))

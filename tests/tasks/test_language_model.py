@@ -56,7 +56,13 @@ def test_an_adaptive_softmax_learns_and_answers_as_a_full_one_does(tmp_path):
     rare = [f"w{number}" for number in range(1_200)]
     text = "".join(LINE + f"so {word} said no\n" for word in rare)
     made = fit(
-        [text], tokenizer="space", softmax="adaptive", min_count=1, batch_size=16, val_size=0.05, test_size=0.05
+        [text],
+        tokenizer="space",
+        softmax="adaptive",
+        min_count=1,
+        batch_size=16,
+        val_size=0.05,
+        test_size=0.05,
     )
     (last,) = [node.op for node in made.model_.parts["main"].nodes if node.name == "logits"]
     size = made.model_.task.size
