@@ -119,14 +119,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    files = (data_folder("ptb") / f"ptb.{part}.txt.gz" for part in ("train", "valid"))
-    prepared = prepare_text(*files, None, TextOptions("space", 20_000, None, False, 0.0, 0.0))
+    train, valid = (data_folder("ptb") / f"ptb.{part}.txt.gz" for part in ("train", "valid"))
+    prepared = prepare_text(train, valid, None, TextOptions("space", 20_000, None, False, 0.0, 0.0))
     counts = prepared.arrays["task.unigram"]
     print(f"{prepared.port.size:,} codes; tokens at or above a cut:", end="")
     for cut in (500, 1000, 2000, 4000, 6000):
         print(f"  {cut:,}: {counts[cut:].sum() / counts.sum():.2%}", end="")
     print(flush=True)
-    found = {}
+    found: dict[int, dict] = {}
     if args.learn:
         found = {hidden: learn(hidden, prepared, args.learn) for hidden in args.hidden}
         args.hidden = []
