@@ -161,6 +161,12 @@ GRAPHS: dict[str, Graph] = {
         ),
         {"c": "c", "d": "d"},
     ),
+    "AdaptiveSoftmax": chain(X, [ops.AdaptiveSoftmax(11, (4,))]),
+    "AdaptiveSoftmax-3-clusters-no-bias-vec": chain(V, [ops.AdaptiveSoftmax(23, (3, 7, 21), 2, bias=False)]),
+    "language-model-adaptive": chain(
+        Port("t", "tokens", 19, "src"),
+        [ops.Embedding(19, 6), ops.GRU(9), ops.Dropout(0.2), ops.AdaptiveSoftmax(19, (5, 12))],
+    ),
     "AttentiveGRU": _attentive(ops.AttentiveGRU(7)),
     "AttentiveGRU-initial-state": _attentive(ops.AttentiveGRU(7), Port("h", "vec", 7)),
     "AttentiveGRU-multiplicative": _attentive(ops.AttentiveGRU(7, "multiplicative"), keys=7),

@@ -232,6 +232,23 @@ def _grud(op, weights, inputs, lengths):
     return {"": y.swapaxes(0, 1)} | dict(zip(op.states, states))
 
 
+def _log_softmax(y):
+    y = y - y.max(axis=-1, keepdims=True)
+    return y - np.log(np.exp(y).sum(axis=-1, keepdims=True))
+
+
+def _adaptive_softmax(op, weights, inputs, lengths):
+    (x,) = inputs
+    none, first = x.dtype.type(0), op.cutoffs[0]
+    head = _log_softmax(x @ weights["weight"].T + weights.get("bias", none))
+    parts = [head[..., :first]]
+    for k in range(len(op.cutoffs)):
+        narrow = x @ weights[f"projection_{k}"].T
+        rest = _log_softmax(narrow @ weights[f"weight_{k}"].T + weights.get(f"bias_{k}", none))
+        parts.append(head[..., first + k, None] + rest)
+    return np.concatenate(parts, axis=-1)
+
+
 RULES = {
     ops.Linear: lambda op, w, i, n: i[0] @ w["weight"].T + w.get("bias", i[0].dtype.type(0)),
     ops.Activation: lambda op, w, i, n: {
@@ -263,4 +280,5 @@ RULES = {
     ops.Convolution: _convolution,
     ops.SelfAttention: _self_attention,
     ops.GRUD: _grud,
+    ops.AdaptiveSoftmax: _adaptive_softmax,
 }

@@ -66,14 +66,23 @@ def round_matrices(
             | ops.Convolution
             | ops.SelfAttention
             | ops.AttentiveGRU
-            | ops.GRUD,
+            | ops.GRUD
+            | ops.AdaptiveSoftmax,
         )
     }
 
     def rounds(name: str) -> bool:
         layer, weight = name.rsplit(".", 1)
         return layer in layers and weight.startswith(
-            ("weight", "query", "vector", "in_proj_weight", "out_proj_weight", "state_decay_weight")
+            (
+                "weight",
+                "query",
+                "vector",
+                "in_proj_weight",
+                "out_proj_weight",
+                "state_decay_weight",
+                "projection",
+            )
         )
 
     return {name: _rounded(a, to) if rounds(name) else a for name, a in tensors.items()}

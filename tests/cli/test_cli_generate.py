@@ -93,6 +93,41 @@ def test_fit_of_files_from_stdin_and_a_config_file(capsys, tmp_path, monkeypatch
     assert "1,500 characters" in ran.err
 
 
+def test_fit_with_an_adaptive_softmax(capsys, tmp_path):
+    (tmp_path / "words.txt").write_text("".join(f"{LINE}so w{number} said no\n" for number in range(1_400)))
+    words = ["fit", "generate", tmp_path / "words.txt", "--tokenizer", "space", "--min-count", 1, *TINY]
+    ran = run(capsys, *words, "--epochs", 1, "--chunk", 64, "--softmax", "adaptive", "-o", tmp_path / "m")
+    assert (ran.code, ran.out) == (0, f"{tmp_path / 'm'}\n"), ran.err
+    (said,) = [line for line in ran.err.splitlines() if line.startswith("softmax")]
+    assert "adaptive" in said
+    nodes = grus.load(tmp_path / "m").model.parts["main"].nodes
+    assert [node.op.name for node in nodes if node.name == "logits"] == ["AdaptiveSoftmax"]
+    ran = run(capsys, "generate", tmp_path / "m", "-p", "the cat", "-n", 3, "--seed", 1, "-q")
+    assert (ran.code, ran.err) == (0, "")
+    assert len(ran.out.split()) >= 1
+
+
+def test_an_adaptive_softmax_that_does_not_fit_is_refused(capsys, tmp_path, book):
+    fit = ["fit", "generate", book, "-o", tmp_path / "m", "--softmax", "adaptive", "-q"]
+    refused(
+        capsys, *fit, error=f"softmax: adaptive must have at least 1,000 tokens to choose from, got {len(set(LINE)) + 1}",
+        hint="use --softmax full (softmax='full')",
+    )  # fmt: skip
+    refused(
+        capsys, *fit, "--tokenizer", "word", "--tied",
+        error="tied must be False with softmax='adaptive', whose parts have other sizes than the embedding's table, got True",
+        hint="leave --tied out (tied=None), or use --softmax full",
+    )  # fmt: skip
+    refused(
+        capsys, *fit, "--tokenizer", "bpe",
+        error="softmax must be 'full' with tokenizer='bpe', whose codes are not in the order of how common they are, got "
+        "'adaptive'",
+        hint="use --tokenizer word or space, or --softmax full",
+    )  # fmt: skip
+    assert not (tmp_path / "m").exists()
+    assert not (tmp_path / "m.run").exists()
+
+
 def test_generate(capsys, folder):
     live = grus.load(folder)
     ran = run(capsys, "generate", folder, "--prompt", "the ", "-n", 30, "--seed", 3)

@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from grus.errors import DataError
+from grus.errors import DataError, UsageError
 from grus.models import GraphModule
+from grus.models.adaptive import AdaptiveSoftmax
 from grus.spec import Port
+from grus.tasks import generate_networks
 from grus.tasks.generate_job import LanguageJob
-from grus.tasks.generate_networks import NetworkConfig, build_network
+from grus.tasks.generate_networks import NetworkConfig, build_network, cutoffs
 
 SIZE, BEGIN = 11, 1
 CODES = np.random.default_rng(0).integers(1, SIZE, 203).astype(np.int32)
 
 
-def job(train=CODES, validation=CODES[:50], **options):
+def job(train=CODES, validation=CODES[:50], softmax="full", **options):
     torch.manual_seed(0)
-    config = NetworkConfig(hidden_size=5, embedding_size=4, dropout=0.2)
+    config = NetworkConfig(hidden_size=5, embedding_size=4, dropout=0.2, softmax=softmax)
     module = GraphModule(build_network(config, Port("tokens", "tokens", SIZE, "src")))
     settings = {"begin": BEGIN, "streams": 3, "chunk": 16, "seed": 0, "min_steps": 1} | options
     return LanguageJob(module, train, validation, **settings)
@@ -112,3 +114,60 @@ def test_validation_counts_every_token_in_order(monkeypatch):
         monkeypatch.setattr("grus.tasks.generate_job._VALUES", 7 * SIZE)
         assert made.validate()["validation_loss"] == pytest.approx(wanted, rel=1e-5)
         assert job(validation=CODES[:0]).validate() == {}
+
+
+@pytest.fixture
+def adaptive(monkeypatch):
+    """A job with an adaptive softmax over few tokens, whose module may not compute all of its outputs."""
+    monkeypatch.setattr(generate_networks, "MIN_ADAPTIVE", SIZE)
+    made = job(softmax="adaptive")
+    made.model.eval()
+    whole = AdaptiveSoftmax.forward
+
+    def output(tokens):
+        monkeypatch.setattr(AdaptiveSoftmax, "forward", whole)
+        with torch.no_grad():
+            return made.model({"tokens": torch.from_numpy(tokens)})["logits"].flatten(0, 1)
+
+    def refused(self, inputs, lengths):
+        raise AssertionError("all outputs were computed")
+
+    monkeypatch.setattr(AdaptiveSoftmax, "forward", refused)
+    return made, output
+
+
+def test_an_adaptive_softmax_is_trained_by_the_clusters_of_the_targets(adaptive):
+    made, output = adaptive
+    batch = {k: torch.as_tensor(v) for k, v in made.batch(0, 0).items()}
+    loss, after = made.loss(batch, None)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in made.model.parameters())
+    second = {k: torch.as_tensor(v) for k, v in made.batch(0, 1).items()}
+    later, _ = made.loss(second, after)
+    tokens = np.concatenate([batch["tokens"], second["tokens"]], axis=1)
+    whole = -output(tokens).view(3, 32, SIZE)
+    for found, part, some in ((loss, whole[:, :16], batch), (later, whole[:, 16:], second)):
+        wanted = part.flatten(0, 1).gather(1, some["targets"][:, None]).mean().item()
+        assert found.item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_an_adaptive_softmax_is_validated_by_the_clusters_of_the_targets(adaptive, monkeypatch):
+    made, output = adaptive
+    monkeypatch.setattr("grus.tasks.generate_job._VALUES", 7 * SIZE)
+    with torch.no_grad():
+        found = made.validate()["validation_loss"]
+    tokens = np.concatenate([[BEGIN], CODES[:49]]).astype(np.int64)[None]
+    targets = torch.from_numpy(CODES[:50].astype(np.int64))[:, None]
+    assert found == pytest.approx(-output(tokens).gather(1, targets).mean().item(), rel=1e-5)
+
+
+def test_where_an_adaptive_softmax_is_cut():
+    assert cutoffs(1_000) == (200,)
+    assert cutoffs(10_001) == (2_000,)
+    assert cutoffs(50_000) == (10_000,)
+    assert cutoffs(50_001) == (10_000, 25_000)
+    assert cutoffs(267_735) == (20_000, 133_867)
+    with pytest.raises(
+        UsageError, match=r"^softmax: adaptive must have at least 1,000 tokens to choose from, got 999$"
+    ):
+        cutoffs(999)

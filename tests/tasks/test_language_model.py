@@ -51,6 +51,33 @@ def test_words_and_pieces_are_learnt(tokenizer, options):
     assert tied == ("" if options.get("tied") is False else "embedding")
 
 
+def test_an_adaptive_softmax_learns_and_answers_as_a_full_one_does(tmp_path):
+    """A few words and a thousand rare ones: what is common is learnt, and log-probabilities come out."""
+    rare = [f"w{number}" for number in range(1_200)]
+    text = "".join(LINE + f"so {word} said no\n" for word in rare)
+    made = fit(
+        [text],
+        tokenizer="space",
+        softmax="adaptive",
+        min_count=1,
+        batch_size=16,
+        val_size=0.05,
+        test_size=0.05,
+    )
+    (last,) = [node.op for node in made.model_.parts["main"].nodes if node.name == "logits"]
+    size = made.model_.task.size
+    assert (last.size, last.cutoffs) == (size, (size // 5,))
+    assert made.plan_[-1].startswith(f"softmax   adaptive: {size // 5:,} common words (")
+    assert made.plan_[-1].endswith(f" of the tokens of train), then {size - size // 5:,} rare ones")
+    assert made.history_.best_score == pytest.approx(made.validation_.loss, rel=1e-4)
+    assert made.validation_.perplexity < 5
+    made.save(tmp_path / "m")
+    live = grus.load(tmp_path / "m")
+    assert live.generate("the cat", max_new_tokens=4, temperature=0.0).text == " sat on the mat"
+    logits, _ = live.network.logits(np.array([[1, 2, 3]]), live.network.program.init_state(1))
+    np.testing.assert_allclose(np.exp(logits).sum(-1), 1.0, rtol=1e-4)
+
+
 def test_parts_follow_each_other_and_all_tokens_count(model):
     length = len(LINE) * 60
     assert model.plan_[0] == f"text      texts: {length:,} characters"
@@ -155,6 +182,7 @@ def test_what_depends_on_the_tokens():
     assert found() == (False, 64, 0.0)
     assert found(tokenizer="bpe", dropout=0.4) == (True, 256, 0.4)
     assert found(tokenizer="word", tied=False, input_dropout=0.1) == (False, 64, 0.1)
+    assert found(tokenizer="word", softmax="adaptive") == (False, 64, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +192,20 @@ def test_what_depends_on_the_tokens():
         ({"tokenizer": "letters"}, "tokenizer must be 'char', 'word', 'space' or 'bpe', got 'letters'"),
         ({"chunk": 0}, "chunk must be a whole number of at least 1, got 0"),
         ({"tied": "yes"}, "tied must be True or False, or None, got 'yes'"),
+        ({"softmax": "sampled"}, "softmax must be 'full' or 'adaptive', got 'sampled'"),
+        (
+            {"softmax": "adaptive", "tied": True, "tokenizer": "word"},
+            "tied must be False with softmax='adaptive', whose parts have other sizes than the embedding's table, got True",
+        ),
+        (
+            {"softmax": "adaptive", "tokenizer": "bpe"},
+            "softmax must be 'full' with tokenizer='bpe', whose codes are not in the order of how common they are, got "
+            "'adaptive'",
+        ),
+        (
+            {"softmax": "adaptive", "tokenizer": "word"},
+            "softmax: adaptive must have at least 1,000 tokens to choose from, got 4",
+        ),
         (
             {"val_size": 1.5},
             "val_size must be a share of the text below 1, or a number of characters, got 1.5",

@@ -38,6 +38,7 @@ def fit_generate(
     layers: o.Layers = 2,
     embedding_size: g.EmbeddingSize = None,
     tied: g.Tied = None,
+    softmax: g.Softmax = "full",
     dropout: o.Dropout = 0.3,
     input_dropout: g.InputDropout = None,
     variational: g.Variational = False,

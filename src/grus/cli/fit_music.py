@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 #: Options of ``grus fit generate`` that only one kind has.
 OF_TEXT = (
-    "tokenizer", "vocabulary_size", "min_count", "lower", "tied", "input_dropout", "variational", "precision",
+    "tokenizer", "vocabulary_size", "min_count", "lower", "tied", "softmax", "input_dropout", "variational",
+    "precision",
 )  # fmt: skip
 OF_MIDI = ("layout", "steps_per_beat", "transpose")
 #: Options that are arguments of `grus.MusicModel.fit`.

@@ -62,6 +62,12 @@ Tied = Annotated[
     bool | None,
     _option("Let the output use the embedding's table (default: for all but characters).", _NETWORK),
 ]
+Softmax = Annotated[
+    Literal["full", "adaptive"],
+    _option(
+        "adaptive: rare words in clusters with fewer units, faster where a vocabulary is large.", _NETWORK
+    ),
+]
 InputDropout = Annotated[
     float | None,
     _option("Share of the tokens' vectors dropped (default: characters 0, else as --dropout).", _NETWORK),

@@ -53,13 +53,17 @@ class GraphModule(nn.Module):
         return self._run(inputs, lengths, {}, outputs)[0]
 
     def run(
-        self, inputs: Mapping[str, Tensor], state: States | None = None
+        self,
+        inputs: Mapping[str, Tensor],
+        state: States | None = None,
+        outputs: Mapping[str, str] | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, ...]]]:
         """Run the next chunk of rows from the states after the one before it, as `grus.runtime.Program.run` does.
 
         Args:
             inputs: by port name; all rows are full.
             state: what the last call returned; None: the beginning.
+            outputs: as in `forward`; then only the layers that were run have states.
 
         Returns:
             Outputs by name, and the states after the chunk, through which gradients go back unless detached.
@@ -72,7 +76,7 @@ class GraphModule(nn.Module):
             carried = isinstance(op, ops.Recurrent) and not op.bidirectional and len(node.inputs) == 1
             if op.time != "pointwise" and not carried:
                 raise UnsupportedError(f"node {node.name!r}: {op.name} cannot carry a state in training")
-        return self._run(inputs, None, {} if state is None else state)
+        return self._run(inputs, None, {} if state is None else state, outputs)
 
     def _run(
         self,

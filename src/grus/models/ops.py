@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from grus.errors import DataError
-from grus.models import attention, cells, mixing, pools
+from grus.models import adaptive, attention, cells, mixing, pools
 from grus.nn import GRU
 from grus.nn.functional import CellWeights, gru_cell
 from grus.spec import Op, Shape, ops
@@ -168,4 +168,5 @@ MODULES: dict[type[Op], Callable[[Any, tuple[Shape, ...]], nn.Module]] = {
     ops.SelfAttention: mixing.SelfAttention,
     ops.AttentiveGRU: attention.AttentiveGRU,
     ops.GRUD: cells.GRUD,
+    ops.AdaptiveSoftmax: adaptive.AdaptiveSoftmax,
 }

@@ -12,6 +12,7 @@ import numpy as np
 from grus.errors import DataError
 from grus.kernels.native import PackedLinear
 from grus.runtime import mixing, pools
+from grus.runtime.adaptive import AdaptiveSoftmax
 from grus.runtime.attentive import AttentiveGRU
 from grus.runtime.cells import CellImplementation, CellStepImplementation
 from grus.runtime.chunk import Chunk, Implementation, Result, Weights
@@ -167,4 +168,5 @@ IMPLEMENTATIONS: dict[type[Op], Build] = {
     ops.SelfAttention: mixing.SelfAttention,
     ops.AttentiveGRU: AttentiveGRU,
     ops.GRUD: GRUD,
+    ops.AdaptiveSoftmax: AdaptiveSoftmax,
 }

@@ -13,6 +13,7 @@ implementation by op class; `grus.spec.capability` says which must exist, and a 
 from typing import ClassVar, Literal
 
 from grus.errors import SpecError
+from grus.spec.adaptive import AdaptiveSoftmax
 from grus.spec.attentive import AttentiveGRU
 from grus.spec.grud import GRUD
 from grus.spec.mixing import Convolution, SelfAttention
@@ -265,6 +266,7 @@ __all__ = [
     "OPS",
     "RNN",
     "Activation",
+    "AdaptiveSoftmax",
     "Add",
     "AnyOp",
     "AttentionPool",
@@ -298,13 +300,13 @@ __all__ = [
 OPS: tuple[type[Op], ...] = (
     Linear, Activation, Dropout, Embedding, Position, Columns, Concat, Add, Subtract, Multiply, Last, Pool,
     AttentionPool, Segment, Unsegment, GRU, GRUStep, LSTM, LSTMStep, RNN, RNNStep, MinGRU, MinGRUStep,
-    Convolution, SelfAttention, AttentiveGRU, GRUD,
+    Convolution, SelfAttention, AttentiveGRU, GRUD, AdaptiveSoftmax,
 )  # fmt: skip
 
 AnyOp = (
     Linear | Activation | Dropout | Embedding | Position | Columns | Concat | Add | Subtract | Multiply | Last
     | Pool | AttentionPool | Segment | Unsegment | GRU | GRUStep | LSTM | LSTMStep | RNN | RNNStep
-    | MinGRU | MinGRUStep | Convolution | SelfAttention | AttentiveGRU | GRUD
+    | MinGRU | MinGRUStep | Convolution | SelfAttention | AttentiveGRU | GRUD | AdaptiveSoftmax
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """A language model as a training job: streams of tokens side by side, read chunk by chunk with the state carried."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from grus.errors import DataError
 from grus.models import GraphModule
+from grus.models.adaptive import AdaptiveSoftmax
 from grus.tasks.generate_networks import LOGITS
 
 #: Steps an epoch has at least, as for the other tasks: a short text is gone through several times.
@@ -60,6 +61,13 @@ class LanguageJob:
         self._port = model.graph.inputs[0].name
         self._steps_per_pass = -(-self._length // chunk)
         self._passes = -(-min_steps // self._steps_per_pass)
+        # What the loss is made of: the logits, or in their place what an adaptive softmax reads.
+        source = model.graph.outputs[LOGITS]
+        last = model.nodes[source]
+        self._adaptive = last if isinstance(last, AdaptiveSoftmax) else None
+        if self._adaptive is not None:
+            source = next(node.inputs[0] for node in model.graph.nodes if node.name == source)
+        self._outputs = {LOGITS: source}
 
     def steps(self, epoch: int) -> int:
         """Chunks in an epoch: one or more passes through the text."""
@@ -82,8 +90,8 @@ class LanguageJob:
     def loss(self, batch: dict[str, Tensor], carry: Any) -> tuple[Tensor, Any]:
         """Mean of -log p(target) over all tokens of the chunk, and the states after it."""
         state = None if carry is None or bool(batch["first"]) else carry
-        outputs, after = self.model.run({self._port: batch[self._port]}, state)
-        return functional.cross_entropy(outputs[LOGITS].flatten(0, 1), batch["targets"]), after
+        outputs, after = self.model.run({self._port: batch[self._port]}, state, self._outputs)
+        return self._nats(outputs[LOGITS].flatten(0, 1), batch["targets"], "mean"), after
 
     def validate(self) -> dict[str, float]:
         """Nats a token of the validation text, all of it in order with the state carried, and the perplexity."""
@@ -96,8 +104,15 @@ class LanguageJob:
             targets = np.asarray(codes[begin : begin + size], np.int64)
             before = np.concatenate([[codes[begin - 1] if begin else self._begin], targets[:-1]])
             tokens = torch.from_numpy(before.astype(np.int64))[None].to(device)
-            outputs, state = self.model.run({self._port: tokens}, state)
+            outputs, state = self.model.run({self._port: tokens}, state, self._outputs)
             wanted = torch.from_numpy(targets).to(device)
-            total += float(functional.cross_entropy(outputs[LOGITS][0], wanted, reduction="sum"))
+            total += float(self._nats(outputs[LOGITS][0], wanted, "sum"))
         loss = total / len(codes)
         return {"validation_loss": loss, "perplexity": float(np.exp(min(loss, 700.0)))}
+
+    def _nats(self, made: Tensor, targets: Tensor, reduction: Literal["mean", "sum"]) -> Tensor:
+        """-log p(target); an adaptive softmax computes only the clusters that the targets fall in."""
+        if self._adaptive is None:
+            return functional.cross_entropy(made, targets, reduction=reduction)
+        total = self._adaptive.loss(made, targets)
+        return total / len(targets) if reduction == "mean" else total

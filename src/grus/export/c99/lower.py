@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from grus.errors import UnsupportedError
-from grus.export.c99 import mixing, recurrent
+from grus.export.c99 import adaptive, mixing, recurrent
 from grus.export.c99.builder import Body, Value
 from grus.export.c99.lines import Lines, Outputs, Weights
 from grus.spec import Graph, Op, infer, ops, require, require_streaming
@@ -227,4 +227,5 @@ LOWERINGS: dict[type[Op], Callable[..., Any]] = {
     ops.SelfAttention: mixing.self_attention,
     ops.AttentiveGRU: recurrent.attentive,
     ops.GRUD: recurrent.grud,
+    ops.AdaptiveSoftmax: adaptive.adaptive_softmax,
 }

@@ -10,6 +10,7 @@ import numpy as np
 from grus.export.onnx_format import lstm_rnn as onnx_lstm_rnn
 from grus.export.onnx_format import mingru as onnx_mingru
 from grus.export.onnx_format import mixing
+from grus.export.onnx_format.adaptive import adaptive_softmax
 from grus.export.onnx_format.attentive import attentive_gru
 from grus.export.onnx_format.build import Builder
 from grus.export.onnx_format.cell import cells, input_products, run_layer, step
@@ -268,4 +269,5 @@ LOWERINGS: dict[type[Op], Lower] = {
     ops.SelfAttention: mixing.self_attention,
     ops.AttentiveGRU: attentive_gru,
     ops.GRUD: grud,
+    ops.AdaptiveSoftmax: adaptive_softmax,
 }
