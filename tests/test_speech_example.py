@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "tones" / "train.py"
+SCRIPT = Path(__file__).parents[1] / "examples" / "speech.py"
 
 
 def test_the_example_of_tones_runs(tmp_path):

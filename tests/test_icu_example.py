@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "icu_stays" / "quickstart.py"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "icu_stays.py"
 
 
 def load():
@@ -16,7 +16,7 @@ def load():
 
 
 def test_it_trains_compares_and_streams(capsys, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["quickstart.py", "--stays", "80", "--epochs", "1"])
+    monkeypatch.setattr("sys.argv", ["icu_stays.py", "--stays", "80", "--epochs", "1"])
     load().main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("80 stays, ")

@@ -4,7 +4,7 @@ Severity wanders through every stay. It moves heart rate, blood pressure and lac
 measure more often, lactate above all; and at the end of the stay it decides, by chance, who dies. No one here is a
 patient.
 
-    python examples/icu_stays/quickstart.py [--stays 600] [--epochs 15]
+    python examples/icu_stays.py [--stays 600] [--epochs 15]
 """
 
 import argparse

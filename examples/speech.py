@@ -1,6 +1,6 @@
 """Speech in small: words made of tones, a classifier and a transcriber that learn them, and one of them listening.
 
-    python examples/tones/train.py [FOLDER]
+    python examples/speech.py [FOLDER]
 
 No data is needed and it takes a few seconds: the sounds are made up. With recordings of your own it is the same code.
 """
