@@ -29,6 +29,7 @@ from grus.decode import (
 from grus.decode.rows import to_columns
 from grus.decode.streaming.keyed import Eviction, Record, Streams, Wanted
 from grus.errors import DataError, ModelFolderError, UnsupportedError, UsageError
+from grus.inspection.wording import count
 from grus.preprocess.columns import missing_column
 
 #: Rows answered at once: more of them wait for no one longer than it takes to answer these.
@@ -269,7 +270,8 @@ class Session:
     def summary(self) -> str:
         """What was done, in a sentence."""
         passed = f", {self._passed:,} passed over" if self._passed else ""
-        return f"{self._rows:,} rows, {len(self.streams):,} streams, {self._wrong:,} errors{passed}"
+        numbers = {"row": self._rows, "stream": len(self.streams), "error": self._wrong}
+        return ", ".join(count(n, noun) for noun, n in numbers.items()) + passed
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
