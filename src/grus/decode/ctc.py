@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from grus.decode.sampling import log_probabilities
+
 BLANK = 0
 _NEVER = -np.inf
 #: Codes that a prefix goes on with in a beam search, the most probable of the step, if the width is no more.
@@ -19,9 +21,7 @@ _CODES = 64
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Log-probabilities of each step, float64 [T, C]."""
-    shifted = np.asarray(logits, np.float64)
-    shifted = shifted - shifted.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return log_probabilities(np.asarray(logits, np.float64))
 
 
 def least_steps(codes: Sequence[int]) -> int:
