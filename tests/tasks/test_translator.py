@@ -86,11 +86,11 @@ def test_the_report(reversed_digits):
     assert "BLEU by greedy search" in (folder / "report" / "index.html").read_text(encoding="utf-8")
 
 
-def test_stopped_and_resumed_is_bitwise_the_whole(tmp_path, monkeypatch):
-    pairs, options = (
-        digits(120),
-        SMALL | {"hidden_size": 8, "epochs": 2, "state_dropout": 0.2, "val_size": 20},
-    )
+@pytest.mark.parametrize(
+    "more", [{"state_dropout": 0.2}, {"tokenizer": "bpe", "vocabulary_size": 300, "bpe_dropout": 0.2}], ids=str
+)
+def test_stopped_and_resumed_is_bitwise_the_whole(more, tmp_path, monkeypatch):
+    pairs, options = digits(120), SMALL | {"hidden_size": 8, "epochs": 2, "val_size": 20} | more
     whole = Translator(**options).fit(*pairs, progress="quiet")
     made = []
     loss = translate_job.TranslateJob.loss
@@ -183,6 +183,7 @@ def test_tables_and_files(tmp_path):
         ((["a b", "c d"], ["e f", "g h"]), {}, DataError, "expected at least one word that occurs 2 times"),
         (digits(9), {"validation": (["a"],)}, UsageError, "validation must be a pair (sources, targets)"),
         (digits(9), {"decoder": "deep"}, UsageError, "decoder must be 'conditional' or 'plain', got 'deep'"),
+        (digits(9), {"bpe_dropout": 0.1}, UsageError, "bpe_dropout: must be 0 with words or characters, got 0.1"),
         (digits(9), {"length_penalty": 11}, UsageError, "length_penalty must be a number from 0 to 10, got 11"),
         (digits(9), {"tokenizer": "bpe", "vocabulary_size": 100}, DataError, "a vocabulary of at least 257 pieces"),
         (digits(9), {"val_size": 9}, UsageError, "must leave rows to train on"),

@@ -40,6 +40,7 @@ def translate_fit(
     state_dropout: t.StateDropout = 0.5,
     output_dropout: t.OutputDropout = 0.5,
     length_penalty: t.LengthPenalty = 1.0,
+    bpe_dropout: t.BpeDropout = 0.0,
     label_smoothing: t.LabelSmoothing = 0.1,
     monitor: t.Monitor = "bleu",
     epochs: t.Epochs = 30,

@@ -58,6 +58,10 @@ Decoder = Annotated[
 Dropout = Annotated[float, _option("Of the embeddings.", _NETWORK)]
 StateDropout = Annotated[float, _option("Of the encoder's states.", _NETWORK)]
 OutputDropout = Annotated[float, _option("Before the output layer.", _NETWORK)]
+BpeDropout = Annotated[
+    float,
+    _option("Probability that a merge of pieces is left out, anew in every epoch.", _TRAINING),
+]
 LabelSmoothing = Annotated[float, _option("Share of the truth spread over all tokens.", _TRAINING)]
 LengthPenalty = Annotated[float, _option("a: beam search ranks by log p / length^a.", _NETWORK, metavar="A")]
 Monitor = Annotated[

@@ -54,7 +54,7 @@ def encode_subwords(
     texts: Sequence[str], subwords: Subwords, most: int | None = None
 ) -> Iterator[np.ndarray]:
     """Codes int32 of the first ``most`` pieces of each text (None: of all), from 1."""
-    tokenizer = _library().Tokenizer.from_str(subwords.definition)
+    tokenizer = load_tokenizer(subwords)
     for first in range(0, len(texts), _BATCH):
         some = [_cleaned(text, subwords.lower, subwords.exact) for text in texts[first : first + _BATCH]]
         for found in tokenizer.encode_batch(some):
@@ -64,7 +64,7 @@ def encode_subwords(
 def spelled(text: str, subwords: Subwords) -> list[str]:
     """The pieces of one text as they stand in it, one for each of its codes; a piece of one letter's bytes is empty."""
     cleaned = clean(text, subwords.lower)
-    found = _library().Tokenizer.from_str(subwords.definition).encode(cleaned)
+    found = load_tokenizer(subwords).encode(cleaned)
     return [cleaned[begin:end].strip() for begin, end in found.offsets]
 
 
@@ -76,7 +76,7 @@ def _cleaned(text: str, lower: bool, exact: bool) -> str:
 
 def piece_coder(subwords: Subwords) -> tuple[Callable[[list[str]], list[list[str]]], dict[str, int]]:
     """A function that cuts clean texts into pieces, spelled a letter a byte, and the number of every piece."""
-    tokenizer = _library().Tokenizer.from_str(subwords.definition)
+    tokenizer = load_tokenizer(subwords)
 
     def cut(texts: list[str]) -> list[list[str]]:
         return (
@@ -99,6 +99,11 @@ def _byte_letters() -> dict[str, int]:
     own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(0x100) if byte not in own]
     return {chr(byte): byte for byte in own} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+def load_tokenizer(subwords: Subwords) -> Any:
+    """The tokenizer of the library ``tokenizers`` that a step describes."""
+    return _library().Tokenizer.from_str(subwords.definition)
 
 
 def _library() -> Any:

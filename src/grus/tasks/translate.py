@@ -40,6 +40,7 @@ class Translator(TrainedEstimator):
         embedding_size: of a token. tied: let the output layer be the target's embeddings (with ``joint`` the source's).
         attention: ``additive`` or ``multiplicative``. decoder: ``conditional`` or ``plain``.
         dropout, state_dropout, output_dropout: of embeddings, of the encoder's states, before the output layer.
+        bpe_dropout: probability that a merge is left out, so that every epoch sees other pieces; of ``bpe`` alone.
         label_smoothing: share of the truth that is spread evenly over all tokens in training.
         max_length: tokens read of a sentence (default: 100). length_penalty: of beam search.
         monitor: which validation score chooses the epoch: ``bleu`` (of greedy translations) or ``loss``.
@@ -77,6 +78,7 @@ class Translator(TrainedEstimator):
         dropout: float = 0.3,
         state_dropout: float = 0.5,
         output_dropout: float = 0.5,
+        bpe_dropout: float = 0.0,
         label_smoothing: float = 0.1,
         max_length: int | None = None,
         length_penalty: float = 1.0,
@@ -105,11 +107,8 @@ class Translator(TrainedEstimator):
         self.attention: Literal["additive", "multiplicative"] = attention
         self.decoder: Literal["conditional", "plain"] = decoder
         self.dropout, self.state_dropout, self.output_dropout = dropout, state_dropout, output_dropout
-        self.label_smoothing, self.max_length, self.length_penalty = (
-            label_smoothing,
-            max_length,
-            length_penalty,
-        )
+        self.bpe_dropout, self.label_smoothing = bpe_dropout, label_smoothing
+        self.max_length, self.length_penalty = max_length, length_penalty
         self.monitor: Literal["bleu", "loss"] = monitor
         self.val_size, self.test_size = val_size, test_size
         self.epochs, self.batch_size = epochs, batch_size
@@ -209,7 +208,7 @@ class Translator(TrainedEstimator):
         options = VocabularyOptions(self.tokenizer, self.vocabulary_size, self.joint, self.lower)
         return prepare(
             pairs, unseen, val_size=self.val_size, test_size=self.test_size, seed=self.seed, options=options,
-            max_length=self.max_length, length_penalty=self.length_penalty,
+            max_length=self.max_length, length_penalty=self.length_penalty, bpe_dropout=self.bpe_dropout,
         )  # fmt: skip
 
     def _network(self, prepared: Prepared) -> NetworkConfig:
@@ -239,6 +238,7 @@ class Translator(TrainedEstimator):
             smoothing=self.label_smoothing,
             bleu=greedy,
             monitor=self.monitor,
+            redraw=prepared.redraw,
         )
 
     def _modules(self, parts: Mapping[str, Graph], ties: Mapping[str, str]) -> EncoderDecoder:

@@ -1,5 +1,6 @@
 """From sentences and their translations to what a translator trains on, validates and is tested on."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from grus.data.pairs import Pairs, drop_empty
 from grus.data.stratify import split_rows
 from grus.errors import DataError
 from grus.inspection.wording import count, percent
+from grus.preprocess.bpe_dropout import BPEDropout
 from grus.preprocess.coder import Coder
 from grus.preprocess.ragged import Ragged
 from grus.preprocess.translate import VocabularyOptions, fit_vocabularies
@@ -36,6 +38,8 @@ class Prepared:
         task, steps: the spec of all but the network.
         parts: the pairs by ``train``, ``validation`` and ``test``; train, val: the first two as codes.
         plan: which rows are which, in words.
+        redraw: the training pairs in the pieces of a pass through them, by its number; None where they are always the
+            same.
     """
 
     task: Translate
@@ -44,6 +48,7 @@ class Prepared:
     train: Coded
     val: Coded
     plan: list[str]
+    redraw: Callable[[int], Coded] | None = None
 
 
 def prepare(
@@ -56,6 +61,7 @@ def prepare(
     options: VocabularyOptions,
     max_length: int | None,
     length_penalty: float,
+    bpe_dropout: float = 0.0,
 ) -> Prepared:
     """Set pairs aside, fit the vocabularies to the training pairs, and make codes of all.
 
@@ -92,7 +98,8 @@ def prepare(
             f"{count(cut, 'sentence')} of more than {most:,} tokens in training: the first {most:,} are read "
             "(max_length)"
         )
-    return Prepared(task, steps, parts, train, val, plan)
+    redraw = _redrawing(parts["train"], coders, bpe_dropout, seed) if bpe_dropout else None
+    return Prepared(task, steps, parts, train, val, plan, redraw)
 
 
 def encode(pairs: Pairs, coders: list[Coder]) -> tuple[Coded, int]:
@@ -101,10 +108,32 @@ def encode(pairs: Pairs, coders: list[Coder]) -> tuple[Coded, int]:
     for texts, coder in zip((pairs.source, pairs.target), coders, strict=True):
         tokens = coder.tokens(texts)
         cut += sum(len(some) > coder.most for some in tokens)
-        codes = [np.append(coder.codes(some), coder.end) for some in tokens]
-        offsets = np.concatenate(([0], np.cumsum([len(some) for some in codes], dtype=np.int64)))
-        sides.append(Ragged({"tokens": np.concatenate([np.empty(0, np.int64), *codes])}, offsets))
+        sides.append(_closed([coder.codes(some) for some in tokens], coder.end))
     return Coded(sides[0], sides[1]), cut
+
+
+def _closed(sentences: Sequence[np.ndarray], end: int) -> Ragged:
+    """Codes of sentences, with the end behind each."""
+    codes = [np.append(some, end) for some in sentences]
+    offsets = np.concatenate(([0], np.cumsum([len(some) for some in codes], dtype=np.int64)))
+    return Ragged({"tokens": np.concatenate([np.empty(0, np.int64), *codes])}, offsets)
+
+
+def _redrawing(pairs: Pairs, coders: list[Coder], rate: float, seed: int) -> Callable[[int], Coded]:
+    """A function of the number of a pass: the pairs as codes, with merges left out at random."""
+    draws: list[BPEDropout] = []
+    for texts, coder in zip((pairs.source, pairs.target), coders, strict=True):
+        assert isinstance(coder.step, Subwords)
+        draws.append(BPEDropout(texts, coder.step, rate))
+
+    def redraw(turn: int) -> Coded:
+        source, target = (
+            _closed([codes[: coder.most] for codes in drawn.draw(seed, turn, side)], coder.end)
+            for side, (drawn, coder) in enumerate(zip(draws, coders, strict=True))
+        )
+        return Coded(source, target)
+
+    return redraw
 
 
 def _vocabulary_plan(steps: tuple[AnyStep, ...], coders: list[Coder], train: Coded) -> list[str]:

@@ -33,6 +33,7 @@ class TranslateJob:
         smoothing: label smoothing: the share of the truth that is spread evenly over all tokens.
         bleu: of the validation rows, or None.
         monitor: which score says whether an epoch was the best, ``loss`` or ``bleu``.
+        redraw: the training pairs by the number of a pass through them, where every pass has other codes.
         min_steps: an epoch goes through the pairs as often as it takes for so many steps.
     """
 
@@ -48,20 +49,18 @@ class TranslateJob:
         smoothing: float = 0.0,
         bleu: Bleu | None = None,
         monitor: Literal["loss", "bleu"] = "loss",
+        redraw: Callable[[int], Coded] | None = None,
         min_steps: int = MIN_STEPS,
     ) -> None:
         self.model = model
         self._train, self._validation, self._end = train, validation, end
         self._batch_size, self._seed, self._smoothing = batch_size, seed, smoothing
-        self._bleu, self._monitor = bleu, monitor
+        self._bleu, self._monitor, self._redraw = bleu, monitor, redraw
         self._steps_per_pass = -(-len(train) // batch_size)
         self._passes = -(-min_steps // self._steps_per_pass)
         self._batches: tuple[int, list[np.ndarray]] = (-1, [])
         self._readout = {"readout": readout_of(model.decode.graph)}
-        # Targets of one length stand together, and among them sources of about one.
-        self._order = (
-            train.target.lengths * (int(train.source.lengths.max(initial=0)) + 1) + train.source.lengths
-        )
+        self._order = _by_length(train)
 
     def steps(self, epoch: int) -> int:
         """Batches in an epoch: one or more passes over all pairs."""
@@ -71,6 +70,9 @@ class TranslateJob:
         """``source``, ``given`` (the target behind the code that opens it), ``truth`` and the lengths of both sides."""
         turn, place = epoch * self._passes + step // self._steps_per_pass, step % self._steps_per_pass
         if self._batches[0] != turn:
+            if self._redraw is not None:
+                self._train = self._redraw(turn)
+                self._order = _by_length(self._train)
             self._batches = (turn, bucketed_batches(self._order, self._batch_size, self._seed, turn))
         return {**self._arrays(self._train, self._batches[1][place])}
 
@@ -116,3 +118,8 @@ class TranslateJob:
             "source": source["tokens"], "given": given, "truth": truth, "source_lengths": source_lengths,
             "target_lengths": target_lengths,
         }  # fmt: skip
+
+
+def _by_length(rows: Coded) -> np.ndarray:
+    """A number for each pair; by it targets of one length stand together, and among them sources of about one."""
+    return rows.target.lengths * (int(rows.source.lengths.max(initial=0)) + 1) + rows.source.lengths

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from grus.errors import UsageError
 from grus.tasks import rules as r
 from grus.tasks.translate_networks import CELLS, SCORES
 from grus.training.config import Rule
@@ -30,6 +31,7 @@ RULES: dict[str, Rule] = {
     "dropout": r.SHARE,
     "state_dropout": r.SHARE,
     "output_dropout": r.SHARE,
+    "bpe_dropout": r.SHARE,
     "label_smoothing": r.SHARE,
     "max_length": r.or_none(r.POSITIVE),
     "length_penalty": Rule(lambda v: r.number(0)(v) and v <= 10, "a number from 0 to 10"),
@@ -42,4 +44,10 @@ RULES: dict[str, Rule] = {
 
 def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters in plain Python types; raises UsageError for one that cannot be used."""
-    return r.check(parameters, RULES)
+    checked = r.check(parameters, RULES)
+    if checked["bpe_dropout"] and checked["tokenizer"] != "bpe":
+        raise UsageError(
+            f"bpe_dropout: must be 0 with words or characters, got {checked['bpe_dropout']:g}",
+            hint="use tokenizer='bpe' (--tokenizer bpe)",
+        )
+    return checked
