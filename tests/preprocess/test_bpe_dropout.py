@@ -7,7 +7,13 @@ from grus.preprocess.bpe_dropout import BPEDropout
 from grus.preprocess.coder import Coder
 from grus.preprocess.subwords import fit_subwords
 
-TEXTS = ["zwei hunde spielen im schnee", "ein hund spielt", "  Zwei  Hunde ", "", "schneehund 日本 it's 42!"] * 3
+TEXTS = [
+    "zwei hunde spielen im schnee",
+    "ein hund spielt",
+    "  Zwei  Hunde ",
+    "",
+    "schneehund 日本 it's 42!",
+] * 3
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,9 @@ def test_the_report(reversed_digits):
 
 
 @pytest.mark.parametrize(
-    "more", [{"state_dropout": 0.2}, {"tokenizer": "bpe", "vocabulary_size": 300, "bpe_dropout": 0.2}], ids=str
+    "more",
+    [{"state_dropout": 0.2}, {"tokenizer": "bpe", "vocabulary_size": 300, "bpe_dropout": 0.2}],
+    ids=str,
 )
 def test_stopped_and_resumed_is_bitwise_the_whole(more, tmp_path, monkeypatch):
     pairs, options = digits(120), SMALL | {"hidden_size": 8, "epochs": 2, "val_size": 20} | more
