@@ -8,7 +8,8 @@
 The same inputs: the same hourly rows, columns, bounds, means and deviations of training; 64 units; the same folds,
 validation rows, batch, rate, epochs and patience. PyPOTS stops by its own validation loss and has no dropout. It needs
 a grid, so every stay has 48 hourly rows, and its rows without a measurement cost time that Grus' do not. Time is
-compared over as many epochs of training and validation of both, so that who stops when plays no part.
+compared over as many epochs of training and validation of both, so that who stops when plays no part; an epoch is one
+pass through the training stays (an epoch of `grus.Classifier` has at least 50 steps, which here are two passes).
 """
 
 import argparse
@@ -88,18 +89,23 @@ def work(who: str, fold: int, epochs: int) -> float:
     if who == "pypots":
         return train(fold, 0, epochs, epochs)["cpu_s"]
     import grus.tasks.estimator as estimator
+    from grus.tasks.classify_job import ClassifyJob
 
+    ClassifyJob.__init__.__kwdefaults__["min_steps"] = 1  # an epoch is one pass
     spent, run = [], estimator.train
 
     def watched(*arguments: Any) -> Any:
         begin = time.process_time()
         history = run(*arguments)
         spent.append(time.process_time() - begin)
+        rows = len(p.parts(stays.died, fold)[0])
+        assert history.epochs[-1].steps == epochs * -(-rows // p.SETTINGS["batch_size"]), "one pass an epoch"
         return history
 
     estimator.train = watched
     settings = p.SETTINGS | {"epochs": epochs, "patience": None}
-    p.recurrent("decay", p.read(), fold, 0, settings, test=False)
+    stays = p.read()
+    p.recurrent("decay", stays, fold, 0, settings, test=False)
     return spent[0]
 
 
