@@ -22,7 +22,7 @@ _TASKS = {
     "classify": ("grus.cli.classify_answers", "a classifier", ("proba",)),
     "generate": ("grus.cli.generate_answers", "a language model", ()),
     "translate": ("grus.cli.translate_answers", "a translator", ("beam", "references")),
-    "transcribe": ("grus.cli.transcribe_answers", "a transcriber", ("beam",)),
+    "transcribe": ("grus.cli.transcribe_answers", "a transcriber", ("beam", "wake", "times")),
     "midi": ("grus.cli.music_answers", "a model of music", ()),
     "detect": ("grus.cli.detect_answers", "a detector", ("events", "detail", "label")),
 }

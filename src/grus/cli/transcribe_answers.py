@@ -39,7 +39,11 @@ def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], q
 def evaluate(
     model: "Model", tensors: Any, path: Path, options: dict[str, Any], people: People, name: str
 ) -> Scores:
-    """Word and character error rates."""
+    """Word and character error rates; or with --wake, how well the model wakes up to a word."""
+    if options["wake"] is not None:
+        from grus.cli.wake_answers import evaluate_wake
+
+        return evaluate_wake(model, tensors, path, options, people, name)
     live = WatchedTranscriber(model, tensors, people.quiet)
     spoken = read_spoken(path, None, audio_of(live.log_mel), live.task.transcript)
     people.say(spoken.notes)
