@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from grus.cli import fusion_options as f
 from grus.cli.options import Config, Data, Json, Level, ModelFolder, Quiet
 
 
@@ -39,6 +40,10 @@ def evaluate(
             metavar="COLUMN", help="1 in anomalous rows, else 0 (default: as the detector was fitted)."
         ),
     ] = None,
+    language_model: f.LanguageModel = None,
+    lm_weight: f.LmWeight = 0.5,
+    word_bonus: f.WordBonus = 0.0,
+    length_bonus: f.LengthBonus = 0.0,
     wake: Annotated[
         str | None,
         typer.Option(
@@ -78,6 +83,8 @@ def evaluate(
         BLEU, chrF and perplexity of a translator
     [bold]grus evaluate model pump.csv --label anomaly[/bold]
         F1, false alarms and what a detector missed, row by row
+    [bold]grus evaluate model calls.tsv --language-model letters --lm-weight 0.4[/bold]
+        word error rate of a transcriber with a language model beside it
     [bold]grus evaluate model calls.tsv --wake seven -o seven.html[/bold]
         what a transcriber of words misses of one word, and how often it is wrong
     """
@@ -88,6 +95,7 @@ def evaluate(
     from grus.inspection.wording import to_json
 
     _check_wake(ctx)
+    f.check_fusion(ctx)
     loaded, tensors = load_model(model)
     answers = answers_of(ctx, loaded, model)
     with answers.data_file(data) as path:

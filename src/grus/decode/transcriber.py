@@ -137,13 +137,13 @@ class LiveTranscriber(LiveModel):
 
     def logits(self, recordings: Sequence[Any]) -> list[np.ndarray]:
         """The network's outputs of each recording, float32 [T, units + 1]; those of like length run together."""
-        steps = [self._frames(as_samples(x, f"recording {i}")) for i, x in enumerate(recordings)]
-        found: list[np.ndarray] = [np.empty((0, len(self.vocabulary.tokens) + 1), np.float32)] * len(steps)
-        lengths = np.array([len(some) for some in steps], np.int64)
+        samples = [as_samples(x, f"recording {i}") for i, x in enumerate(recordings)]
+        found: list[np.ndarray] = [np.empty((0, len(self.vocabulary.tokens) + 1), np.float32)] * len(samples)
+        lengths = np.array([self.log_mel.steps(len(one)) for one in samples], np.int64)
         for rows in self._batches(lengths):
             x = np.zeros((len(rows), int(lengths[rows].max(initial=0)), self.log_mel.port().size), np.float32)
             for place, row in enumerate(rows.tolist()):
-                x[place, : lengths[row]] = steps[row]
+                x[place, : lengths[row]] = self._frames(samples[row])
             out = self.batch_logits(x, lengths[rows])
             for place, row in enumerate(rows.tolist()):
                 found[row] = out[place, : lengths[row]]

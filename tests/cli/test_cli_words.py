@@ -1,4 +1,4 @@
-"""``grus evaluate --wake``: the curve of a word by threshold, as figures and as a page."""
+"""A transcriber of words: the curve of a wake word, as figures and as a page, and a language model beside the search."""
 
 import csv
 import io
@@ -10,8 +10,11 @@ from cli_runs import run
 from test_cli_errors import refused
 from test_cli_processes import without
 
+from example_language_models import language_model
 from grus import load
+from grus.artifact import save_model
 from grus.data.audio_files import read_recording
+from grus.decode.fusion import Fusion
 from grus.decode.wake import THRESHOLDS, Heard, wake_curve
 from sound_cases import RATE, sentences, transcriber, write
 
@@ -135,3 +138,75 @@ def test_neither_torch_nor_matplotlib_is_needed(writer, said):
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("threshold,missed,false_accepts_per_hour,latency\n")
+
+
+# -- a language model beside it --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory):
+    """A language model of the same words."""
+    text = "low mid high\nhigh low mid\n" * 4
+    return save_model(tmp_path_factory.mktemp("models") / "lm", *language_model("word", text, scale=1.5))
+
+
+def test_transcribe_and_evaluate_with_a_language_model(capsys, writer, said, lm):
+    files = [said.parent / f"{i}.wav" for i in range(4)]
+    samples = [read_recording(file)[0] for file in files]
+    live, fusion = load(writer), Fusion(load(lm), 2.0, 0.5, -0.2)
+    options = ["--language-model", lm, "--lm-weight", 2, "--word-bonus", 0.5, "--length-bonus", -0.2]
+    ran = run(capsys, "transcribe", writer, *files, *options, "--json")
+    assert ran.code == 0, ran.err
+    records = [json.loads(line) for line in ran.out.splitlines()]
+    assert [r["text"] for r in records] == [one.text for one in live.transcribe(samples, fusion=fusion)]
+    assert "times" not in records[0]
+    plain = run(capsys, "transcribe", writer, *files, "--json", "--beam", 16).out
+    assert [r["text"] for r in records] != [json.loads(line)["text"] for line in plain.splitlines()]
+    ran = run(capsys, "evaluate", writer, said, *options, "--json", "--beam", 4)
+    rows = list(csv.DictReader(io.StringIO(said.read_text())))
+    samples = [read_recording(said.parent / row["path"])[0] for row in rows]
+    wanted = live.evaluate(samples, [row["transcript"] for row in rows], fusion=fusion, beam=4)
+    assert json.loads(ran.out)["word_error_rate"] == wanted.wer
+    assert "writer on said.csv, beam 4, with lm at 2: 12 recordings" in ran.err
+
+
+def test_language_models_that_do_not_fit(capsys, writer, said, lm, model, table, tmp_path):
+    file = said.parent / "0.wav"
+    letters = save_model(tmp_path / "letters", *language_model("char", "low mid\n" * 9))
+    others = save_model(tmp_path / "others", *language_model("word", "low mid\n" * 9))
+    for command in (("transcribe", writer, file), ("evaluate", writer, said)):
+        name = f"grus {command[0]}"
+        refused(capsys, *command, "--lm-weight", 1, error=f"{name}: --lm-weight is for --language-model")
+        refused(
+            capsys, *command, "--language-model", lm, "--beam", 1,
+            error=f"{name}: --beam must be above 1 with --language-model, got 1",
+        )  # fmt: skip
+        refused(
+            capsys, *command, "--language-model", writer,
+            error=f"{writer}: must be a language model of text, got another model", hint="see grus fit generate",
+        )  # fmt: skip
+        refused(
+            capsys, *command, "--language-model", letters,
+            error="language model: must go by words, as the transcriber does, got one of characters",
+            hint="grus fit generate TEXT --tokenizer word",
+        )  # fmt: skip
+        refused(
+            capsys, *command, "--language-model", others,
+            error="language model: must know all units of the transcriber, but does not know 'high'",
+            hint="train it on text in which they are, such as the transcripts",
+        )  # fmt: skip
+        refused(
+            capsys, *command, "--language-model", lm, "--lm-weight", -1,
+            error="language model: weight must be at least 0, got -1",
+        )  # fmt: skip
+    refused(
+        capsys, "evaluate", model, table, "--language-model", lm,
+        error=f"grus evaluate: --language-model is for a transcriber, but {model} is a forecaster",
+    )  # fmt: skip
+
+
+def test_torch_is_not_needed_for_it(writer, said, lm):
+    ran = without(
+        ["torch", "lightning_fabric"], "transcribe", writer, said.parent / "0.wav", "--language-model", lm
+    )
+    assert ran.returncode == 0, ran.stderr
