@@ -23,7 +23,15 @@ from sound_cases import RATE, sentences, transcriber, write
 def writer(tmp_path_factory):
     """A transcriber of words."""
     folder = tmp_path_factory.mktemp("models") / "writer"
-    transcriber(epochs=12, learning_rate=0.02, hidden_size=16).save(folder, report=False)
+    how = {
+        "epochs": 20,
+        "learning_rate": 0.02,
+        "hidden_size": 24,
+        "noise": 0,
+        "band_shift": 0,
+        "time_mask": 0,
+    }
+    transcriber(**how).save(folder, report=False)
     return folder
 
 
