@@ -1,6 +1,7 @@
 """A transcriber of words: the curve of a wake word, as figures and as a page, and a language model beside the search."""
 
 import csv
+import inspect
 import io
 import json
 
@@ -13,6 +14,8 @@ from test_cli_processes import without
 from example_language_models import language_model
 from grus import load
 from grus.artifact import save_model
+from grus.cli.evaluate import evaluate
+from grus.cli.transcribe import transcribe
 from grus.data.audio_files import read_recording
 from grus.decode.fusion import Fusion
 from grus.decode.wake import THRESHOLDS, Heard, wake_curve
@@ -40,6 +43,8 @@ def said(tmp_path_factory):
     """A table of sentences, in which a column says where every "mid" is."""
     place = tmp_path_factory.mktemp("data")
     samples, texts = sentences(12, seed=9)
+    rng = np.random.default_rng(0)  # in more and more noise, so that some are missed
+    samples = [one + 0.01 * i * rng.standard_normal(len(one)) for i, one in enumerate(samples)]
     write(place, [f"{i}.wav" for i in range(12)], samples)
     rows = []
     for number, (one, text) in enumerate(zip(samples, texts)):
@@ -77,7 +82,7 @@ def test_the_curve_is_that_of_python(capsys, writer, said, times):
         assert point["missed"] == one.missed
         assert point["false_accepts_per_hour"] == one.false_accepts_per_hour
         assert point["latency"] == (None if np.isnan(one.latency) else one.latency)
-    assert len({point["missed"] for point in found["curve"]}) > 2
+    assert len({(point["missed"], point["false_accepts_per_hour"]) for point in found["curve"]}) > 3
     texts = " ".join(row["transcript"] for row in csv.DictReader(io.StringIO(said.read_text())))
     assert (found["word"], found["recordings"], found["words"]) == ("mid", 12, texts.split().count("mid"))
     assert (found["words_placed"] == found["words"]) is times
@@ -115,21 +120,21 @@ def test_what_cannot_be_said_is_not(capsys, writer, said, tmp_path):
 
 
 def test_options_that_do_not_fit(capsys, writer, said, model, table, tmp_path):
-    evaluate = ("evaluate", writer, said)
+    given = ("evaluate", writer, said)
     for option in (["--times", "when"], ["-o", "x.html"], ["--force"]):
         name = "out" if option[0] == "-o" else option[0].removeprefix("--")
-        refused(capsys, *evaluate, *option, error=f"grus evaluate: --{name} is for --wake")
+        refused(capsys, *given, *option, error=f"grus evaluate: --{name} is for --wake")
     refused(
-        capsys, *evaluate, "--wake", "mid", "--beam", 2,
+        capsys, *given, "--wake", "mid", "--beam", 2,
         error="grus evaluate: --beam must not be given with --wake, which writes nothing down",
     )  # fmt: skip
     refused(
-        capsys, *evaluate, "--wake", "mid", "-o", tmp_path / "x.txt",
+        capsys, *given, "--wake", "mid", "-o", tmp_path / "x.txt",
         error=f"{tmp_path / 'x.txt'}: expected a name ending in .html, got '.txt'",
     )  # fmt: skip
     refused(
         capsys,
-        *evaluate,
+        *given,
         "--wake",
         "top",
         error="word: must be one of the model's, 'high', 'low', 'mid', got 'top'",
@@ -176,6 +181,14 @@ def test_transcribe_and_evaluate_with_a_language_model(capsys, writer, said, lm)
     wanted = live.evaluate(samples, [row["transcript"] for row in rows], fusion=fusion, beam=4)
     assert json.loads(ran.out)["word_error_rate"] == wanted.wer
     assert "writer on said.csv, beam 4, with lm at 2: 12 recordings" in ran.err
+
+
+@pytest.mark.parametrize("command", [transcribe, evaluate])
+def test_its_options_begin_where_python_does(command):
+    theirs = inspect.signature(Fusion).parameters
+    ours = inspect.signature(command).parameters
+    for name in ("weight", "word_bonus", "length_bonus"):
+        assert ours[name.replace("weight", "lm_weight")].default == theirs[name].default
 
 
 def test_language_models_that_do_not_fit(capsys, writer, said, lm, model, table, tmp_path):
