@@ -113,7 +113,8 @@ def test_a_page_has_the_picture(capsys, writer, said, tmp_path):
 
 def test_what_cannot_be_said_is_not(capsys, writer, said, tmp_path):
     write(tmp_path, ["low/a.wav", "high/b.wav"], [np.zeros(2000)] * 2)
-    ran = run(capsys, "evaluate", writer, tmp_path, "--wake", "mid")
+    ran = run(capsys, "evaluate", writer, tmp_path, "--wake", "mid", "-o", tmp_path / "mid.html")
+    assert (ran.code, ran.err.splitlines()[-1]) == (0, f"wrote {tmp_path / 'mid.html'}")
     assert "nothing can be said of what is missed: give recordings with the word too" in ran.err
     ran = run(capsys, "evaluate", writer, said, "--wake", "mid", "--json")
     assert json.loads(ran.out)["words_placed"] or "--times COLUMN says where the word is" in ran.err

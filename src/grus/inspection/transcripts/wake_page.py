@@ -68,12 +68,12 @@ def plot_wake(points: Sequence["WakePoint"], axes: "Sequence[Axes] | None" = Non
     false = np.array([point.false_accepts_per_hour for point in points])
     missed = 100 * np.array([point.missed for point in points])
     one.plot(false, missed, **style)
-    for place in range(0, len(points), max(len(points) // 4, 1)):
+    for place in range(0, len(points) if np.isfinite(missed).all() else 0, max(len(points) // 4, 1)):
         one.annotate(
             f"{points[place].threshold:g}", (false[place], missed[place]), xytext=(5, 5),
             textcoords="offset points", color=palette.INK, fontsize=10,
         )  # fmt: skip
-    one.set(xlabel="false accepts an hour (at each point its threshold)", ylabel="missed (%)")
+    one.set(xlabel="false accepts an hour (numbers: thresholds)", ylabel="missed (%)")
     one.margins(x=0.08, y=0.12)
     delays = 1000 * np.array([point.latency for point in points])
     other.plot([point.threshold for point in points], delays, **style)
