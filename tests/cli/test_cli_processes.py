@@ -28,10 +28,14 @@ sys.exit(code)
 """
 
 
-def without(blocked, *arguments):
+def without_command(blocked, *arguments):
     source = _WITHOUT.format(blocked=tuple(blocked))
+    return [sys.executable, "-c", source, *map(str, arguments)]
+
+
+def without(blocked, *arguments):
     return subprocess.run(
-        [sys.executable, "-c", source, *map(str, arguments)],
+        without_command(blocked, *arguments),
         capture_output=True, text=True, env=environment(), timeout=120, check=False,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ import csv
 import inspect
 import io
 import json
+import signal
 import subprocess
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from cli_runs import command, environment, run, spawn
 from test_cli_errors import refused
-from test_cli_processes import without
+from test_cli_processes import without, without_command
 
 from grus import Transcriber, load
 from grus.cli import fit_transcribe
@@ -236,7 +237,12 @@ def test_other_rates_are_resampled_and_said(capsys, tmp_path, writer):
             "grus stream: --rate must be 8000, the rate that {} was trained at, got 16000",
         ),
         (["--key", "a"], b"", "grus stream: --key is for rows, not for --audio"),
-        (["--state", "x"], b"", "grus stream: --state is for rows, not for --audio"),
+        (
+            ["--state", "x", "--save-every", "0"],
+            b"",
+            "grus stream: --save-every must be steps such as 5000 or seconds such as 10s, got '0'",
+        ),
+        (["--state", "no/x"], b"", "no/x: no such folder: no"),
         (["--format", "xml"], b"", "grus stream: --format must be json or csv, got 'xml'"),
         ([], b"", "stdin: expected at least 280 samples, one step, got 0"),
         ([], bytes(100), "stdin: expected at least 280 samples, one step, got 50"),
@@ -335,3 +341,108 @@ def test_words_that_cannot_be_listened_for(writer, options, error):
     )
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode().startswith(f"error: {error}")
+
+
+# -- the state of a stream of sound ----------------------------------------------------------------------------
+
+
+def heard(model, data, *options, code=0, torch=True):
+    """What is answered to all of some bytes, and what people are told."""
+    arguments = ("stream", model, "--audio", *options)
+    blocked = ["torch", "lightning_fabric", "pyarrow", "pandas", "matplotlib", "jinja2", "soundfile"]
+    done = subprocess.run(
+        command(*arguments) if torch else without_command(blocked, *arguments),
+        input=data, capture_output=True, env=environment(), check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done.stdout.decode(), done.stderr.decode()
+
+
+def pieces(data, *places):
+    return [data[a:b] for a, b in pairwise((0, *places, len(data)))]
+
+
+@pytest.mark.parametrize(
+    ("options", "every"),
+    [(["--every", "3", "--proba"], "7"), (["--every", "4"], "10s"), (["--wake", "mid"], "1")],
+)
+def test_a_restart_goes_on_exactly(tones, writer, tmp_path, options, every):
+    model, threshold = (tones, []) if "--proba" in options else (writer, [])
+    data = pcm(np.concatenate(sentences(5, seed=5)[0]))
+    if "--wake" in options:
+        (scores,) = load(writer).word_scores([np.frombuffer(data, "<i2")], "mid")
+        threshold = ["--threshold", str(0.8 * scores.max())]
+    whole, _ = heard(model, data, *options, *threshold)
+    state, out = tmp_path / "sound.grus", ""
+    parts = pieces(data, 101, 12_345)
+    for number, part in enumerate(parts):
+        more, err = heard(model, part, *options, *threshold, "--state", state, "--save-every", every)
+        lines = more.splitlines(keepends=True)
+        if number + 1 < len(parts) and lines and json.loads(lines[-1])["final"]:
+            lines.pop()
+        out += "".join(lines)
+        place = sum(map(len, parts[:number]))
+        assert err.startswith(f"{state}: goes on after byte {place:,} (") == (number > 0)
+    assert out == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["sound.grus"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_ends_a_stream_of_sound(tones, tmp_path, number, code):
+    options, state = ["--every", 3], tmp_path / "sound.grus"
+    data = pcm(np.concatenate(words(3)[0]))
+    whole, _ = heard(tones, data, *options)
+    more = ["--state", state, "--save-every", "3600s"]
+    with subprocess.Popen(
+        command("stream", tones, "--audio", *options, *more),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+    ) as process:  # fmt: skip
+        place, out = 0, b""
+        for samples in (200 + 2 * 80, 3 * 80, 3 * 80):  # an answer is due after each
+            process.stdin.write(data[place : place + 2 * samples])
+            process.stdin.flush()
+            out += process.stdout.readline()
+            place += 2 * samples
+        process.send_signal(number)
+        assert process.wait(10) == code
+        assert process.stderr.read().decode().splitlines()[0] == f"{place / 2 / RATE:.2f} s heard"
+        assert process.stdout.read() == b""  # no final answer: it is not the end
+    rest, err = heard(tones, data[place:], *options, *more)
+    assert out.decode() + rest == whole
+    assert err.startswith(f"{state}: goes on after byte {place:,} ({place / 2 / RATE:.2f} s)\n")
+
+
+def test_torch_is_not_needed_to_listen(tones, writer, tmp_path):
+    data = pcm(np.concatenate(sentences(4, seed=6)[0]))
+    state = tmp_path / "sound.grus"
+    for model, options in ((tones, ["--proba"]), (writer, [])):
+        whole = heard(model, data, *options)
+        assert heard(model, data, *options, torch=False) == whole
+    heard(writer, data[:5_001], "--state", state, torch=False)
+    again, _ = heard(writer, data[5_001:], "--state", state, torch=False)
+    assert again.splitlines()[-1] == whole[0].splitlines()[-1]
+
+
+def test_a_state_is_kept_where_there_is_no_step_yet(writer, tmp_path):
+    state = tmp_path / "sound.grus"
+    assert heard(writer, b"", "--state", state) == ("", "0.00 s heard\n")
+    assert not state.exists()
+    assert heard(writer, b"abc", "--state", state) == ("", "0.00 s heard\n")
+    assert state.exists()
+
+
+def test_states_of_sound_that_are_none(tones, writer, tmp_path):
+    state = tmp_path / "sound.grus"
+    heard(writer, pcm(sentences(1)[0][0]), "--state", state)
+    good = state.read_bytes()
+    for model, options, blob, sentence in (
+        (writer, [], b"GRUS", "is not one that Grus wrote"),
+        (writer, [], good[:-1], "damaged or cut short (its checksum does not fit)"),
+        (writer, ["--wake", "mid"], good, "is of a stream that says 'text', not 'wake mid'"),
+        (tones, [], good, "belongs to another model (their specs differ)"),
+        (writer, [], b"GRUKEYED" + good[8:], "holds another kind of state, or is damaged"),
+    ):
+        state.write_bytes(blob)
+        out, err = heard(model, bytes(2_000), *options, "--state", state, code=2)
+        assert (out, err.splitlines()[0]) == ("", f"error: {state}: {sentence}")
+        assert state.read_bytes() == blob  # nothing is overwritten

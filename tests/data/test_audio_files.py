@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from grus import Classifier, Transcriber
 from grus.data.audio_files import AudioOptions, read_recording, read_recordings
 from grus.data.audio_sets import find_recordings, holds_audio
 from grus.data.examples import own_like, read_examples, read_like
 from grus.data.spoken import read_spoken
 from grus.errors import DataError, UsageError
-from sound_cases import RATE, write
+from grus.preprocess.log_mel import LogMelFrames
+from sound_cases import RATE, sentences, words, write
 
 
 def sound(samples=1000, seed=0):
@@ -208,3 +210,60 @@ def test_given_samples_need_a_rate():
         read_examples([sound(), sound(10)], ["a", "b"], kind="audio", audio=AudioOptions(RATE, least=0.025))
     with pytest.raises(DataError, match=r"^texts: expected 2, one a recording, got 1$"):
         read_spoken([sound(), sound()], ["a"], AudioOptions(RATE))
+
+
+# -- more than memory holds ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [0, 7_999, 8_000, 12_000, 1 << 30])
+def test_recordings_beyond_the_limit_lie_on_disk_and_are_the_same(tmp_path, monkeypatch, limit):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    write(tmp_path, [f"{i}.wav" for i in range(4)], [sound(1000, i) for i in range(4)])
+    files = [tmp_path / f"{i}.wav" for i in range(4)]
+    wanted = read(files)
+    found = read_recordings(files, AudioOptions(), "here", limit)
+    assert isinstance(found.samples, np.memmap) is (limit < 16_000)
+    assert not isinstance(wanted.samples, np.memmap)
+    assert found.samples.tobytes() == wanted.samples.tobytes()
+    assert found.offsets.tolist() == wanted.offsets.tolist()
+    assert list((tmp_path / "tmp").iterdir()) == []  # nothing is left there, even now
+
+
+@pytest.mark.parametrize("task", ["transcribe", "classify"])
+def test_a_model_of_recordings_on_disk_is_that_of_memory(tmp_path, monkeypatch, task):
+    samples, texts = sentences(20) if task == "transcribe" else words(21)
+    write(tmp_path, [f"{i}.wav" for i in range(len(samples))], samples)
+    rows = "".join(f"{i}.wav,{text}\n" for i, text in enumerate(texts))
+    (tmp_path / "said.csv").write_text("path,text\n" + rows)
+    fitted, seen = [], []
+    make = LogMelFrames.ragged
+
+    def ragged(*arguments):
+        found = make(*arguments)
+        seen.append(isinstance(found.ports["x"], np.memmap))
+        return found
+
+    monkeypatch.setattr(LogMelFrames, "ragged", ragged)
+    for memory in (1 << 40, 0):
+        monkeypatch.setattr("grus.data.audio_files.available_memory", lambda memory=memory: memory)
+        options = {
+            "val_size": 4,
+            "test_size": 4,
+            "hidden_size": 4,
+            "epochs": 1,
+            "device": "cpu",
+            "log": "none",
+        }
+        if task == "transcribe":
+            model = Transcriber(units="word", layers=1, **options)
+        else:
+            model = Classifier(kind="audio", label="text", **options)
+        fitted.append(model.fit(tmp_path / "said.csv", progress="quiet"))
+    memory, disk = fitted
+    assert set(seen[: len(seen) // 2]) == {False}
+    assert True in seen[len(seen) // 2 :]
+    assert memory.tensors_.keys() == disk.tensors_.keys()
+    for name, values in memory.tensors_.items():
+        assert values.tobytes() == disk.tensors_[name].tobytes(), name
+    assert repr(memory.test_) == repr(disk.test_)

@@ -52,6 +52,41 @@ def test_misses_false_accepts_and_latency():
         wake_curve([], (1.0, 1.0))
 
 
+def test_a_word_that_is_somewhere_is_noticed_by_what_no_other_word_took():
+    scores = np.zeros(100)
+    scores[[10, 30, 60]] = 0.9
+    for somewhere, missed, false in ((0, 0, 2), (1, 0, 1), (2, 0, 0), (4, 2, 0)):
+        (point,) = wake_curve(
+            [Heard(scores, [(8, 10)], somewhere), Heard(np.zeros(260))],
+            (1.0, 1.0),
+            thresholds=(0.5,),
+            late=2.0,
+        )
+        assert point.missed == pytest.approx(missed / (1 + somewhere))
+        assert point.false_accepts_per_hour == pytest.approx(false * 10)
+        assert point.latency == 1.0  # of the one alone whose place is known
+    (point,) = wake_curve([Heard(scores, (), 3)], (1.0, 1.0), thresholds=(0.5,))
+    assert point.missed == 0
+    assert math.isnan(point.latency)
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.2, 0.6, 1.0]), min_size=1, max_size=25),
+    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 5)), max_size=3),
+    st.integers(0, 3),
+)
+def test_a_lower_threshold_never_fires_less_without_a_hold(scores, words, somewhere):
+    heard = [Heard(np.array(scores), [(b, b + n) for b, n in words], somewhere)]
+    points = wake_curve(heard, (0.5, 1.0), thresholds=(0.1, 0.5, 0.9), hold=0.0)
+    hours, said = len(scores) / 3600, len(words) + somewhere
+    fired = [(1 - p.missed) * said * bool(said) if said else 0 for p in points]
+    counts = [f + p.false_accepts_per_hour * hours for f, p in zip(fired, points)]
+    for point, count in zip(points, counts):
+        assert count == pytest.approx(
+            sum(s >= point.threshold for s in scores)
+        )  # all that fired is one or the other
+
+
 def test_a_transcriber_listens_for_a_word_as_it_scores_the_whole():
     live = transcriber().live_
     samples = np.concatenate(sentences(3, seed=2)[0])

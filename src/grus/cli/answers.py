@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import typer
 
+from grus.cli.fusion_options import FUSION_OPTIONS
 from grus.cli.options import named
 from grus.errors import UsageError
 
@@ -22,7 +23,11 @@ _TASKS = {
     "classify": ("grus.cli.classify_answers", "a classifier", ("proba",)),
     "generate": ("grus.cli.generate_answers", "a language model", ()),
     "translate": ("grus.cli.translate_answers", "a translator", ("beam", "references")),
-    "transcribe": ("grus.cli.transcribe_answers", "a transcriber", ("beam",)),
+    "transcribe": (
+        "grus.cli.transcribe_answers",
+        "a transcriber",
+        ("beam", "wake", "times", *FUSION_OPTIONS),
+    ),
     "midi": ("grus.cli.music_answers", "a model of music", ()),
     "detect": ("grus.cli.detect_answers", "a detector", ("events", "detail", "label")),
 }

@@ -52,7 +52,7 @@ def inspect(
     """
     from grus.artifact import load_model
     from grus.cli.people import People
-    from grus.cli.tables import put
+    from grus.cli.tables import check_page, put
     from grus.errors import UnsupportedError
     from grus.inspection.inside.findings import findings_dict
     from grus.inspection.inside.report import write_inspect_report
@@ -62,7 +62,7 @@ def inspect(
     people = People(quiet)
     page = out if out is not None else None if json else _PAGE
     if page is not None:
-        _check_page(page, force)
+        check_page(page, force)
     command = f"grus inspect {model} {data}" + (f" --row {row}" if row is not None else "")
     loaded, tensors = load_model(model)
     if isinstance(loaded.task, Generate):
@@ -95,21 +95,6 @@ def _sentences(found: "Findings") -> list[str]:
     from grus.inspection.inside.gate_words import describe_memory, moment_sentence
 
     return [moment_sentence(found), describe_memory(found)]
-
-
-def _check_page(page: Path, force: bool) -> None:
-    """Raise UsageError, before any work is done, if the page cannot be written."""
-    from grus.errors import UsageError
-
-    if page.suffix not in (".html", ".htm"):
-        raise UsageError(f"{page}: expected a name ending in .html, got {page.suffix!r}")
-    if not page.parent.is_dir():
-        raise UsageError(f"{page}: no such folder: {page.parent}", hint="make it first")
-    if page.exists() and not force:
-        raise UsageError(
-            f"{page}: already exists, and nothing is overwritten unasked",
-            hint="name another file with -o, or add --force to replace it",
-        )
 
 
 def _look(

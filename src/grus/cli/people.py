@@ -21,8 +21,8 @@ class People:
             for line in [lines] if isinstance(lines, str) else lines:
                 print(line, file=sys.stderr, flush=True)
 
-    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Print a table: the first column to the left, figures to the right, the first row (ours) in bold."""
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]], ours: bool = True) -> None:
+        """Print a table: the first column to the left, figures to the right, the first row (if ours) in bold."""
         if self.quiet:
             return
         from rich import box
@@ -33,7 +33,7 @@ class People:
         for number, name in enumerate(header):
             table.add_column(name, justify="right" if number else "left", no_wrap=True)
         for number, row in enumerate(rows):
-            table.add_row(*row, style=None if number else "bold")
+            table.add_row(*row, style="bold" if ours and not number else None)
         Console(file=sys.stderr, highlight=False, markup=False).print(table)
 
     def evaluation(self, name: str, evaluation: "Evaluation", target: str) -> None:

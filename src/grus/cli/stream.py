@@ -20,7 +20,8 @@ def stream(
         typer.Option(metavar="FILE", help="Save all states here, and go on from it if it exists."),
     ] = None,
     save_every: Annotated[
-        str, typer.Option(metavar="N", help="Save after so many rows (5000) or seconds (10s).")
+        str,
+        typer.Option(metavar="N", help="Save after so many rows (of sound: steps; 5000) or seconds (10s)."),
     ] = "10s",
     seq: Annotated[
         str | None,
@@ -89,7 +90,7 @@ def stream(
         after a crash, send rows again from any place before it: what was taken in is passed over
     [bold]grus stream model --evict-after 3600s --every 24 --format csv < rows.csv[/bold]
     [bold]arecord -f S16_LE -r 16000 -t raw | grus stream model --audio --rate 16000[/bold]
-        a classifier of recordings, or a transcriber, listens
+        a classifier of recordings, or a transcriber, listens; with --state FILE it goes on where it was
     [bold]tail -f pump.jsonl | grus stream detector --state pump.grus | grep '"alarm":1'[/bold]
     """
     if audio:

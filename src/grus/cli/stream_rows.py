@@ -17,6 +17,11 @@ _READ = 1 << 18
 LONGEST = 1 << 24
 
 
+def ready(handle: int, seconds: float | None) -> bool:
+    """Whether a file descriptor has something to read (or its end) within so many seconds; None: for ever."""
+    return seconds is None or bool(select.select([handle], [], [], max(seconds, 0.0))[0])
+
+
 class Lines:
     """Whole lines of a file descriptor, as many as are waiting."""
 
@@ -27,9 +32,7 @@ class Lines:
 
     def wait(self, seconds: float | None) -> bool:
         """Whether there is something to read (or the end) within so many seconds; None: for ever."""
-        if seconds is None or self._ended:
-            return True
-        return bool(select.select([self._handle], [], [], max(seconds, 0.0))[0])
+        return self._ended or ready(self._handle, seconds)
 
     def read(self) -> list[bytes | None] | None:
         """The lines that are waiting, without their ends, or None after the last; waits for some bytes at least.

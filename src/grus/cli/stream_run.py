@@ -1,22 +1,18 @@
 """The work of ``grus stream``: read what is waiting, answer it, save now and then."""
 
-import re
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import typer
 
-from grus.artifact import write_file
 from grus.cli.answers import check_options
 from grus.cli.options import as_numbers
 from grus.cli.people import People
 from grus.cli.stream_rows import CsvAnswers, JsonAnswers, Lines, RowReader
+from grus.cli.stream_saved import Interrupts, Saver, amount
 from grus.decode import (
     LiveClassifier,
     LiveComposer,
@@ -28,7 +24,7 @@ from grus.decode import (
 )
 from grus.decode.rows import to_columns
 from grus.decode.streaming.keyed import Eviction, Record, Streams, Wanted
-from grus.errors import DataError, ModelFolderError, UnsupportedError, UsageError
+from grus.errors import DataError, UnsupportedError, UsageError
 from grus.inspection.wording import count
 from grus.preprocess.columns import missing_column
 
@@ -61,9 +57,10 @@ def run(ctx: typer.Context, model: Path) -> None:
     if isinstance(live, LiveForecaster) and live.task.future and wanted.future is None:
         names = ", ".join(map(repr, live.task.future))
         raise UsageError(f"{ctx.command_path}: --future must name rows with {names}, which the model needs")
-    streams = Streams(live, options["key"], wanted, Eviction(*_amount(ctx, "evict_after")))
-    saver = Saver(streams, options["state"], *_amount(ctx, "save_every"))
-    people.say(saver.restore())
+    streams = Streams(live, options["key"], wanted, Eviction(*amount(ctx, "evict_after")))
+    saver = Saver(streams, options["state"], *amount(ctx, "save_every"))
+    if saver.restore():
+        people.say(f"{saver.path}: {len(streams):,} streams; goes on after row {streams.seq}")
     if options["out_format"] not in ("json", "csv"):
         raise UsageError(f"{ctx.command_path}: --format must be json or csv, got {options['out_format']!r}")
     answers = CsvAnswers(_columns(streams)) if options["out_format"] == "csv" else JsonAnswers()
@@ -102,74 +99,10 @@ def _future(path: str | None) -> Any:
         return to_columns(read_columns(file)[0], "future")
 
 
-def _amount(ctx: typer.Context, name: str) -> tuple[int | None, float | None]:
-    """``5000`` is rows, ``10s`` is seconds: (rows, seconds), one of them None."""
-    text = ctx.params[name]
-    if text is None:
-        return None, None
-    match = re.fullmatch(r"(\d{1,15})(s?)", text.strip(), re.ASCII)
-    if match is None or int(match[1]) < 1:
-        flag = f"--{name.replace('_', '-')}"
-        raise UsageError(
-            f"{ctx.command_path}: {flag} must be rows such as 5000 or seconds such as 10s, got {text!r}"
-        )
-    return (None, float(match[1])) if match[2] else (int(match[1]), None)
-
-
 def _columns(streams: Streams) -> tuple[str, ...]:
     """The header of answers in CSV."""
     key = (streams.engine.key,) if streams.engine.key is not None else ()
     return ("seq", *key, *streams.columns, "error")
-
-
-class Saver:
-    """All states in one file, which holds at every moment those of some row, whole.
-
-    Args:
-        streams: what is saved.
-        path: where; None: nowhere.
-        rows, seconds: save when so many rows were answered, or so much time went by, since the last time.
-    """
-
-    def __init__(self, streams: Streams, path: Path | None, rows: int | None, seconds: float | None) -> None:
-        self.streams, self.path, self._rows, self._seconds = streams, path, rows, seconds
-        self._saved, self._when = 0, time.monotonic()
-        if path is not None and not path.parent.is_dir():
-            raise UsageError(f"{path}: no such folder: {path.parent}", hint="make it first")
-
-    def restore(self) -> list[str]:
-        """Go on from the file if there is one, and say so."""
-        if self.path is None or not self.path.exists():
-            return []
-        try:
-            blob = self.path.read_bytes()
-        except OSError as error:
-            raise ModelFolderError(
-                f"{self.path}: cannot be read: {(error.strerror or '').lower()}"
-            ) from error
-        self.streams.restore(blob, str(self.path))
-        self._saved = self.streams.seq
-        return [f"{self.path}: {len(self.streams):,} streams; goes on after row {self.streams.seq}"]
-
-    def due_in(self) -> float | None:
-        """Seconds until a save is due; None: not before there are more rows."""
-        if self.path is None or self.streams.seq == self._saved:
-            return None
-        if self._rows is not None:
-            return 0.0 if self.streams.seq - self._saved >= self._rows else None
-        return max(self._when + (self._seconds or 0.0) - time.monotonic(), 0.0)
-
-    def save(self) -> None:
-        """Write the file, unless it holds all that there is."""
-        if self.path is not None and self.streams.seq != self._saved:
-            write_file(self.path, self.streams.to_bytes())
-            self._saved = self.streams.seq
-        self._when = time.monotonic()
-
-    def save_if_due(self) -> None:
-        """Write the file if it is time to."""
-        if self.due_in() == 0.0:
-            self.save()
 
 
 class Session:
@@ -180,43 +113,19 @@ class Session:
     ) -> None:
         self.streams, self._saver, self._answers, self._seq = streams, saver, answers, seq
         self._reader = RowReader()
-        self._stopped: int | None = None
-        self._waiting = False
         self._passed = self._wrong = self._rows = 0
 
     def run(self, lines: Lines) -> None:
         """Answer all rows; a signal ends it after those at hand, with everything saved."""
-        with self._signals():
-            while self._stopped is None:
-                found = self._wait(lines)
-                if found is None:
-                    break
+        with Interrupts() as interrupts:
+            while (found := interrupts.read(lines, self._saver)) is not None:
                 for first in range(0, len(found), _TOGETHER):
                     self._answer(found[first : first + _TOGETHER])
                     self._saver.save_if_due()
-                    if self._stopped is not None:
+                    if interrupts.stopped is not None:
                         break
             self._saver.save()
-        if self._stopped == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self._stopped is not None:
-            raise SystemExit(128 + self._stopped)
-
-    def _wait(self, lines: Lines) -> list[bytes | None] | None:
-        """The next lines; None at the end, or when a signal came."""
-        try:
-            self._waiting = True
-            if self._stopped is not None:
-                return None
-            while not lines.wait(self._saver.due_in()):
-                self._waiting = False  # no signal may tear a save
-                self._saver.save_if_due()
-                self._waiting = True
-            return lines.read()
-        except _Stop:
-            return None
-        finally:
-            self._waiting = False
+        interrupts.end()
 
     def _answer(self, lines: list[bytes | None]) -> None:
         numbers: list[int] = []
@@ -272,24 +181,6 @@ class Session:
         passed = f", {self._passed:,} passed over" if self._passed else ""
         numbers = {"row": self._rows, "stream": len(self.streams), "error": self._wrong}
         return ", ".join(count(n, noun) for noun, n in numbers.items()) + passed
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._stopped = number
-        if self._waiting:
-            raise _Stop
-
-
-class _Stop(Exception):  # noqa: N818  (a signal, not a fault)
-    """A signal came while nothing was at hand."""
 
 
 def _merged(records: list[Record], wrong: list[Record]) -> list[Record]:

@@ -2,52 +2,35 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import typer
 
 from grus.cli.answers import check_options
 from grus.cli.options import named
 from grus.cli.people import People
-from grus.cli.stream_rows import CsvAnswers, JsonAnswers
+from grus.cli.stream_rows import CsvAnswers, JsonAnswers, ready
+from grus.cli.stream_saved import Interrupts, Saver, amount
 from grus.decode import LiveClassifier, LiveTranscriber, load
 from grus.decode.streaming.keyed import Record
-from grus.decode.wake import HOLD, fires
+from grus.decode.streaming.listening import Listener, Listening, Namer, Waker, Writer
 from grus.errors import DataError, UnsupportedError, UsageError
-from grus.runtime import State
 from grus.spec import LogMel
 
 #: Bytes asked for at once; a pipe holds 64 KB.
 _READ = 1 << 16
-#: Steps from one answer to the next, where nothing is said.
-EVERY = 10
 #: Options of ``grus stream`` that are for rows.
-_OF_ROWS = ("key", "state", "save_every", "seq", "evict_after", "future", "level", "detail")
-
-
-class Listener(Protocol):
-    """What hears the samples of one stream."""
-
-    columns: tuple[str, ...]
-    #: Steps from one answer to the next, where nothing is said.
-    every: int
-
-    def hear(self, samples: np.ndarray) -> None:
-        """Take in samples int16 [N]."""
-        ...
-
-    def answer(self, final: bool) -> Record | None:
-        """What there is to say now; None: nothing new."""
-        ...
+_OF_ROWS = ("key", "seq", "evict_after", "future", "level", "detail")
 
 
 def run_sound(ctx: typer.Context, model: Path) -> None:
-    """Listen until stdin ends.
+    """Listen until stdin ends, or a signal comes.
 
     Raises:
         UsageError: options for rows, or a model that does not listen. DataError: stdin is no such sound.
+        KeyboardInterrupt: on Ctrl-C, after all was saved. SystemExit: 143 on SIGTERM, likewise.
     """
     options, people = ctx.params, People(ctx.params["quiet"])
     for param in ctx.command.params:
@@ -69,9 +52,22 @@ def run_sound(ctx: typer.Context, model: Path) -> None:
         )
     check_options(ctx, loaded.model, model)
     listener = _listener(ctx, loaded)
+    sound = Listening(listener, options["every"])
+    steps, seconds = amount(ctx, "save_every", "steps")
+    rows = None if steps is None else 2 * step.stride * steps
+    saver = Saver(sound, options["state"], rows, seconds)
+    if saver.restore():
+        people.say(f"{saver.path}: goes on after byte {sound.seq:,} ({sound.seconds:.2f} s)")
     answers = CsvAnswers(listener.columns) if options["out_format"] == "csv" else JsonAnswers()
-    seconds = Ear(step, listener, options["every"] or listener.every, answers).listen(sys.stdin.fileno())
-    people.say(f"{seconds:.2f} s heard")
+
+    def say(records: list[Record]) -> None:
+        if records:
+            sys.stdout.buffer.write(answers.encode(records))
+            sys.stdout.buffer.flush()
+
+    interrupts = _listen(sound, Ear(sys.stdin.fileno()), saver, say)
+    people.say(f"{sound.seconds:.2f} s heard")
+    interrupts.end()
 
 
 def _listener(ctx: typer.Context, loaded: Any) -> Listener:
@@ -95,144 +91,69 @@ def _listener(ctx: typer.Context, loaded: Any) -> Listener:
     raise UnsupportedError("model: it cannot listen to a stream")
 
 
-class Namer:
-    """A classifier that says what the recording is so far."""
-
-    def __init__(self, live: LiveClassifier, proba: bool) -> None:
-        self._live, self._proba, self.every = live, proba, EVERY
-        self._state: State = live.init_state(1)
-        self._found: dict[str, np.ndarray] = {}
-        label = live.task.label or "label"
-        more = () if live.task.multi else ("probability",)
-        every = tuple(f"p_{name}" for name in live.task.labels) if proba else ()
-        self.columns = ("seconds", label, *more, *every, "final")
-
-    def hear(self, samples: np.ndarray) -> None:
-        """Take in samples."""
-        self._found, self._state = self._live.run(samples[None], self._state, proba=self._proba)
-
-    def answer(self, final: bool) -> Record:
-        """The label of all that was heard."""
-        return {name: values.tolist()[0] for name, values in self._found.items()}
-
-
-class Writer:
-    """A transcriber that says what was said so far, whenever there is more of it."""
-
-    def __init__(self, live: LiveTranscriber) -> None:
-        self.columns: tuple[str, ...] = ("seconds", "text", "final")
-        self.every = EVERY
-        self._live = live
-        self._state: State = live.init_state(1)
-        self._units: list[str] = []
-        self._said = 0
-
-    def hear(self, samples: np.ndarray) -> None:
-        """Take in samples."""
-        (new,), self._state = self._live.run(samples[None], self._state)
-        self._units += new
-
-    def answer(self, final: bool) -> Record | None:
-        """The text so far; None if it is what was said already."""
-        if len(self._units) == self._said and not final:
-            return None
-        self._said = len(self._units)
-        return {"text": self._live.joined(self._units)}
-
-
-class Waker:
-    """A transcriber of words that listens for one of them, and says when its score reaches a threshold."""
-
-    def __init__(self, live: LiveTranscriber, word: str, threshold: float) -> None:
-        live.word_code(word)
-        self.columns: tuple[str, ...] = ("seconds", "word", "score", "final")
-        self.every = 1
-        self._live, self._word, self._threshold = live, word, threshold
-        self._hold = round(HOLD * live.rate / live.log_mel.stride)
-        self._state: State = live.init_state(1)
-        self._steps = 0
-        self._last: int | None = None
-        self._found: float | None = None
-
-    def hear(self, samples: np.ndarray) -> None:
-        """Take in samples."""
-        scores, self._state = self._live.listen(samples, self._word, self._state)
-        last = None if self._last is None else self._last - self._steps
-        for step in fires(scores, self._threshold, self._hold, last):
-            self._last, self._found = self._steps + step, float(scores[step])
-        self._steps += len(scores)
-
-    def answer(self, final: bool) -> Record | None:
-        """The score, if it has just fired."""
-        found, self._found = self._found, None
-        return {"word": self._word, "score": found} if found is not None or final else None
-
-
 class Ear:
-    """Cuts the samples of a pipe where an answer is due, so that answers are the same however the samples come.
+    """The bytes of a pipe, as many as are waiting, and never a file with a header.
 
     Args:
-        step: what a step of the network is made of.
-        listener: who hears them.
-        every: steps from one answer to the next.
-        answers: how they are written.
+        handle: a file descriptor.
     """
 
-    def __init__(
-        self, step: LogMel, listener: Listener, every: int, answers: CsvAnswers | JsonAnswers
-    ) -> None:
-        self._step, self._listener, self._every, self._answers = step, listener, every, answers
-        self._heard = 0
-        self._due = step.window + (every - 1) * step.stride
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        #: The first bytes, while they are too few to tell.
+        self.first = b""
+        self._known = False
 
-    def listen(self, handle: int) -> float:
-        """Read until the end; returns the seconds that were heard.
+    def wait(self, seconds: float | None) -> bool:
+        """Whether there is something to read (or the end) within so many seconds; None: for ever."""
+        return ready(self._handle, seconds)
+
+    def read(self) -> bytes | None:
+        """What is waiting, which may be nothing that can be told yet; None at the end.
 
         Raises:
-            DataError: too few samples for one step, half a sample, or a file with a header.
+            DataError: a file with a header.
         """
-        rest, first = b"", True
-        while data := os.read(handle, _READ):
-            data = rest + data
-            if first and len(data) < 4:
-                rest = data
-                continue
-            if first and data[:4] in (b"RIFF", b"fLaC", b"OggS"):
-                raise DataError(
-                    "stdin: expected raw samples, got a file with a header",
-                    hint="grus predict MODEL FILE reads files",
-                )
-            first = False
-            whole = len(data) // 2 * 2
-            rest = data[whole:]
-            self._hear(np.frombuffer(data[:whole], "<i2"))
-        if first and rest:
-            self._hear(np.frombuffer(rest[: len(rest) // 2 * 2], "<i2"))
-        steps = self._step.steps(self._heard)
-        if not steps:
+        data = os.read(self._handle, _READ)
+        if not data:
+            return None
+        if self._known:
+            return data
+        self.first += data
+        if len(self.first) < 4:
+            return b""
+        if self.first[:4] in (b"RIFF", b"fLaC", b"OggS"):
             raise DataError(
-                f"stdin: expected at least {self._step.window:,} samples, one step, got {self._heard:,}"
+                "stdin: expected raw samples, got a file with a header",
+                hint="grus predict MODEL FILE reads files",
             )
-        self._say(steps, final=True)
-        if len(rest) % 2:
-            raise DataError("stdin: expected samples of 2 bytes, got half of one at the end")
-        return self._heard / self._step.rate
+        self._known, data, self.first = True, self.first, b""
+        return data
 
-    def _hear(self, samples: np.ndarray) -> None:
-        while len(samples):
-            now = samples[: self._due - self._heard]
-            samples = samples[len(now) :]
-            self._listener.hear(now)
-            self._heard += len(now)
-            if self._heard == self._due:
-                self._say(self._step.steps(self._heard), final=False)
-                self._due += self._every * self._step.stride
 
-    def _say(self, steps: int, final: bool) -> None:
-        found = self._listener.answer(final)
-        if found is None:
-            return
-        seconds = (self._step.window + (steps - 1) * self._step.stride) / self._step.rate
-        record = {"seconds": round(seconds, 4), **found, "final": final}
-        sys.stdout.buffer.write(self._answers.encode([record]))
-        sys.stdout.buffer.flush()
+def _listen(sound: Listening, ear: Ear, saver: Saver, say: Callable[[list[Record]], None]) -> Interrupts:
+    """Answer all there is; a signal, which is returned, ends it after what is at hand, with everything saved.
+
+    Raises:
+        DataError: too few samples for one step, half a sample, or a file with a header.
+    """
+    with Interrupts() as interrupts:
+        while (data := interrupts.read(ear, saver)) is not None:
+            say(sound.feed(data))
+            saver.save_if_due()
+        say(sound.feed(ear.first))
+        if interrupts.stopped is None:
+            _check_end(sound, saver)
+            say(sound.final())
+        saver.save()
+    if sound.ends_in_half and saver.path is None and interrupts.stopped is None:
+        raise DataError("stdin: expected samples of 2 bytes, got half of one at the end")
+    return interrupts
+
+
+def _check_end(sound: Listening, saver: Saver) -> None:
+    """With a state, what is too little now may be enough the next time."""
+    if not sound.steps and saver.path is None:
+        raise DataError(
+            f"stdin: expected at least {sound.step.window:,} samples, one step, got {sound.heard:,}"
+        )

@@ -139,3 +139,16 @@ def _parquet(columns: Columns) -> bytes:
     out = io.BytesIO()
     pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), out)
     return out.getvalue()
+
+
+def check_page(page: Path, force: bool) -> None:
+    """Raise UsageError, before any work is done, if an HTML page cannot be written."""
+    if page.suffix not in (".html", ".htm"):
+        raise UsageError(f"{page}: expected a name ending in .html, got {page.suffix!r}")
+    if not page.parent.is_dir():
+        raise UsageError(f"{page}: no such folder: {page.parent}", hint="make it first")
+    if page.exists() and not force:
+        raise UsageError(
+            f"{page}: already exists, and nothing is overwritten unasked",
+            hint="name another file with -o, or add --force to replace it",
+        )

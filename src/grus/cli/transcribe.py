@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
+from grus.cli import fusion_options as f
 from grus.cli.options import Config, ModelFolder, Quiet
 
 if TYPE_CHECKING:
@@ -26,8 +27,17 @@ def transcribe(
         list[str], typer.Argument(metavar="FILES", help="Recordings (wav, flac, ...), or folders of them.")
     ],
     beam: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Prefixes of a beam search; 1 is greedy, the fastest.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Prefixes of a beam search; 1 is greedy, the fastest (default: 1, with a language model 16).",
+        ),
+    ] = None,
+    language_model: f.LanguageModel = None,
+    lm_weight: f.LmWeight = 0.5,
+    word_bonus: f.WordBonus = 0.0,
+    length_bonus: f.LengthBonus = 0.0,
     skip_bad: Annotated[
         bool,
         typer.Option("--skip-bad", metavar="", help="Pass over files that are no recordings, and say so."),
@@ -46,6 +56,8 @@ def transcribe(
     \b
     [bold]grus transcribe model call.wav[/bold]
     [bold]grus transcribe model calls/ --beam 8 > calls.tsv[/bold]
+    [bold]grus transcribe model calls/ --language-model letters --lm-weight 0.4[/bold]
+        what is likely to be written, beside what was heard; grus evaluate finds the weight
     [bold]grus transcribe model call.wav --json | jq .times[/bold]
         seconds at which each unit was known
     [bold]arecord -f S16_LE -r 16000 -t raw | grus stream model --audio[/bold]
@@ -55,13 +67,16 @@ def transcribe(
     from grus.decode import load
     from grus.spec import Transcribe
 
+    f.check_fusion(ctx)
     people = People(quiet)
     live = load(model)
     live.model.task_as(Transcribe)
+    how = {"beam": beam, "fusion": f.fusion_of(ctx.params)}
+    live.transcribe([], **how)  # type: ignore[call-arg,union-attr]  (what does not fit is said before any file is read)
     paths = [path for file in files for path in _expanded(Path(file))]
     passed = 0
     for first in range(0, len(paths), _TOGETHER):
-        lines, bad = _block(live, paths[first : first + _TOGETHER], beam, skip_bad, json, people)  # type: ignore[arg-type]
+        lines, bad = _block(live, paths[first : first + _TOGETHER], how, skip_bad, json, people)  # type: ignore[arg-type]
         passed += bad
         sys.stdout.write("".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
@@ -80,7 +95,12 @@ def _expanded(path: Path) -> Iterator[Path]:
 
 
 def _block(
-    live: "LiveTranscriber", paths: list[Path], beam: int, skip_bad: bool, as_json: bool, people: "People"
+    live: "LiveTranscriber",
+    paths: list[Path],
+    how: dict[str, Any],
+    skip_bad: bool,
+    as_json: bool,
+    people: "People",
 ) -> tuple[list[str], int]:
     """The lines of some recordings, and how many files were passed over."""
     from grus.data.audio_files import read_recording
@@ -101,7 +121,7 @@ def _block(
             people.say(f"{path}: resampled from {rate:,} to {live.rate:,} Hz")
         names.append(str(path))
         samples.append(resample(values, rate, live.rate))
-    found = live.transcribe(samples, beam=beam)
+    found = live.transcribe(samples, **how)
     return [_line(name, one, as_json) for name, one in zip(names, found)], bad
 
 

@@ -7,10 +7,12 @@ import numpy as np
 
 from grus.cli.answers import Prediction, Scores
 from grus.cli.fit_transcribe import audio_path
+from grus.cli.fusion_options import fusion_of
 from grus.cli.people import People
 from grus.cli.watch import WatchedTranscriber
 from grus.data.examples import audio_of
 from grus.data.spoken import read_spoken
+from grus.decode.transcriber import beam_width
 from grus.inspection.transcripts.wording import transcription_evaluation_dict, transcription_verdict
 from grus.inspection.wording import count, percent
 
@@ -27,7 +29,7 @@ def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], q
     live = WatchedTranscriber(model, tensors, quiet)
     spoken = read_spoken(path, None, audio_of(live.log_mel), wanted=False)
     People(quiet).say(spoken.notes)
-    found = live.transcribe(spoken.recordings(), beam=_beam(options))
+    found = live.transcribe(spoken.recordings(), beam=options["beam"])
     columns = {
         "file": np.array(spoken.names, object),
         live.task.transcript or "transcript": np.array([one.text for one in found], object),
@@ -39,14 +41,21 @@ def predict(model: "Model", tensors: Any, path: Path, options: dict[str, Any], q
 def evaluate(
     model: "Model", tensors: Any, path: Path, options: dict[str, Any], people: People, name: str
 ) -> Scores:
-    """Word and character error rates."""
+    """Word and character error rates; or with --wake, how well the model wakes up to a word."""
+    if options["wake"] is not None:
+        from grus.cli.wake_answers import evaluate_wake
+
+        return evaluate_wake(model, tensors, path, options, people, name)
     live = WatchedTranscriber(model, tensors, people.quiet)
+    fusion = fusion_of(options)
+    live.transcribe([], fusion=fusion)  # what does not fit is said before any file is read
     spoken = read_spoken(path, None, audio_of(live.log_mel), live.task.transcript)
     people.say(spoken.notes)
     assert spoken.texts is not None
-    beam = _beam(options)
-    found = live.evaluate(spoken.recordings(), spoken.texts, names=spoken.names, beam=beam)
-    tell(people, f"{name} on {path.name}, {'greedy' if beam == 1 else f'beam {beam}'}", found)
+    beam = beam_width(options["beam"], fusion)
+    found = live.evaluate(spoken.recordings(), spoken.texts, names=spoken.names, beam=beam, fusion=fusion)
+    more = "" if fusion is None else f", with {options['language_model'].name} at {fusion.weight:g}"
+    tell(people, f"{name} on {path.name}, {'greedy' if beam == 1 else f'beam {beam}'}{more}", found)
     columns = {
         "score": np.array(["word error rate", "character error rate", "right"], object),
         "model": np.array([found.wer, found.cer, found.right]),
@@ -70,8 +79,3 @@ def tell(people: People, name: str, evaluation: "TranscriptionEvaluation") -> No
         ),
     )
     people.say(transcription_verdict(e))
-
-
-def _beam(options: dict[str, Any]) -> int:
-    """``--beam``, which for transcripts is 1 unless given."""
-    return options["beam"] or 1

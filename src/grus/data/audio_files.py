@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from grus.data.spool import available_memory
 from grus.errors import DataError, MissingExtraError
 from grus.preprocess.resample import resample
+from grus.preprocess.storage import append, nameless
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf")
-#: Samples are held in memory; more bytes of them than this are refused.
-MOST_BYTES = 8 << 30
+#: Samples take at most this part of the memory available; more of them lie in temporary files. They are joined, set
+#: apart into training, validation and test, and made features of, and each time are there twice.
+_PART = 4
 #: A recording is said to be clipped if this share of its samples is at full scale.
 _FULL, _CLIPPED = 0.9995, 0.001
 #: What a WAV file's header says if its writer could not go back to fill it in.
@@ -42,7 +45,8 @@ class AudioOptions:
 class Recordings:
     """What was read: ``samples`` float32 [N], recording r from ``offsets[r]`` to ``offsets[r + 1]``, at ``rate`` Hz.
 
-    ``kept`` are the numbers of the files that they came from, and ``notes`` sentences for people.
+    ``samples`` are mapped from a temporary file where memory does not hold them. ``kept`` are the numbers of the files
+    that they came from, and ``notes`` sentences for people.
     """
 
     samples: np.ndarray
@@ -87,13 +91,16 @@ def read_recording(file: Path) -> tuple[np.ndarray, int, int]:
     return np.ascontiguousarray(mono), rate, channels
 
 
-def read_recordings(files: Sequence[Path], options: AudioOptions, where: str) -> Recordings:
+def read_recordings(
+    files: Sequence[Path], options: AudioOptions, where: str, memory_limit: int | None = None
+) -> Recordings:
     """Read files one after the other.
 
     Args:
         files: at least one.
         options: see `AudioOptions`.
         where: the folder or table they were found in, for messages.
+        memory_limit: bytes of samples (default: a quarter of the memory available); more are put onto disk.
 
     Raises:
         DataError: a file that cannot be used (unless they are skipped), one of another rate (unless they are
@@ -101,7 +108,8 @@ def read_recordings(files: Sequence[Path], options: AudioOptions, where: str) ->
     """
     said = _Said(len(files))
     rate = options.rate or _usual_rate(files)
-    kept, parts, size = [], [], 0
+    kept = []
+    pool = _Pool(available_memory() // _PART if memory_limit is None else memory_limit)
     for number, file in enumerate(files):
         try:
             samples, own, channels = read_recording(file)
@@ -120,17 +128,42 @@ def read_recordings(files: Sequence[Path], options: AudioOptions, where: str) ->
                 f"{file}: expected a recording at {rate:,} Hz, got {own:,} Hz", "allow resampling"
             )
         said.note(file, own != rate, channels > 1, _is_clipped(samples))
-        parts.append(resample(samples, own, rate))
+        pool.append(resample(samples, own, rate))
         kept.append(number)
-        size += parts[-1].nbytes
-        if size > MOST_BYTES:
-            raise DataError(
-                f"{where}: expected recordings of at most {MOST_BYTES >> 30} GB of samples, got more"
-            )
     if not kept:
         raise DataError(f"{where}: expected recordings, got {said.bad[0] if said.bad else 'none'}")
-    offsets = np.concatenate(([0], np.cumsum([len(part) for part in parts], dtype=np.int64)))
-    return Recordings(np.concatenate(parts), offsets, rate, np.array(kept, np.int64), said.notes(rate))
+    samples, offsets = pool.finish()
+    return Recordings(samples, offsets, rate, np.array(kept, np.int64), said.notes(rate))
+
+
+class _Pool:
+    """Samples of recordings, one after the other: in memory, or from ``limit`` bytes on in a nameless file."""
+
+    def __init__(self, limit: int) -> None:
+        self._room = limit
+        self._parts: list[np.ndarray] = []
+        self._lengths: list[int] = []
+        self._file: IO[bytes] | None = None
+
+    def append(self, samples: np.ndarray) -> None:
+        """Add a recording, float32 [N]."""
+        self._parts.append(samples)
+        self._lengths.append(len(samples))
+        self._room -= samples.nbytes
+        if self._file is None and self._room < 0:
+            self._file = nameless()
+        if self._file is not None:
+            for part in self._parts:
+                append(self._file, part)
+            self._parts = []
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """All samples float32 [N], and where each recording begins and the last one ends."""
+        offsets = np.concatenate(([0], np.cumsum(self._lengths, dtype=np.int64)))
+        if self._file is None:
+            return np.concatenate(self._parts), offsets
+        with self._file as file:  # what is mapped lives on
+            return np.memmap(file, np.float32, "r", shape=(int(offsets[-1]),)), offsets
 
 
 class _Said:

@@ -8,6 +8,7 @@ classification, section 3. NumPy only, in float64, in logarithms.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
@@ -70,18 +71,38 @@ def log_likelihood(log_probabilities: np.ndarray, codes: Sequence[int]) -> float
     return float(np.logaddexp.reduce(alpha[-2:])) if len(log_probabilities) else (_NEVER if codes else 0.0)
 
 
+class Worth(Protocol):
+    """What texts are worth by themselves, as a sum over their codes."""
+
+    def begin(self) -> None:
+        """Know the empty text alone."""
+        ...
+
+    def look(self, texts: Sequence[tuple[int, ...]]) -> None:
+        """Know these texts alone, each of which is known, or a code more than one that is."""
+        ...
+
+    def gains(self, text: tuple[int, ...]) -> Sequence[float]:
+        """What each code adds to a known text."""
+        ...
+
+
 class PrefixBeam:
     """Prefix beam search: the most probable texts so far, each with the sum of its paths, step by step.
 
-    Hannun et al. 2014, First-pass large vocabulary continuous speech recognition, algorithm 1, without a language
-    model. With a ``width`` that never leaves a prefix out it is exact.
+    Hannun et al. 2014, First-pass large vocabulary continuous speech recognition, algorithm 1. With a ``width`` that
+    never leaves a prefix out it is exact.
 
     Args:
         width: prefixes kept after each step.
+        worth: what texts are worth by themselves (see `grus.decode.fusion`), added to log p where they are compared.
     """
 
-    def __init__(self, width: int) -> None:
-        self._width = width
+    def __init__(self, width: int, worth: Worth | None = None) -> None:
+        self._width, self._worth = width, worth
+        if worth is not None:
+            worth.begin()
+        self._sums: dict[tuple[int, ...], float] = {(): 0.0}
         #: By prefix: log p of its paths that end in a blank, and of those that end in its last code.
         self._beam: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, _NEVER)}
 
@@ -99,18 +120,37 @@ class PrefixBeam:
                 for new in codes:
                     _put(found, (*prefix, new), _NEVER, (blank if new == last else both) + scores[new])
             possible = [item for item in found.items() if _add(*item[1]) > _NEVER]
-            possible.sort(key=lambda item: (-_add(*item[1]), item[0]))
+            sums = {prefix: self._sum(prefix) for prefix, _ in possible}
+            possible.sort(key=lambda item: (-_add(*item[1]) - sums[item[0]], item[0]))
             self._beam = dict(possible[: self._width])
+            self._sums = {prefix: sums[prefix] for prefix in self._beam}
+            if self._worth is not None:
+                self._worth.look(list(self._beam))
 
     def best(self) -> list[tuple[tuple[int, ...], float]]:
-        """The texts as codes with log p, the most probable first."""
+        """The texts as codes with log p, the best first: the most probable, but for what each is worth by itself."""
         found = [(prefix, _add(*scores)) for prefix, scores in self._beam.items()]
-        return sorted(found, key=lambda item: (-item[1], item[0]))
+        return sorted(found, key=lambda item: (-item[1] - self._sums[item[0]], item[0]))
+
+    def worth(self, prefix: tuple[int, ...]) -> float:
+        """What a text of `best` is worth by itself; 0 where nothing is."""
+        return self._sums[prefix]
+
+    def _sum(self, prefix: tuple[int, ...]) -> float:
+        """What a prefix is worth: of the beam before, or a unit more than one of it."""
+        if self._worth is None:
+            return 0.0
+        known = self._sums.get(prefix)
+        if known is not None:
+            return known
+        return self._sums[prefix[:-1]] + self._worth.gains(prefix[:-1])[prefix[-1]]
 
 
-def prefix_beam(log_probabilities: np.ndarray, width: int) -> list[tuple[tuple[int, ...], float]]:
-    """The most probable texts of whole steps [T, C]; see `PrefixBeam`."""
-    beam = PrefixBeam(width)
+def prefix_beam(
+    log_probabilities: np.ndarray, width: int, worth: Worth | None = None
+) -> list[tuple[tuple[int, ...], float]]:
+    """The best texts of whole steps [T, C]; see `PrefixBeam`."""
+    beam = PrefixBeam(width, worth)
     beam.advance(log_probabilities)
     return beam.best()
 

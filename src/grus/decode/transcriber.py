@@ -1,6 +1,6 @@
 """A trained transcriber without torch: recordings in, what was said out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,24 @@ from grus.runtime import Program, State
 from grus.spec import LogMel, Model, Transcribe, Vocabulary
 
 if TYPE_CHECKING:
+    from grus.decode.fusion import Fusion
     from grus.decode.streaming.sound import SpeechStream
 
+#: Prefixes of a search with a language model, where nothing is said.
+FUSION_BEAM = 16
 #: Numbers in the padded input of recordings that run together.
 _VALUES = 1 << 21
+
+
+def beam_width(beam: int | None, fusion: "Fusion | None") -> int:
+    """How many prefixes a search keeps; 1 is greedy. Raises UsageError for what cannot be."""
+    if beam is None:
+        return 1 if fusion is None else FUSION_BEAM
+    if isinstance(beam, bool) or not isinstance(beam, int) or beam < 1:
+        raise UsageError(f"beam: must be a whole number of at least 1, got {beam!r}")
+    if beam == 1 and fusion is not None:
+        raise UsageError("beam: must be above 1 with a language model, got 1")
+    return beam
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ class Transcript:
         units: the characters or words as they were written.
         times: seconds from the beginning at which each unit was known: the end of the step it was first written at.
             Of a beam search, whose texts are sums of many paths, none.
-        log_probability: of the text's paths that were kept; of greedy search, of the one path.
+        log_probability: log p(text | recording), of its paths that were kept; of greedy search, of the one path.
     """
 
     text: str
@@ -67,36 +81,45 @@ class LiveTranscriber(LiveModel):
         """Hz of the recordings it reads."""
         return self.log_mel.rate
 
-    def transcribe(self, recordings: Sequence[Any], *, beam: int = 1) -> list[Transcript]:
+    def transcribe(
+        self, recordings: Sequence[Any], *, beam: int | None = None, fusion: "Fusion | None" = None
+    ) -> list[Transcript]:
         """Write down what is said.
 
         Args:
             recordings: samples [N] of one channel each at ``rate``, float (-1 to 1) or int16.
             beam: 1 is greedy search, the text of the most probable path; more: a prefix beam search, which sums the
-                paths of a text.
+                paths of a text. None: 1, or with a language model 16.
+            fusion: a language model, which helps a beam search to choose; see `grus.decode.fusion.Fusion`.
 
         Returns:
             A transcript for each; of a recording shorter than a step, an empty one.
 
         Raises:
-            DataError: a recording that is no samples.
+            DataError: a recording that is no samples. UsageError: a beam, or a language model, that does not fit.
         """
-        if not isinstance(beam, int) or beam < 1:
-            raise UsageError(f"beam: must be a whole number of at least 1, got {beam!r}")
-        return [self._written(logits, beam) for logits in self.logits(recordings)]
+        search = self._search(beam, fusion)
+        return [search(logits) for logits in self.logits(recordings)]
 
     def evaluate(
-        self, recordings: Sequence[Any], texts: Sequence[str], *, names: Sequence[str] = (), beam: int = 1
+        self,
+        recordings: Sequence[Any],
+        texts: Sequence[str],
+        *,
+        names: Sequence[str] = (),
+        beam: int | None = None,
+        fusion: "Fusion | None" = None,
     ) -> TranscriptionEvaluation:
         """Word and character error rates of some recordings whose texts are known.
 
         The texts are compared in the form of training: cleaned, and in lower case if it was.
 
         Args:
-            recordings, beam: as for `transcribe`.
+            recordings, beam, fusion: as for `transcribe`.
             texts: one a recording.
             names: of the recordings; by default their numbers.
         """
+        search = self._search(beam, fusion)
         if len(recordings) != len(texts):
             raise DataError(f"texts: expected {len(recordings):,}, one a recording, got {len(texts):,}")
         samples = [as_samples(x, f"recording {i}") for i, x in enumerate(recordings)]
@@ -104,7 +127,7 @@ class LiveTranscriber(LiveModel):
         wanted = [clean(text, self.vocabulary.lower) for text in texts]
         found, likelihoods, units = [], [], 0
         for logits, text in zip(self.logits(samples), wanted):
-            found.append(self._written(logits, beam).text)
+            found.append(search(logits).text)
             codes = [code[unit] for unit in split(text, self.vocabulary.kind) if unit in code]
             likelihoods.append(log_likelihood(log_softmax(logits), codes))
             units += len(codes)
@@ -114,13 +137,13 @@ class LiveTranscriber(LiveModel):
 
     def logits(self, recordings: Sequence[Any]) -> list[np.ndarray]:
         """The network's outputs of each recording, float32 [T, units + 1]; those of like length run together."""
-        steps = [self._frames(as_samples(x, f"recording {i}")) for i, x in enumerate(recordings)]
-        found: list[np.ndarray] = [np.empty((0, len(self.vocabulary.tokens) + 1), np.float32)] * len(steps)
-        lengths = np.array([len(some) for some in steps], np.int64)
+        samples = [as_samples(x, f"recording {i}") for i, x in enumerate(recordings)]
+        found: list[np.ndarray] = [np.empty((0, len(self.vocabulary.tokens) + 1), np.float32)] * len(samples)
+        lengths = np.array([self.log_mel.steps(len(one)) for one in samples], np.int64)
         for rows in self._batches(lengths):
             x = np.zeros((len(rows), int(lengths[rows].max(initial=0)), self.log_mel.port().size), np.float32)
             for place, row in enumerate(rows.tolist()):
-                x[place, : lengths[row]] = steps[row]
+                x[place, : lengths[row]] = self._frames(samples[row])
             out = self.batch_logits(x, lengths[rows])
             for place, row in enumerate(rows.tolist()):
                 found[row] = out[place, : lengths[row]]
@@ -141,13 +164,26 @@ class LiveTranscriber(LiveModel):
             order = order[fit:]
         return batches
 
-    def _written(self, logits: np.ndarray, beam: int) -> Transcript:
-        probabilities = log_softmax(logits)
-        if beam > 1:
-            codes, score = prefix_beam(probabilities, beam)[0]
+    def _search(self, beam: int | None, fusion: "Fusion | None") -> Callable[[np.ndarray], Transcript]:
+        """How logits [T, units + 1] become a transcript; raises UsageError for what does not fit."""
+        width = beam_width(beam, fusion)
+        if width == 1:
+            return self._greedy
+        worth = None
+        if fusion is not None:
+            from grus.decode.fusion import FusedTexts
+
+            worth = FusedTexts(fusion, self.vocabulary)
+
+        def search(logits: np.ndarray) -> Transcript:
+            codes, score = prefix_beam(log_softmax(logits), width, worth)[0]
             return self._transcript(np.array(codes, np.int64), None, score)
+
+        return search
+
+    def _greedy(self, logits: np.ndarray) -> Transcript:
         codes, steps, _ = greedy(logits)
-        return self._transcript(codes, steps, float(probabilities.max(axis=1).sum()))
+        return self._transcript(codes, steps, float(log_softmax(logits).max(axis=1).sum()))
 
     def _transcript(self, codes: np.ndarray, steps: np.ndarray | None, score: float) -> Transcript:
         units = tuple(self.vocabulary.tokens[code - 1] for code in codes.tolist())

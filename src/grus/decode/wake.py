@@ -9,15 +9,23 @@ from grus.errors import DataError
 
 #: Seconds after a word's end in which it may still be noticed, and after being noticed in which nothing is.
 LATE, HOLD = 0.5, 0.5
-_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+#: Thresholds of a curve, where nothing is said.
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
 class Heard:
-    """One recording: the score of the word at each step [T], and where the word is, (begin, end) in seconds."""
+    """One recording.
+
+    Attributes:
+        scores: of the word at each step [T].
+        words: where the word is, (begin, end) in seconds.
+        somewhere: how often it is there besides, nobody knows where.
+    """
 
     scores: np.ndarray
     words: Sequence[tuple[float, float]] = ()
+    somewhere: int = 0
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,8 @@ class WakePoint:
         threshold: of the score.
         missed: share of the words that are not noticed; NaN without words.
         false_accepts_per_hour: how often it fires where there is no word, in an hour of all that is heard.
-        latency: median of the seconds from a word's end to being noticed, below 0 if before it; NaN if none is.
+        latency: median of the seconds from a word's end to being noticed, below 0 if before it; NaN if none is of which
+            it is known where it is.
     """
 
     threshold: float
@@ -57,14 +66,14 @@ def wake_curve(
     heard: Sequence[Heard],
     known_at: tuple[float, float],
     *,
-    thresholds: Sequence[float] = _THRESHOLDS,
+    thresholds: Sequence[float] = THRESHOLDS,
     late: float = LATE,
     hold: float = HOLD,
 ) -> list[WakePoint]:
     """Misses, false accepts an hour and latency at each threshold.
 
-    A word is noticed by the first time that the score fires from its beginning to ``late`` seconds after its end; what
-    fires besides is a false accept.
+    A word is noticed by the first time that the score fires from its beginning to ``late`` seconds after its end; one
+    that is somewhere in a recording, by any that is left there. What fires besides is a false accept.
 
     Args:
         heard: recordings, at least one step in all.
@@ -79,10 +88,10 @@ def wake_curve(
     hours = sum(len(one.scores) for one in heard) * stride / 3600
     if not hours:
         raise DataError("wake: expected recordings to score, got none")
-    words = sum(len(one.words) for one in heard)
+    words = sum(len(one.words) + one.somewhere for one in heard)
     points = []
     for threshold in thresholds:
-        false, delays = 0, []
+        false, noticed, delays = 0, 0, []
         for one in heard:
             times = [first + stride * step for step in fires(one.scores, threshold, round(hold / stride))]
             taken: set[int] = set()
@@ -91,8 +100,10 @@ def wake_curve(
                 if near:
                     taken.add(near[0])
                     delays.append(times[near[0]] - end)
-            false += len(times) - len(taken)
-        missed = 1 - len(delays) / words if words else float("nan")
+            left = len(times) - len(taken)
+            found = min(left, one.somewhere)
+            false, noticed = false + left - found, noticed + len(taken) + found
+        missed = 1 - noticed / words if words else float("nan")
         latency = float(np.median(delays)) if delays else float("nan")
         points.append(WakePoint(float(threshold), missed, false / hours, latency))
     return points

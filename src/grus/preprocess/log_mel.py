@@ -12,6 +12,7 @@ import numpy as np
 from grus.errors import DataError, SpecError
 from grus.kernels.native import PackedLinear
 from grus.preprocess.ragged import Ragged
+from grus.preprocess.storage import empty, on_disk
 from grus.spec import LogMel
 from grus.spec.steps import MAX_FRAME, MAX_MEL
 
@@ -118,12 +119,16 @@ class LogMelFrames:
         return out.reshape(-1, step.bands * step.stack)
 
     def ragged(self, samples: np.ndarray, offsets: np.ndarray, most: int | None = None) -> Ragged:
-        """The steps of recordings, of each the last ``most``; recording r is ``samples[offsets[r]:offsets[r + 1]]``."""
+        """The steps of recordings, of each the last ``most``; recording r is ``samples[offsets[r]:offsets[r + 1]]``.
+
+        They lie on disk if the samples do.
+        """
         step = self.step
         whole = np.array([step.steps(n) for n in np.diff(offsets).tolist()], np.int64)
         kept = whole if most is None else np.minimum(whole, most)
         bounds = np.concatenate(([0], np.cumsum(kept)))
-        out = np.empty((bounds[-1], step.port().size), np.float32)
+        size = step.port().size
+        out = empty(int(bounds[-1]) * size, np.float32, on_disk(samples)).reshape(-1, size)
         for row in np.flatnonzero(kept).tolist():
             begin = offsets[row] + (whole[row] - kept[row]) * step.stride
             out[bounds[row] : bounds[row + 1]] = self(samples[begin : offsets[row + 1]])
@@ -181,7 +186,7 @@ def as_samples(values: object, where: str) -> np.ndarray:
         )
     if array.dtype == np.int16:
         return array.astype(np.float32) / np.float32(32768)
-    found = array.astype(np.float32)
+    found = array.astype(np.float32, copy=False)  # what is mapped from a file stays there
     if not np.isfinite(found).all():
         raise DataError(f"{where}: expected finite samples, got NaN or infinity")
     return found

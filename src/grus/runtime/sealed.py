@@ -35,7 +35,9 @@ def unseal(kind: bytes, version: int, blob: bytes, what: str) -> tuple[bytes, me
         ModelFolderError: it is none of these, cut short, changed, or newer.
     """
     data = memoryview(blob)
-    if len(data) < len(kind) or data[: len(kind)] != kind:
+    if len(data) >= len(kind) and data[:3] == kind[:3] and data[: len(kind)] != kind:
+        raise ModelFolderError(f"{what}: holds another kind of state, or is damaged", "name another file")
+    if data[: len(kind)] != kind:
         raise ModelFolderError(f"{what}: is not one that Grus wrote")
     if len(data) < _FIXED + _SUM:
         raise ModelFolderError(f"{what}: cut short: must be at least {_FIXED + _SUM} bytes, got {len(data)}")

@@ -11,6 +11,7 @@ from grus.data.audio_files import AudioOptions
 from grus.data.examples import audio_of
 from grus.data.spoken import Spoken, read_spoken
 from grus.decode import LiveTranscriber, Transcript, TranscriptionEvaluation
+from grus.decode.fusion import Fusion
 from grus.errors import UsageError
 from grus.inspection.transcripts.report import write_transcribe_report
 from grus.models import GraphModule
@@ -163,30 +164,41 @@ class Transcriber(TrainedEstimator):
         self.history_ = history
         return self
 
-    def transcribe(self, data: Any, *, beam: int = 1) -> list[Transcript]:
+    def transcribe(
+        self, data: Any, *, beam: int | None = None, fusion: Fusion | None = None
+    ) -> list[Transcript]:
         """Write down what is said: in a folder or table of recordings, or in a list of paths or samples.
 
         Args:
             data: as in ``fit``; transcripts are not needed and not read.
-            beam: see `LiveTranscriber.transcribe`.
+            beam, fusion: see `LiveTranscriber.transcribe`.
         """
         self._check_fitted()
-        return self.live_.transcribe(self._read(data, None, False).recordings(), beam=beam)
+        return self.live_.transcribe(self._read(data, None, False).recordings(), beam=beam, fusion=fusion)
 
     def evaluate(
-        self, data: Any, texts: Sequence[str] | None = None, *, beam: int = 1
+        self,
+        data: Any,
+        texts: Sequence[str] | None = None,
+        *,
+        beam: int | None = None,
+        fusion: Fusion | None = None,
     ) -> TranscriptionEvaluation:
         """Word and character error rates on recordings with transcripts, in the form of ``fit``'s."""
         self._check_fitted()
-        return self._scores(self._read(data, texts, True), beam)
+        return self._scores(self._read(data, texts, True), beam, fusion)
 
     def score(self, data: Any, texts: Sequence[str] | None = None) -> float:
         """Share of words that are right: 1 - word error rate, which may be below 0."""
         return 1 - self.evaluate(data, texts).wer
 
-    def _scores(self, spoken: Spoken, beam: int = 1) -> TranscriptionEvaluation:
+    def _scores(
+        self, spoken: Spoken, beam: int | None = None, fusion: Fusion | None = None
+    ) -> TranscriptionEvaluation:
         assert spoken.texts is not None
-        return self.live_.evaluate(spoken.recordings(), spoken.texts, names=spoken.names, beam=beam)
+        return self.live_.evaluate(
+            spoken.recordings(), spoken.texts, names=spoken.names, beam=beam, fusion=fusion
+        )
 
     def _read(self, data: Any, texts: Sequence[str] | None, wanted: bool) -> Spoken:
         options = audio_of(self.live_.log_mel)
