@@ -43,6 +43,15 @@ struct Lane {
     for (int i = 0; i < W; ++i) total += a[i];
     return total;
   }
+  static inline V max(V a, V b) {  // of a NaN and another number either
+    for (int i = 0; i < W; ++i) a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
+  }
+  static inline bool any_above(V a, V b) {
+    bool any = false;
+    for (int i = 0; i < W; ++i) any |= a[i] > b[i];
+    return any;
+  }
   static inline V if_negative(V x, V yes, V no) {
     for (int i = 0; i < W; ++i) no[i] = x[i] < 0 ? yes[i] : no[i];
     return no;

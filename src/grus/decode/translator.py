@@ -9,6 +9,7 @@ import numpy as np
 
 from grus.decode.translation_scores import TranslationEvaluation, evaluate_translations
 from grus.decode.translation_search import (
+    Decoder,
     Hypothesis,
     Memory,
     Search,
@@ -17,7 +18,7 @@ from grus.decode.translation_search import (
     normaliser,
 )
 from grus.errors import DataError, UsageError
-from grus.kernels.native import num_threads
+from grus.kernels.native import limit_threads, num_threads
 from grus.preprocess.coder import UNKNOWN, Coder
 from grus.runtime import Program
 from grus.spec import Model, Translate
@@ -72,6 +73,7 @@ class LiveTranslator:
             Program(model.parts[part], model.part_tensors(part, tensors), precision)
             for part in ("encode", "decode")
         )
+        self._search_decoder = Decoder(self._decoder)
 
     @overload
     def translate(
@@ -128,7 +130,9 @@ class LiveTranslator:
         parts = [order[begin : begin + BATCH] for begin in range(0, len(order), BATCH)]
 
         def search(some: np.ndarray) -> list[list[Hypothesis]]:
-            return beam_search(self._decoder, self.encode([tokens[r] for r in full[some]]), limits[some], how)
+            return beam_search(
+                self._search_decoder, self.encode([tokens[r] for r in full[some]]), limits[some], how
+            )
 
         for some, made in zip(parts, self._each(search, parts)):
             for row, hypotheses in zip(full[some], made, strict=True):
@@ -201,7 +205,8 @@ class LiveTranslator:
         if threads < 2:
             yield from map(function, parts)
             return
-        pool = ThreadPoolExecutor(threads)
+        # Each by itself: a call that looked for others to help it would find them busy with batches of their own.
+        pool = ThreadPoolExecutor(threads, initializer=limit_threads, initargs=(1,))
         try:
             yield from pool.map(function, parts)
         finally:
