@@ -43,7 +43,7 @@ struct Attend {
     for (idx j = 0; j < steps; ++j) most = score[j] > most ? score[j] : most;
     if (most == T(-HUGE_VAL)) most = 0;
     double total = 0;
-    for (idx j = 0; j < steps; j += W) put<L>(score, j, steps, L::decay(L::sub(L::set(most), get<L>(score, j, steps))));
+    for (idx j = 0; j < steps; j += W) put<L>(score, j, steps, L::fade(L::sub(L::set(most), get<L>(score, j, steps))));
     for (idx j = 0; j < steps; ++j) total += score[j];
     if (total == 0) total = 1;
     for (idx j = 0; j < steps; ++j) score[j] = static_cast<T>(score[j] / total);

@@ -26,7 +26,9 @@ struct Best {
       const T* const v = values + at;
       const V here = L::max(L::max(L::load(v), L::load(v + W)), L::max(L::load(v + 2 * W), L::load(v + 3 * W)));
       top = L::max(top, here);
-      if (L::any_above(here, L::set(best[a.count - 1]))) look(a, values, at, at + kLook, codes, best);
+      if (!L::any_above(here, L::set(best[a.count - 1]))) continue;
+      for (idx i = at; i < at + kLook; i += W)
+        if (L::any_above(L::load(values + i), L::set(best[a.count - 1]))) look(a, values, i, i + W, codes, best);
     }
     look(a, values, at, a.size, codes, best);
     T tops[W];
@@ -58,12 +60,12 @@ struct Best {
     while (at + W <= size) {
       V sum = L::set(0);
       for (const idx end = least(size, at + kTotal); at + W <= end; at += W)
-        sum = L::add(sum, L::decay(L::sub(top, L::load(values + at))));
+        sum = L::add(sum, L::fade(L::sub(top, L::load(values + at))));
       total += L::sum(sum);
     }
     if (at == size) return total;
     T rest[W];
     for (idx i = 0; i < W; ++i) rest[i] = at + i < size ? values[at + i] : static_cast<T>(-HUGE_VAL);
-    return total + L::sum(L::decay(L::sub(top, L::load(rest))));
+    return total + L::sum(L::fade(L::sub(top, L::load(rest))));
   }
 };

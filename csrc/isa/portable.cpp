@@ -109,12 +109,14 @@ struct F32 : Lane<float, 4> {
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f32); }
   static inline V tanh(V a) { return each(a, grus_tanh_f32); }
   static inline V decay(V a) { return each(a, grus_decay_f32); }
+  static inline V fade(V a) { return decay(a); }
   static inline T root(T a) { return sqrtf(a); }
 };
 struct F64 : Lane<double, 2> {
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f64); }
   static inline V tanh(V a) { return each(a, grus_tanh_f64); }
   static inline V decay(V a) { return each(a, grus_decay_f64); }
+  static inline V fade(V a) { return decay(a); }
   static inline T root(T a) { return sqrt(a); }
 };
 
