@@ -1,4 +1,4 @@
-// What a search needs of a network's decoder beside its layers, split over threads. No Python and no instruction set in here.
+// What a search needs of a decoder beside its layers, split over threads. No Python and no instruction set in here.
 #pragma once
 #include "gru.h"
 
@@ -9,8 +9,8 @@ template <class T>
 void attend(const Isa& isa, const AttendArgs<T>& a, idx rows);
 template <class T>
 void best(const Isa& isa, const BestArgs<T>& a, idx rows);
-// Of a layer's outputs for rows x, which are not kept: a few rows at a time, so that they never leave the cache. a: everything but
-// size and values.
+// Of a layer's outputs for rows x, which are not kept: a few rows at a time, so that they never leave the cache. a:
+// everything but size and values.
 template <class T, class S>
 void best_outputs(const Isa& isa, const DenseLayer<T, S>& layer, const T* x, idx rows, idx x_row, BestArgs<T> a);
 

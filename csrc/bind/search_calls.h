@@ -20,7 +20,8 @@ struct BestOf {
     if (count < 1 || count > size)
       throw UsageError(where + ": count must be from 1 to " + std::to_string(size) + ", got " + std::to_string(count));
     if (picked < 0 || picked >= size)
-      throw UsageError(where + ": picked must be from 0 to " + std::to_string(size - 1) + ", got " + std::to_string(picked));
+      throw UsageError(where + ": picked must be from 0 to " + std::to_string(size - 1) + ", got " +
+                       std::to_string(picked));
     const Array given(banned, "best: banned");
     given.expect(Kind::i64, {-1}, "N");
     banned_.resize(static_cast<size_t>(given.dim(0)));

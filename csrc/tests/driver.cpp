@@ -452,7 +452,7 @@ void check_linear_int8(const grus::Isa& isa) {
   check_same(y, expected, std::string(isa.name) + " linear int8 differs from exact sums");
 }
 
-// Softmax over the valid steps of v . tanh(q + k), or of q . k, and the sum of the memory by it, in the order of the indices.
+// Softmax over the valid steps of v . tanh(q + k), or of q . k, and the sum of the memory by it, in the order of indices.
 template <class T, class Wide>
 void look(const grus::AttendArgs<T>& a, idx row, Array<Wide>& context, Array<Wide>& attention) {
   const idx place = row / a.each, steps = a.lengths[place];
@@ -523,7 +523,8 @@ void check_best(const grus::Isa& isa) {
     for (const int threads : {1, 3}) {
       grus::set_num_threads(threads);
       Array<int64_t> codes(static_cast<size_t>(rows * count), -1), again(codes);
-      Array<T> best(codes.size(), T(NAN)), of_picked(static_cast<size_t>(rows), T(NAN)), best2(best), of_picked2(of_picked);
+      Array<T> best(codes.size(), T(NAN)), of_picked(static_cast<size_t>(rows), T(NAN));
+      Array<T> best2(best), of_picked2(of_picked);
       Array<double> total(static_cast<size_t>(rows), NAN), total2(total);
       const grus::BestArgs<T> a{outputs, count, &banned, 1, picked, y.data(), outputs,
                                 codes.data(), best.data(), of_picked.data(), total.data()};
@@ -546,7 +547,8 @@ void check_best(const grus::Isa& isa) {
         std::stable_sort(order.begin(), order.end(), [&](idx i, idx j) { return values[i] > values[j]; });
         for (idx i = 0; i < count; ++i)
           if (codes[row * count + i] != order[i] || best[row * count + i] != values[order[i]]) return fail(where);
-        if (of_picked[row] != values[picked] || !(std::fabs(total[row] - std::log(sum)) < (sizeof(T) == 4 ? 2e-6 : 1e-14)))
+        const double bound = sizeof(T) == 4 ? 2e-6 : 1e-14;
+        if (of_picked[row] != values[picked] || !(std::fabs(total[row] - std::log(sum)) < bound))
           return fail(where + ": picked or total");
       }
     }
