@@ -210,6 +210,7 @@ class Team {
 // have inherited a held lock, so it takes a new one.
 std::atomic<Team*> current{nullptr};
 std::atomic<int> chosen{0};
+thread_local int limit = 0;
 
 void after_fork_in_child() {
   if (current.load()) current.store(new Team(true));
@@ -250,10 +251,12 @@ int from_environment() {
 int num_threads() {
   int n = chosen.load(std::memory_order_relaxed);
   if (n == 0) chosen.store(n = from_environment(), std::memory_order_relaxed);
-  return n;
+  return limit > 0 ? std::min(n, limit) : n;
 }
 
 void set_num_threads(int n) { chosen.store(n, std::memory_order_relaxed); }
+
+void limit_threads(int n) { limit = n; }
 
 void meet_at(void* barrier) {
   Barrier& b = *static_cast<Barrier*>(barrier);

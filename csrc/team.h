@@ -7,6 +7,9 @@ namespace grus {
 // Throws UsageError when GRUS_NUM_THREADS is not a number from 1 to 1024.
 int num_threads();
 void set_num_threads(int n);  // 1 to 1024, checked by the caller
+// Calls of the calling thread use at most so many; 0: as many as others. For a thread that is itself one of several that
+// share the processors.
+void limit_threads(int n);
 
 // Calls fn(context, part) for part 0 .. parts - 1, each once, on the calling thread and the team; returns when
 // all are done. fn must not throw. If the team is busy with another thread's call, or cannot start threads, the

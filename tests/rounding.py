@@ -71,17 +71,24 @@ def round_matrices(
         )
     }
 
+    # The attentive decoder's vector multiplies in the attention itself, in full.
+    full = {node.weights or node.name for node in graph.nodes if isinstance(node.op, ops.AttentiveGRU)}
+
     def rounds(name: str) -> bool:
         layer, weight = name.rsplit(".", 1)
-        return layer in layers and weight.startswith(
-            (
-                "weight",
-                "query",
-                "vector",
-                "in_proj_weight",
-                "out_proj_weight",
-                "state_decay_weight",
-                "projection",
+        return (
+            layer in layers
+            and not (weight == "vector" and layer in full)
+            and weight.startswith(
+                (
+                    "weight",
+                    "query",
+                    "vector",
+                    "in_proj_weight",
+                    "out_proj_weight",
+                    "state_decay_weight",
+                    "projection",
+                )
             )
         )
 

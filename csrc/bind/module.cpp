@@ -9,6 +9,7 @@
 #include "look_back.h"
 #include "mingru_layer.h"
 #include "packed.h"
+#include "search_calls.h"
 #include "stack.h"
 #include "team.h"
 #include "training.h"
@@ -26,6 +27,10 @@ class PackedLinear {
   // x [rows, K] -> out [rows, N]
   nb::object run(nb::handle x, nb::handle out) const {
     return std::visit([&](const auto& layer) { return run_as(layer, x, out); }, layer_);
+  }
+  // x [rows, K] -> the best of its outputs
+  nb::object best(nb::handle x, idx count, nb::handle banned, idx picked) const {
+    return std::visit([&](const auto& layer) { return best_as(layer, x, count, banned, picked); }, layer_);
   }
   idx in_features() const {
     return std::visit([](const auto& layer) { return layer.input; }, layer_);
@@ -71,6 +76,17 @@ class PackedLinear {
       layer.run(x_in.data, x.dim(0), x_in.stride0, static_cast<T*>(y.writable_data()), y.stride(0));
     });
     return yo;
+  }
+  template <class T, class S>
+  nb::object best_as(const DenseLayer<T, S>& layer, nb::handle xo, idx count, nb::handle banned, idx picked) const {
+    const Array x(xo, "PackedLinear.best: x");
+    x.expect(kind_of<T>, {-1, layer.input}, "BK");
+    const idx rows = x.dim(0);
+    const BestOf<T> found(rows, layer.output, count, banned, picked, "PackedLinear.best");
+    const Input<T> in(x);
+    compute(rows * layer.input * layer.output,
+            [&] { best_outputs(*isa_, layer, in.data, rows, in.stride0, found.a); });
+    return found.result();
   }
 };
 
@@ -167,6 +183,9 @@ NB_MODULE(_native, m) {
       .def("run", &PackedLinear::run, "x"_a, "out"_a = nb::none(),
            nb::sig("def run(self, x: numpy.ndarray, out: numpy.ndarray | None = None) -> numpy.ndarray"),
            "x [rows, K] -> [rows, N], written to out if given.")
+      .def("best", &PackedLinear::best, "x"_a, "count"_a, "banned"_a, "picked"_a,
+           nb::sig("def best(self, x: numpy.ndarray, count: int, banned: numpy.ndarray, picked: int) "
+                   "-> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray]"))
       .def_prop_ro("in_features", &PackedLinear::in_features)
       .def_prop_ro("out_features", &PackedLinear::out_features)
       .def_prop_ro("dtype", &PackedLinear::dtype)
@@ -174,6 +193,7 @@ NB_MODULE(_native, m) {
 
   def_training(m);
   def_look_back(m);
+  def_search(m);
   m.def("activation", &activation, "name"_a, "x"_a, "isa"_a = "",
         nb::sig("def activation(name: str, x: numpy.ndarray, isa: str = '') -> numpy.ndarray"));
   m.def("same_memory", &same_memory, "a"_a, "b"_a, "sizes"_a,
@@ -185,6 +205,10 @@ NB_MODULE(_native, m) {
     return nb::tuple(names);
   }, nb::sig("def available_isas() -> tuple[str, ...]"));
   m.def("num_threads", &num_threads);
+  m.def("limit_threads", [](int n) {
+    if (n < 0 || n > 1024) throw UsageError("limit_threads: must be from 0 to 1024, got " + std::to_string(n));
+    limit_threads(n);
+  }, "n"_a);
   m.def("set_num_threads", [](int n) {
     if (n < 1 || n > 1024)
       throw UsageError("set_num_threads: must be from 1 to 1024, got " + std::to_string(n));

@@ -27,11 +27,11 @@ void compute(idx work, F&& f) {
 inline nb::object empty(std::initializer_list<idx> shape, Kind kind) {
   const auto numpy = [](const char* name) { return nb::object(nb::module_::import_("numpy").attr(name)).release().ptr(); };
   static PyObject* const function = numpy("empty");
-  static PyObject* const types[] = {numpy("float32"), numpy("float64")};
+  static PyObject* const types[] = {numpy("float32"), numpy("float64"), numpy("int64")};
   const nb::object sizes = nb::steal(PyTuple_New(static_cast<Py_ssize_t>(shape.size())));
   Py_ssize_t i = 0;
   for (const idx n : shape) PyTuple_SetItem(sizes.ptr(), i++, PyLong_FromLongLong(n));
-  return nb::handle(function)(sizes, nb::handle(types[kind == Kind::f64]));
+  return nb::handle(function)(sizes, nb::handle(types[kind == Kind::i64 ? 2 : kind == Kind::f64]));
 }
 
 inline void check_apart(const Array& out, const Array& in, const char* where, const char* other) {

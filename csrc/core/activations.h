@@ -73,6 +73,12 @@ struct WithMath : L {
     const V e = L::fma(scale, em1, scale);
     return L::fma(L::set(0), e, L::if_negative(a, L::set(1), e));  // 0 e: a NaN may have a sign
   }
+  // e^-a for a >= 0, NaN for a NaN: what decay gives there, in two thirds of the time.
+  static inline V fade(V a) {
+    V scale, em1;
+    exp_parts(L::sub(L::set(0), L::cap(a, L::set(C::sigmoid_cap))), scale, em1);
+    return L::fma(scale, em1, scale);
+  }
   static inline V tanh(V a) {
     V scale, em1;
     exp_parts(L::mul(L::set(-2), L::cap(L::abs(a), L::set(C::tanh_cap))), scale, em1);

@@ -3,6 +3,8 @@
 #if !defined(GRUS_ISA) || !defined(GRUS_TILE_ROWS)
 #error "core/body.h is included by isa/*.cpp only, after the lane types"
 #endif
+#include <math.h>
+
 #include "core/kernels.h"
 
 namespace grus {
@@ -38,6 +40,8 @@ static void each_decay(const typename L::T* a, typename L::T* out, idx n) {
 }
 
 #include "core/grud.h"
+#include "core/attend.h"
+#include "core/best.h"
 
 template <class L, class S>
 constexpr StoredKernels<typename L::T, S> stored() {
@@ -78,6 +82,8 @@ struct Table {
       each_decay<L>,
       LookBack<L>::run,
       LookBack<L>::back,
+      Attend<L>::run,
+      Best<L>::run,
   };
 };
 

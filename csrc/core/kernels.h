@@ -118,6 +118,40 @@ struct LookBackGradient {
   idx dlast_row, dsince_row;
 };
 
+// Queries that look at memories, see core/attend.h. Rows stand in runs of `each` that look at one memory: row i at memory
+// i / each. Strides as above; what lies beyond a memory's length is not read.
+template <class T>
+struct AttendArgs {
+  idx each, steps, key, size;  // steps of every memory; numbers of a key and of a step of the memory
+  const T* query;              // [rows, key]
+  idx query_row;
+  const T* vector;             // [key]; or null: a score is the product of query and key
+  const T* keys;               // [memories, steps, key]
+  idx keys_row, keys_time;
+  const T* memory;             // [memories, steps, size]
+  idx memory_row, memory_time;
+  const int64_t* lengths;      // [memories] valid steps
+  T* context;                  // [rows, size]
+  idx context_row;
+  T* attention;                // [rows, steps]; zero beyond the length
+  idx attention_row;
+};
+
+// The greatest of each row's values, see core/best.h.
+template <class T>
+struct BestArgs {
+  idx size, count;        // values of a row; how many of the greatest are wanted, 1 to size
+  const int64_t* banned;  // codes that are not among them
+  idx banned_count;
+  idx picked;             // a code whose value is wanted in any case
+  const T* values;        // [rows, size]
+  idx values_row;
+  int64_t* codes;         // [rows, count], the greatest first, of equal ones the first; 0 where there are no more
+  T* best;                // [rows, count], their values; minus infinity where there are no more
+  T* of_picked;           // [rows]
+  double* total;          // [rows] log sum exp of all values, banned ones too
+};
+
 // One thread's share of the weight gradients: dw_ih [3H, I], dw_hh [3H, H], the others [3H].
 template <class T>
 struct WeightGrads {
@@ -223,6 +257,8 @@ struct Kernels {
   void (*decay)(const T* a, T* out, idx n);
   void (*look_back)(const LookBackArgs<T>& a);
   void (*look_back_gradient)(const LookBackGradient<T>& a, T* room);  // room: 4 size numbers
+  void (*attend)(const AttendArgs<T>& a, idx row0, idx row1);
+  void (*best)(const BestArgs<T>& a, idx row0, idx row1);
 };
 
 }  // namespace grus

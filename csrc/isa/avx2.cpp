@@ -47,6 +47,8 @@ struct Lanes32 {
   static inline V sub(V a, V b) { return _mm256_sub_ps(a, b); }
   static inline V mul(V a, V b) { return _mm256_mul_ps(a, b); }
   static inline V div(V a, V b) { return _mm256_div_ps(a, b); }
+  static inline V max(V a, V b) { return _mm256_max_ps(a, b); }  // of a NaN and another number either
+  static inline bool any_above(V a, V b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
   static inline T sum(V a) {
     __m128 t = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     t = _mm_add_ps(t, _mm_movehl_ps(t, t));
@@ -89,6 +91,8 @@ struct Lanes64 {
   static inline V sub(V a, V b) { return _mm256_sub_pd(a, b); }
   static inline V mul(V a, V b) { return _mm256_mul_pd(a, b); }
   static inline V div(V a, V b) { return _mm256_div_pd(a, b); }
+  static inline V max(V a, V b) { return _mm256_max_pd(a, b); }
+  static inline bool any_above(V a, V b) { return _mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_GT_OQ)) != 0; }
   static inline T sum(V a) {
     const __m128d t = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
     return _mm_cvtsd_f64(_mm_add_sd(t, _mm_unpackhi_pd(t, t)));

@@ -54,6 +54,8 @@ struct Lanes32 {
   static inline V mul(V a, V b) { return _mm512_mul_ps(a, b); }
   static inline V div(V a, V b) { return _mm512_div_ps(a, b); }
   static inline T sum(V a) { return _mm512_reduce_add_ps(a); }
+  static inline V max(V a, V b) { return _mm512_max_ps(a, b); }  // of a NaN and another number either
+  static inline bool any_above(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
   static inline V flags(const uint8_t* p) {  // 1 where the byte is not 0
     const __m128i b = _mm_loadu_si128((const __m128i*)p);
     return _mm512_maskz_mov_ps(_mm_test_epi8_mask(b, b), set(1));
@@ -91,6 +93,8 @@ struct Lanes64 {
   static inline V mul(V a, V b) { return _mm512_mul_pd(a, b); }
   static inline V div(V a, V b) { return _mm512_div_pd(a, b); }
   static inline T sum(V a) { return _mm512_reduce_add_pd(a); }
+  static inline V max(V a, V b) { return _mm512_max_pd(a, b); }
+  static inline bool any_above(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ) != 0; }
   static inline V flags(const uint8_t* p) {
     const __m128i b = _mm_loadl_epi64((const __m128i*)p);
     return _mm512_maskz_mov_pd((__mmask8)_mm_test_epi8_mask(b, b), set(1));

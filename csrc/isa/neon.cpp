@@ -56,6 +56,8 @@ struct Lanes32 {
   static inline V mul(V a, V b) { return vmulq_f32(a, b); }
   static inline V div(V a, V b) { return vdivq_f32(a, b); }
   static inline T sum(V a) { return vaddvq_f32(a); }
+  static inline V max(V a, V b) { return vmaxq_f32(a, b); }  // of a NaN and another number either
+  static inline bool any_above(V a, V b) { return vmaxvq_u32(vcgtq_f32(a, b)) != 0; }
   static inline V flags(const uint8_t* p) {  // 1 where the byte is not 0
     const T t[W] = {T(p[0] != 0), T(p[1] != 0), T(p[2] != 0), T(p[3] != 0)};
     return vld1q_f32(t);
@@ -99,6 +101,8 @@ struct Lanes64 {
   static inline V mul(V a, V b) { return vmulq_f64(a, b); }
   static inline V div(V a, V b) { return vdivq_f64(a, b); }
   static inline T sum(V a) { return vaddvq_f64(a); }
+  static inline V max(V a, V b) { return vmaxq_f64(a, b); }
+  static inline bool any_above(V a, V b) { return vmaxvq_u32(vreinterpretq_u32_u64(vcgtq_f64(a, b))) != 0; }
   static inline V flags(const uint8_t* p) {
     const T t[W] = {T(p[0] != 0), T(p[1] != 0)};
     return vld1q_f64(t);

@@ -43,6 +43,15 @@ struct Lane {
     for (int i = 0; i < W; ++i) total += a[i];
     return total;
   }
+  static inline V max(V a, V b) {  // of a NaN and another number either
+    for (int i = 0; i < W; ++i) a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
+  }
+  static inline bool any_above(V a, V b) {
+    bool any = false;
+    for (int i = 0; i < W; ++i) any |= a[i] > b[i];
+    return any;
+  }
   static inline V if_negative(V x, V yes, V no) {
     for (int i = 0; i < W; ++i) no[i] = x[i] < 0 ? yes[i] : no[i];
     return no;
@@ -100,12 +109,14 @@ struct F32 : Lane<float, 4> {
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f32); }
   static inline V tanh(V a) { return each(a, grus_tanh_f32); }
   static inline V decay(V a) { return each(a, grus_decay_f32); }
+  static inline V fade(V a) { return decay(a); }
   static inline T root(T a) { return sqrtf(a); }
 };
 struct F64 : Lane<double, 2> {
   static inline V sigmoid(V a) { return each(a, grus_sigmoid_f64); }
   static inline V tanh(V a) { return each(a, grus_tanh_f64); }
   static inline V decay(V a) { return each(a, grus_decay_f64); }
+  static inline V fade(V a) { return decay(a); }
   static inline T root(T a) { return sqrt(a); }
 };
 

@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "gru.h"
 #include "mingru.h"
+#include "search.h"
 #include "team.h"
 #include "tests/fenced.h"
 
@@ -451,6 +452,109 @@ void check_linear_int8(const grus::Isa& isa) {
   check_same(y, expected, std::string(isa.name) + " linear int8 differs from exact sums");
 }
 
+// Softmax over the valid steps of v . tanh(q + k), or of q . k, and the sum of the memory by it, in the order of indices.
+template <class T, class Wide>
+void look(const grus::AttendArgs<T>& a, idx row, Array<Wide>& context, Array<Wide>& attention) {
+  const idx place = row / a.each, steps = a.lengths[place];
+  const T *const q = a.query + row * a.query_row, *const keys = a.keys + place * a.keys_row;
+  Wide *const share = attention.data() + row * a.steps, *const c = context.data() + row * a.size;
+  Wide most = -INFINITY, total = 0;
+  for (idx j = 0; j < steps; ++j) {
+    const T* const k = keys + j * a.keys_time;
+    share[j] = 0;
+    for (idx i = 0; i < a.key; ++i)
+      share[j] += a.vector ? Wide{a.vector[i]} * std::tanh(Wide{q[i]} + Wide{k[i]}) : Wide{q[i]} * Wide{k[i]};
+    most = std::max(most, share[j]);
+  }
+  for (idx j = 0; j < steps; ++j) total += share[j] = std::exp(share[j] - most);
+  for (idx j = 0; j < steps; ++j) {
+    share[j] /= total;
+    for (idx i = 0; i < a.size; ++i) c[i] += share[j] * Wide{a.memory[place * a.memory_row + j * a.memory_time + i]};
+  }
+}
+
+template <class T, class Wide>
+double furthest(const Array<T>& a, const Array<Wide>& b) {
+  double most = 0;
+  for (size_t i = 0; i < a.size(); ++i) most = std::max(most, static_cast<double>(std::fabs(a[i] - b[i])));
+  return most;
+}
+
+template <class T>
+void check_attend(const grus::Isa& isa) {
+  const idx memories = 5, each = 3, rows = memories * each, steps = 19, key = 37, size = 301;
+  const auto q = numbers<T>(rows * key, 1), v = numbers<T>(key, 2), k = numbers<T>(memories * steps * key, 3);
+  const auto m = numbers<T>(memories * steps * size, 4);
+  const Array<int64_t> lengths{19, 0, 1, 8, 17};
+  for (const bool vector : {true, false}) {
+    const std::string where = std::string(isa.name) + (vector ? " additive" : " multiplicative") + " attention";
+    Array<long double> exact(static_cast<size_t>(rows * size), 0.0L), exact_a(static_cast<size_t>(rows * steps), 0.0L);
+    Array<T> rough(exact.size(), T(0)), rough_a(exact_a.size(), T(0)), first;
+    for (const int threads : {1, 2, 3}) {
+      grus::set_num_threads(threads);
+      Array<T> context(exact.size(), T(NAN)), attention(exact_a.size(), T(NAN));
+      const grus::AttendArgs<T> a{each, steps, key, size, q.data(), key, vector ? v.data() : nullptr,
+                                  k.data(), steps * key, key, m.data(), steps * size, size, lengths.data(),
+                                  context.data(), size, attention.data(), steps};
+      grus::attend(isa, a, rows);
+      if (threads == 1) {
+        for (idx row = 0; row < rows; ++row) look(a, row, exact, exact_a), look(a, row, rough, rough_a);
+        for (size_t i = 0; i < context.size(); ++i)
+          if (!close(context[i], static_cast<double>(exact[i]), furthest(rough, exact))) return fail(where);
+        for (size_t i = 0; i < attention.size(); ++i)
+          if (!close(attention[i], static_cast<double>(exact_a[i]), furthest(rough_a, exact_a))) return fail(where);
+        first = context;
+      }
+      check_same(context, first, where + ": depends on the number of threads");
+    }
+  }
+}
+
+// The best outputs of a layer are those of a sort of all of them, alone and in company.
+template <class T>
+void check_best(const grus::Isa& isa) {
+  const idx rows = 150, inputs = 9, count = 4, banned = 2, picked = 5;
+  for (const idx outputs : {6, 64, 5003}) {
+    const std::string where = std::string(isa.name) + " best of " + std::to_string(outputs);
+    const auto x = numbers<T>(rows * inputs, 1), w = numbers<T>(outputs * inputs, 2);
+    const grus::DenseLayer<T> layer(isa, inputs, outputs, w.data(), nullptr);
+    Array<T> y(static_cast<size_t>(rows * outputs));
+    layer.run(x.data(), rows, inputs, y.data(), outputs);
+    for (const int threads : {1, 3}) {
+      grus::set_num_threads(threads);
+      Array<int64_t> codes(static_cast<size_t>(rows * count), -1), again(codes);
+      Array<T> best(codes.size(), T(NAN)), of_picked(static_cast<size_t>(rows), T(NAN));
+      Array<T> best2(best), of_picked2(of_picked);
+      Array<double> total(static_cast<size_t>(rows), NAN), total2(total);
+      const grus::BestArgs<T> a{outputs, count, &banned, 1, picked, y.data(), outputs,
+                                codes.data(), best.data(), of_picked.data(), total.data()};
+      grus::best(isa, a, rows);
+      grus::best_outputs(isa, layer, x.data(), rows, inputs,
+                         grus::BestArgs<T>{0, count, &banned, 1, picked, nullptr, 0, again.data(), best2.data(),
+                                           of_picked2.data(), total2.data()});
+      if (codes != again) fail(where + ": other codes without the outputs");
+      check_same(best2, best, where + ": other values without the outputs");
+      check_same(total2, total, where + ": other totals without the outputs");
+      check_same(of_picked2, of_picked, where + ": another value without the outputs");
+      for (idx row = 0; row < rows; ++row) {
+        const T* const values = y.data() + row * outputs;
+        std::vector<idx> order;
+        long double sum = 0;
+        for (idx i = 0; i < outputs; ++i) {
+          sum += std::exp(static_cast<long double>(values[i]));
+          if (i != banned) order.push_back(i);
+        }
+        std::stable_sort(order.begin(), order.end(), [&](idx i, idx j) { return values[i] > values[j]; });
+        for (idx i = 0; i < count; ++i)
+          if (codes[row * count + i] != order[i] || best[row * count + i] != values[order[i]]) return fail(where);
+        const double bound = sizeof(T) == 4 ? 2e-6 : 1e-14;
+        if (of_picked[row] != values[picked] || !(std::fabs(total[row] - std::log(sum)) < bound))
+          return fail(where + ": picked or total");
+      }
+    }
+  }
+}
+
 // Steps so large and so close that threads share them, of two streams at a time.
 template <class S>
 void check_shared_steps(const grus::Isa& isa) {
@@ -781,6 +885,10 @@ int main(int argc, char** argv) {
     check_linear<double>(isa);
     check_linear_bf16(isa);
     check_linear_int8(isa);
+    check_attend<float>(isa);
+    check_attend<double>(isa);
+    check_best<float>(isa);
+    check_best<double>(isa);
     check_activations<float>(isa);
     check_activations<double>(isa);
     check_concurrency<float>(cases, isa);

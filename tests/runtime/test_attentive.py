@@ -93,3 +93,31 @@ def test_memory_and_keys_must_have_as_many_steps(case):
         DataError, match="input 'k': must have 17 steps like the others on clock 'tgt', got 5"
     ):
         program(inputs)
+
+
+def test_rows_may_share_a_memory(case):
+    """Rows that look at one memory stand together; each has the bits that it has with a memory of its own."""
+    program, inputs, lengths = case
+    few = {name: value if name in "mk" else np.repeat(value, 3, axis=0) for name, value in inputs.items()}
+    few["x"] = random_inputs(program.graph, 15, {"src": 6, "tgt": 17})["x"]
+    own = few | {name: np.repeat(inputs[name], 3, axis=0) for name in "mk"}
+    repeated = {"tgt": np.repeat(lengths["tgt"], 3)}
+    expected = program(own, repeated)
+    for name, value in program(few, lengths).items():
+        assert_bitwise_equal(value, expected[name], name)
+    state, before = program.init_state(15), program.init_state(15)
+    for t in range(6):
+        step = {"x": few["x"][:, t : t + 1]}
+        found, state = program.run(few | step, state, lengths)
+        wanted, before = program.run(own | step, before, repeated)
+        assert_bitwise_equal(found["out"], wanted["out"])
+
+
+def test_memories_must_be_a_whole_number_of_rows_each(case):
+    program, inputs, _ = case
+    few = {name: value[:2] if name in "mk" else value for name, value in inputs.items()}
+    with pytest.raises(DataError, match=r"input 'm': must have shape \[5, time, \d+\], got \[2, 17, \d+\]"):
+        program(few)
+    few = {name: value[:1] if name == "m" else value for name, value in inputs.items()}
+    with pytest.raises(DataError, match=r"input 'k': must have shape \[1, time, \d+\], got \[5, 17, \d+\]"):
+        program(few)

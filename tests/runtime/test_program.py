@@ -358,3 +358,31 @@ def test_a_graph_that_remembers_nothing_has_an_empty_state():
     assert state.batch == 0
     outputs, _ = run.run(random_inputs(graph, 2, TIMES), state)
     assert outputs["out"].shape == (2, 24, 2)
+
+
+def test_a_program_is_cut_before_its_last_layer():
+    nodes = (Node("gru", ops.GRU(4), ("x",)), Node("out", ops.Linear(3), ("gru",)))
+    graph = Graph((Port("x", "seq", 2, "src"),), nodes, {"y": "out", "h": "gru.h"})
+    program, x = Program(graph, random_tensors(graph)), {"x": random_inputs(graph, 3, {"src": 5})["x"]}
+    rest, layer = program.cut("y") or pytest.fail("a linear layer can be cut off")
+    whole, part = program(x), rest(x)
+    assert_bitwise_equal(layer(part["y"]), whole["y"])
+    assert_bitwise_equal(part["h"], whole["h"])
+    assert rest.digest != program.digest
+    assert_bitwise_equal(rest.run(x, rest.init_state(3))[0]["y"], part["y"])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        ((Node("gru", ops.GRU(4), ("x",)),), {"y": "gru"}),
+        ((Node("a", ops.Linear(2), ("x",)), Node("b", ops.Linear(2), ("x",), "a")), {"y": "a", "z": "b"}),
+        ((Node("a", ops.Linear(2), ("x",)), Node("b", ops.Linear(2), ("a",))), {"y": "a", "z": "b"}),
+        ((Node("a", ops.Linear(2), ("x",)),), {"y": "a", "z": "a"}),
+        ((Node("a", ops.Linear(2), ("x",)),), {"y": "x", "z": "a"}),
+    ],
+    ids=["no layer", "weights of another", "read by another", "two outputs", "an input"],
+)
+def test_what_cannot_be_cut(nodes, outputs):
+    graph = Graph((Port("x", "seq", 2, "src"),), nodes, outputs)
+    assert Program(graph, random_tensors(graph)).cut("y") is None

@@ -9,6 +9,7 @@ import numpy as np
 
 from grus.decode.translation_scores import TranslationEvaluation, evaluate_translations
 from grus.decode.translation_search import (
+    Decoder,
     Hypothesis,
     Memory,
     Search,
@@ -17,13 +18,16 @@ from grus.decode.translation_search import (
     normaliser,
 )
 from grus.errors import DataError, UsageError
-from grus.kernels.native import num_threads
+from grus.kernels.native import limit_threads, num_threads
 from grus.preprocess.coder import UNKNOWN, Coder
 from grus.runtime import Program
 from grus.spec import Model, Translate
 
-#: Sentences that are searched together; more of them than this are no faster, as the weights stay in the cache anyway.
+#: Sentences that are searched together at most; more of them are no faster, as the weights stay in the cache anyway.
 BATCH = 64
+#: Batches for each thread where that does not make them smaller than so many sentences: with few batches some threads
+#: have nothing to do at the end.
+_EACH, _FEW = 4, 16
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class LiveTranslator:
             Program(model.parts[part], model.part_tensors(part, tensors), precision)
             for part in ("encode", "decode")
         )
+        self._search_decoder = Decoder(self._decoder)
 
     @overload
     def translate(
@@ -125,18 +130,18 @@ class LiveTranslator:
         limits = 2 * lengths + 20 if max_length is None else np.full(len(full), max_length)
         limits = np.minimum(limits, self.target.most)
         order = np.argsort(-lengths, kind="stable")
-        parts = [order[begin : begin + BATCH] for begin in range(0, len(order), BATCH)]
+        size = min(BATCH, max(_FEW, -(-len(order) // (_EACH * num_threads()))))
+        parts = [order[begin : begin + size] for begin in range(0, len(order), size)]
 
         def search(some: np.ndarray) -> list[list[Hypothesis]]:
-            return beam_search(self._decoder, self.encode([tokens[r] for r in full[some]]), limits[some], how)
+            return beam_search(
+                self._search_decoder, self.encode([tokens[r] for r in full[some]]), limits[some], how
+            )
 
         for some, made in zip(parts, self._each(search, parts)):
             for row, hypotheses in zip(full[some], made, strict=True):
                 read = tokens[row][: self.source.most]
-                if hypotheses:
-                    found[row] = [self._translation(one, read, copy_unknown) for one in hypotheses[:count]]
-                else:  # weights so large that nothing is finite
-                    found[row] = [Translation("", -np.inf, -np.inf, (), tuple(read))]
+                found[row] = self._translations(hypotheses, read, n_best, copy_unknown)
         return [best[0].text for best in found] if n_best is None else found
 
     def score(self, sources: Sequence[str], targets: Sequence[Any]) -> np.ndarray:
@@ -201,7 +206,8 @@ class LiveTranslator:
         if threads < 2:
             yield from map(function, parts)
             return
-        pool = ThreadPoolExecutor(threads)
+        # Each by itself: a call that looked for others to help it would find them busy with batches of their own.
+        pool = ThreadPoolExecutor(threads, initializer=limit_threads, initargs=(1,))
         try:
             yield from pool.map(function, parts)
         finally:
@@ -226,18 +232,30 @@ class LiveTranslator:
             raise UsageError(f"length_penalty must be a number from 0 to 10, got {penalty!r}")
         return Search(beam, float(penalty), self.target.end, (0,) if self.target.knows_all else ())
 
+    def _translations(
+        self, found: list[Hypothesis], source: list[str], n_best: int | None, copy_unknown: bool
+    ) -> list[Translation]:
+        if not found:  # weights so large that nothing is finite
+            return [Translation("", -np.inf, -np.inf, (), tuple(source))]
+        if n_best is None:
+            best = found[0]
+            return [Translation(self._text(best, source, copy_unknown), best.score, best.log_probability)]
+        return [self._translation(one, source, copy_unknown) for one in found[:n_best]]
+
+    def _text(self, found: Hypothesis, source: list[str], copy_unknown: bool) -> str:
+        spelled = self.target.spell(found.codes)
+        if copy_unknown and source:
+            for place in np.flatnonzero(found.codes == 0):
+                spelled[place] = source[int(found.attention[place, : len(source)].argmax())]
+        return self.target.join(spelled)
+
     def _translation(self, found: Hypothesis, source: list[str], copy_unknown: bool) -> Translation:
         tokens = self.target.spell(found.codes)
         look = found.attention[: len(tokens), : len(source)]
-        spelled = list(tokens)
-        if copy_unknown and source:
-            for place, code in enumerate(found.codes):
-                if code == 0:
-                    spelled[place] = source[int(look[place].argmax())]
         alignment = align(look, self.source.words(source), self.target.words(tokens))
         return Translation(
-            self.target.join(spelled), found.score, found.log_probability, tuple(tokens), tuple(source),
-            found.attention, alignment,
+            self._text(found, source, copy_unknown), found.score, found.log_probability, tuple(tokens),
+            tuple(source), found.attention, alignment,
         )  # fmt: skip
 
 

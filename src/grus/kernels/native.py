@@ -25,6 +25,7 @@ __all__ = [
     "gru_backward",
     "gru_forward_train",
     "isa",
+    "limit_threads",
     "mingru_backward",
     "mingru_forward_train",
     "num_threads",
@@ -240,6 +241,14 @@ def num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set how many threads a call may use, 1 to 1024; small calls use one."""
     _native.set_num_threads(n)
+
+
+def limit_threads(n: int) -> None:
+    """Let calls of the calling thread use at most ``n`` threads, 0 to 1024; 0: as many as others.
+
+    For a thread that is itself one of several that share the processors.
+    """
+    _native.limit_threads(n)
 
 
 class Problem(NamedTuple):

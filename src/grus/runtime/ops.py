@@ -31,10 +31,10 @@ class _Pointwise:
     """An op whose steps do not see each other; ``function`` maps the inputs to the output."""
 
     def __init__(self, function: Callable[..., np.ndarray]) -> None:
-        self._function = function
+        self.function = function
 
     def __call__(self, chunk: Chunk, state: NodeState | None) -> Result:
-        return {"": self._function(*chunk.inputs)}, ()
+        return {"": self.function(*chunk.inputs)}, ()
 
     def init_state(self, batch: int) -> NodeState:
         return ()

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from grus.errors import DataError, UsageError
+from grus.kernels.native import PackedLinear
 from grus.runtime.chunk import Chunk, Implementation, Weights
 from grus.runtime.ops import IMPLEMENTATIONS
 from grus.runtime.state import Rows, State, check_counts, check_like, digest_of
@@ -40,20 +41,26 @@ class Program:
         if precision not in ("float32", "bf16", "int8"):
             raise UsageError(f"precision: must be float32, bf16 or int8, got {precision!r}")
         require(graph, "runtime")
-        self.graph = graph
-        self.shapes: dict[str, Shape] = infer(graph)
+        shapes = infer(graph)
         for name, shape in weight_shapes(graph).items():
             if name not in tensors or tensors[name].shape != shape:
                 got = "nothing" if name not in tensors else f"{list(tensors[name].shape)}"
                 raise UsageError(f"Program: tensor {name!r} must have shape {list(shape)}, got {got}")
-        self._streams = False
-        self._nodes: list[Implementation] = []
+        nodes: list[Implementation] = []
         stored = None if precision == "float32" else precision
         for node in graph.nodes:
             build = IMPLEMENTATIONS[type(node.op)]
-            inputs = tuple(self.shapes[name] for name in node.inputs)
-            self._nodes.append(build(node.op, Weights(node_weights(tensors, node), stored), inputs))
+            inputs = tuple(shapes[name] for name in node.inputs)
+            nodes.append(build(node.op, Weights(node_weights(tensors, node), stored), inputs))
+        self._set(graph, nodes, shapes)
+
+    def _set(self, graph: Graph, nodes: list[Implementation], shapes: dict[str, Shape]) -> None:
+        self.graph, self.shapes = graph, shapes
+        self._streams = False
+        self._nodes = nodes
         self._names = {port.name for port in graph.inputs}
+        #: The port that says how many rows there are: memories may be fewer.
+        self._rows = next((port.name for port in graph.inputs if port.kind != "memory"), None)
         #: Each node with its implementation, its first input that has a clock (the lengths of that are the node's; ops
         #: whose steps do not see each other need none), and the memory that it looks at.
         self._plan = [
@@ -71,7 +78,8 @@ class Program:
         """Run whole sequences.
 
         Args:
-            inputs: by port name; seq [B, T, size] and vec [B, size] float32, tokens [B, T] or [B] integer.
+            inputs: by port name; seq [B, T, size] and vec [B, size] float32, tokens [B, T] or [B] integer. Memories
+                may be fewer, [N, T, size] where N divides B: row i then looks at memory i // (B / N).
             lengths: valid steps per row by clock, int [B]; missing clocks are full. Padding is never read.
 
         Returns:
@@ -103,6 +111,26 @@ class Program:
                 f"Program: state must have {self._batch(inputs)} rows like the inputs, got {state.batch}"
             )
         return self._run(inputs, state, lengths)
+
+    def cut(self, output: str) -> "tuple[Program, PackedLinear] | None":
+        """This program without the linear layer that an output comes from, and that layer; both share their weights.
+
+        What the layer would be given is put out by the name of the output. None where the output comes from
+        something else, or something else needs the layer.
+        """
+        name = self.graph.outputs[output]
+        place = next((n for n, node in enumerate(self.graph.nodes) if node.name == name), -1)
+        layer = getattr(self._nodes[place], "function", None) if place >= 0 else None
+        others = [node for node in self.graph.nodes if node.name != name]
+        used = [source for key, source in self.graph.outputs.items() if key != output]
+        used += [source for node in others for source in (*node.inputs, node.weights)]
+        if not isinstance(layer, PackedLinear) or name in used:
+            return None
+        outputs = self.graph.outputs | {output: self.graph.nodes[place].inputs[0]}
+        graph = Graph(self.graph.inputs, tuple(others), outputs)
+        rest = object.__new__(Program)
+        rest._set(graph, [made for n, made in enumerate(self._nodes) if n != place], infer(graph))
+        return rest, layer
 
     def watch(self, inputs: Arrays, lengths: Arrays | None, see: See) -> dict[str, np.ndarray]:
         """Run whole sequences as a call does, and show ``see`` every node and what it is given; for inspection."""
@@ -160,7 +188,8 @@ class Program:
         )
 
     def _batch(self, inputs: Arrays) -> int:
-        return len(next(iter(inputs.values()))) if inputs else 0
+        first = inputs.get(self._rows, ()) if self._rows else ()
+        return len(first) if np.ndim(first) else 0
 
     def _bind(
         self, inputs: Arrays, lengths: Arrays | None
@@ -170,13 +199,23 @@ class Program:
             raise UsageError(f"Program: inputs must be {sorted(self._names)}, got {sorted(inputs)}")
         values: dict[str, np.ndarray] = {}
         times: dict[str, int] = {}
+        counts: dict[str, int] = {}
         batch = self._batch(inputs)
         for port in self.graph.inputs:
             array = np.asarray(inputs[port.name])
-            axes = (batch,) + ((array.shape[1] if array.ndim > 1 else -1),) * bool(port.clock)
+            rows = batch
+            if (
+                port.kind == "memory"
+                and array.ndim == 3
+                and 0 < len(array) < batch
+                and batch % len(array) == 0
+            ):
+                rows = len(array)
+            rows = counts.setdefault(port.clock, rows) if port.clock else rows
+            axes = (rows,) + ((array.shape[1] if array.ndim > 1 else -1),) * bool(port.clock)
             wanted = axes + (() if port.kind == "tokens" else (port.size,))
             if array.shape != wanted:
-                text = f"[{batch}{', time' if port.clock else ''}{'' if port.kind == 'tokens' else f', {port.size}'}]"
+                text = f"[{rows}{', time' if port.clock else ''}{'' if port.kind == 'tokens' else f', {port.size}'}]"
                 raise DataError(f"input {port.name!r}: must have shape {text}, got {list(array.shape)}")
             if port.clock and times.setdefault(port.clock, array.shape[1]) != array.shape[1]:
                 raise DataError(
@@ -186,7 +225,9 @@ class Program:
             values[port.name] = (
                 _tokens(port.name, array, port.size) if port.kind == "tokens" else _floats(array)
             )
-        return values, {clock: _clock_lengths(clock, lengths, batch, time) for clock, time in times.items()}
+        return values, {
+            clock: _clock_lengths(clock, lengths, counts[clock], time) for clock, time in times.items()
+        }
 
     def _lengths(self, name: str, values: Arrays, clocks: dict[str, np.ndarray | None]) -> np.ndarray | None:
         """Valid steps of each row on the clock of a value."""
