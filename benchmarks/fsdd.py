@@ -125,11 +125,13 @@ def digits(args: argparse.Namespace, found: dict[Clip, np.ndarray]) -> Iterator[
 def speakers(args: argparse.Namespace, found: dict[Clip, np.ndarray]) -> Iterator[dict[str, Any]]:
     """Each speaker left out once; all of their clips test."""
     everyone = {speaker for _, speaker, _ in found}
-    for speaker in sorted(everyone):
-        others = everyone - {speaker}
-        train, validation = (some(found, part, others) for part in (range(10, 50), range(10)))
-        test = some(found, range(50), {speaker})
-        yield {"speaker": speaker, **classify(SPEAKERS | args.more, 0, train, validation, test)}
+    for seed in range(args.seeds):
+        for speaker in sorted(everyone):
+            others = everyone - {speaker}
+            train, validation = (some(found, part, others) for part in (range(10, 50), range(10)))
+            test = some(found, range(50), {speaker})
+            scores = classify(SPEAKERS | args.more, seed, train, validation, test)
+            yield {"seed": seed, "speaker": speaker, **scores}
 
 
 def transcripts(args: argparse.Namespace, found: dict[Clip, np.ndarray]) -> Iterator[dict[str, Any]]:
