@@ -1,5 +1,6 @@
 """``grus inspect MODEL DATA``: what a model remembers of one row, as a page and as numbers."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,13 @@ def inspect(
             help="The row to look at, from 1: an example, or the last row that a forecast knows.",
         ),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="The label of a classifier whose probability is explained (default: the one that it says).",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="The page to write (default: inspect.html)."),
@@ -47,24 +55,29 @@ def inspect(
         the last forecast that the data can check: when the model overwrote what it knew
     [bold]grus inspect model demand.csv --json > numbers.json[/bold]
         every unit's half-life, every step's share, as numbers
+    [bold]grus inspect stays stays.csv --row 7 --label yes[/bold]
+        which measurement of the seventh stay raised the probability, and when
     [bold]grus inspect model new.en --row 3[/bold]
         what each word of a translation looked at, as a heat map
     """
     from grus.artifact import load_model
     from grus.cli.people import People
     from grus.cli.tables import put
-    from grus.errors import UnsupportedError
+    from grus.errors import UnsupportedError, UsageError
     from grus.inspection.inside.findings import findings_dict
     from grus.inspection.inside.report import write_inspect_report
     from grus.inspection.wording import to_json
-    from grus.spec import Detect, Generate, Transcribe, Translate
+    from grus.spec import Classify, Detect, Generate, Transcribe, Translate
 
     people = People(quiet)
     page = out if out is not None else None if json else _PAGE
     if page is not None:
         _check_page(page, force)
     command = f"grus inspect {model} {data}" + (f" --row {row}" if row is not None else "")
+    command += f" --label {shlex.quote(label)}" if label is not None else ""
     loaded, tensors = load_model(model)
+    if label is not None and not isinstance(loaded.task, Classify):
+        raise UsageError(f"--label: only a classifier has labels, got {label!r}")
     if isinstance(loaded.task, Generate):
         raise UnsupportedError(
             f"{model}: a language model cannot be inspected row by row", "grus evaluate scores it"
@@ -82,7 +95,7 @@ def inspect(
         if json:
             put(to_json({"model": str(model), "data": data, **plain}))
         return
-    found, spec = _find(loaded, tensors, data, row)
+    found, spec = _find(loaded, tensors, data, row, label)
     people.say([found.case.answer, *_sentences(found)])
     if page is not None:
         write_inspect_report(page, found, spec, title=model.resolve().name, command=command)
@@ -94,6 +107,10 @@ def inspect(
 def _sentences(found: "Findings") -> list[str]:
     from grus.inspection.inside.gate_words import describe_memory, moment_sentence
 
+    if found.measured is not None:
+        from grus.inspection.irregular.wording import strongest_sentence, sum_sentence
+
+        return [strongest_sentence(found.measured), sum_sentence(found.measured), describe_memory(found)]
     return [moment_sentence(found), describe_memory(found)]
 
 
@@ -138,7 +155,9 @@ def _look(
     return look_dict(found, live)
 
 
-def _find(model: "Model", tensors: Any, data: str, row: int | None) -> "tuple[Findings, Any]":
+def _find(
+    model: "Model", tensors: Any, data: str, row: int | None, label: str | None
+) -> "tuple[Findings, Any]":
     """Read the data, and look."""
     from grus.cli.tables import require, table_file
     from grus.data import readers
@@ -154,7 +173,7 @@ def _find(model: "Model", tensors: Any, data: str, row: int | None) -> "tuple[Fi
     with table_file(data) as path:
         if isinstance(model.task, Classify):
             live = LiveClassifier(model, tensors)
-            case = classify_case(live, read_like(path, live.roles, own=own_of(model)), row)
+            case = classify_case(live, read_like(path, live.roles, own=own_of(model)), row, label)
         else:
             live = LiveForecaster(model, tensors)
             columns, source = readers.read_columns(path)

@@ -9,7 +9,7 @@ import numpy as np
 from grus.decode import LiveClassifier, LiveForecaster
 from grus.errors import DataError, UsageError
 from grus.inspection.classes.record import standardised, visit_lines
-from grus.inspection.measurements.readings import Readings, readings_of
+from grus.inspection.irregular.readings import Readings, readings_of
 from grus.inspection.wording import figure, percent
 from grus.preprocess.examples import Examples
 from grus.preprocess.frequency import stamp

@@ -14,7 +14,7 @@ from grus.spec import Graph, ops
 
 if TYPE_CHECKING:
     from grus.decode import LiveClassifier
-    from grus.inspection.measurements.parts import Measurements
+    from grus.inspection.irregular.parts import Measurements
 
 #: How many moments are pointed out, and how many steps the untrained layers are compared over.
 MOMENTS, COMPARED = 6, 400
@@ -38,6 +38,7 @@ class Findings:
         last_state: the same of the last state with respect to the layer's input, by layer: the trained one, then
             untrained ones of its size; empty for a GRU-D, which no other layer could stand in for.
         faded: share of the memory that the time before each step of the row took, by GRU-D [T].
+        input_decays: weight and bias of the decay of each column's last value, by GRU-D, each [C].
         measured: of irregular series, what each measurement adds.
     """
 
@@ -53,6 +54,7 @@ class Findings:
     gradients: np.ndarray
     last_state: dict[str, np.ndarray]
     faded: dict[str, np.ndarray]
+    input_decays: dict[str, tuple[np.ndarray, np.ndarray]]
     measured: "Measurements | None" = None
 
     @property
@@ -112,7 +114,7 @@ def inspect_case(
     if case.readings is None:
         parts, base, gap = _attribution(graph, weights, case)
     else:
-        from grus.inspection.measurements.parts import measured as measure
+        from grus.inspection.irregular.parts import measured as measure
 
         measured = measure(live.model, tensors, case)
         parts, base, gap = measured.parts.steps[case.readings.first :], measured.parts.base, measured.parts.gap
@@ -137,6 +139,11 @@ def inspect_case(
             name: share[0, 0, 0, : int(found.lengths[0])]
             for name, found in records.items()
             if (share := memory.faded(found)) is not None
+        },
+        input_decays={
+            name: (weights[f"{name}.input_decay_weight"], weights[f"{name}.input_decay_bias"])
+            for name, found in records.items()
+            if found.input_decay is not None
         },
         measured=measured,
     )
@@ -222,7 +229,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         steps["name"] = list(case.names)
     more = {}
     if found.measured is not None:
-        from grus.inspection.measurements.wording import measurements_dict
+        from grus.inspection.irregular.wording import measurements_dict
 
         more = {"measurements": measurements_dict(found.measured)}
     return {

@@ -119,6 +119,8 @@ def gradient_pictures(found: Findings) -> list[Picture]:
         {"the answer of this model": found.gradients}, unit="gradient (share of the largest)", axis=back
     )
     first = Picture(to_svg(plots.figure_of(ax), "gradient", "Gradient of the loss by steps before the end"))
+    if not found.last_state:
+        return [first]
     ax = gate_plots.plot_lags(
         found.last_state,
         unit="gradient (share of the newest)",

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from grus.decode import LiveClassifier
 from grus.errors import UnsupportedError, UsageError
 from grus.inspection.inside.attribution import Attribution, integrated_gradients, open_network
-from grus.inspection.measurements.readings import Readings
+from grus.inspection.irregular.readings import Readings
 from grus.models.cells import GRUD
 from grus.nn import GRUD as GRUDLayer  # noqa: N811  (the layer, beside the node that makes it one of a graph)
 from grus.spec import Classify, Irregular, Model, ops

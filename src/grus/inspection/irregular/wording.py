@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.inspection.measurements.readings import Readings
+from grus.inspection.irregular.readings import Readings
 from grus.inspection.wording import count, figure, percent
 
 if TYPE_CHECKING:
-    from grus.inspection.measurements.parts import Measurements
+    from grus.inspection.irregular.parts import Measurements
 
 #: Measurements that are named in a sentence, on each side.
 _NAMED = 4
