@@ -108,9 +108,7 @@ def _sentences(found: "Findings") -> list[str]:
     from grus.inspection.inside.gate_words import describe_memory, moment_sentence
 
     if found.measured is not None:
-        from grus.inspection.irregular.wording import strongest_sentence, sum_sentence
-
-        return [strongest_sentence(found.measured), sum_sentence(found.measured), describe_memory(found)]
+        return [*found.measured.describe(), describe_memory(found)]
     return [moment_sentence(found), describe_memory(found)]
 
 

@@ -63,9 +63,7 @@ class GRUD:
         lengths = chunk.lengths
         assert lengths is not None
         seen = self.look_back(chunk, last, since)
-        y, h = self.layer.run(
-            seen.inputs, h, lengths=lengths if chunk.ragged else None, decay=seen.decay
-        )
+        y, h = self.layer.run(seen.inputs, h, lengths=lengths if chunk.ragged else None, decay=seen.decay)
         final = (h, seen.last, seen.since)
         after = () if state is None else (*final, begun | (lengths > 0))
         return {"": y} | dict(zip(self.op.states, final, strict=True)), after

@@ -117,7 +117,11 @@ def inspect_case(
         from grus.inspection.irregular.parts import measured as measure
 
         measured = measure(live.model, tensors, case)
-        parts, base, gap = measured.parts.steps[case.readings.first :], measured.parts.base, measured.parts.gap
+        parts, base, gap = (
+            measured.parts.steps[case.readings.first :],
+            measured.parts.base,
+            measured.parts.gap,
+        )
     main = next(iter(records.values()))
     return Findings(
         case=case,

@@ -187,8 +187,12 @@ def _run_decaying(name: str, layer: GRUD, chunk: Chunk) -> Record:
     h, last, since = map(np.ascontiguousarray, layer.initial(chunk))
     seen = layer.look_back(chunk, last, since)
     valid = np.arange(chunk.x.shape[1]) < np.asarray(chunk.lengths)[:, None]
-    inputs, elapsed, decay = (np.where(valid[..., None], a, 0) for a in (seen.inputs, seen.elapsed, seen.decay))
-    found = run_cells(name, (Cell(layer.layer),), inputs, h[None, None], chunk.lengths, decay=decay[None, None])
+    inputs, elapsed, decay = (
+        np.where(valid[..., None], a, 0) for a in (seen.inputs, seen.elapsed, seen.decay)
+    )
+    found = run_cells(
+        name, (Cell(layer.layer),), inputs, h[None, None], chunk.lengths, decay=decay[None, None]
+    )
     left = np.where(valid[..., None], layer.input_decay(elapsed), 0)
     return replace(found, input_decay=left, elapsed=elapsed)
 
@@ -223,7 +227,9 @@ def run_cells(
         for d in range(directions):
             found = {gate: array[layer, d] for gate, array in out.items()}
             fading = None if decay is None else decay[layer, d]
-            run_cell(cells[layer * directions + d], given, h_0[layer, d], lengths, resets, d == 1, found, fading)
+            run_cell(
+                cells[layer * directions + d], given, h_0[layer, d], lengths, resets, d == 1, found, fading
+            )
         given = np.ascontiguousarray(np.concatenate(list(out["h"][layer]), axis=-1))
     return Record(
         name, **out, h_0=h_0, x=x, lengths=lengths, resets=resets, cells=tuple(cells), state_decay=decay

@@ -89,7 +89,9 @@ def picture(found: Findings, measured: Measurements, lines: np.ndarray) -> Pictu
     for ax in axes[:-1]:
         ax.set_xlabel("")
         ax.tick_params(labelbottom=False)
-    what = f"{found.case.title}: probability of {measured.label}, what each measurement added, and what was kept"
+    what = (
+        f"{found.case.title}: probability of {measured.label}, what each measurement added, and what was kept"
+    )
     return Picture(to_svg(plots.figure_of(axes[0]), "measurements", what), caption=_caption(measured, lines))
 
 
@@ -104,7 +106,8 @@ def _kept(found: Findings) -> dict[str, np.ndarray]:
 
 def _caption(measured: Measurements, lines: np.ndarray) -> str:
     more = len(lines) - _LINES
-    left = f" {count(more, 'further column')} that moved less {'is' if more == 1 else 'are'} left out." if more > 0 else ""
+    are = "is" if more == 1 else "are"
+    left = f" {count(more, 'further column')} that moved less {are} left out." if more > 0 else ""
     return (
         f"Top: the probability of {measured.label!r} after each step, as the row came in; dashed, with nothing "
         "measured. Middle: a line is a column, a cell a measurement. Blue, in the upper half of the line: it raised "
@@ -142,8 +145,8 @@ def column_table(found: Findings, measured: Measurements, lines: np.ndarray) -> 
     record = found.records[found.main]
     masks, decays = bool(parts.presence.any()), record.input_decay is not None
     unit = readings.span_unit[0]
-    names = ["column", "times measured", "values add", *(["being measured adds"] if masks else [])]
-    names += ["last value", f"at ({readings.axis})" if readings.axis else "at"]
+    names = ["column", "measured", "values add", *(["being measured adds"] if masks else [])]
+    names += [f"last value at ({readings.axis})" if readings.axis else "last value at"]
     names += [f"halves in ({unit})", "left at the end"] if decays else []
     lives = half_lives(found, readings) if decays else np.empty(0)
     rows = []
@@ -152,7 +155,7 @@ def column_table(found: Findings, measured: Measurements, lines: np.ndarray) -> 
         when = stamp(readings.where[last]) if readings.dated else f"{int(readings.where[last]):,}"
         row = [readings.columns[c], f"{int(readings.known[:, c].sum()):,}", signed(parts.values[:, c].sum())]
         row += [signed(parts.presence[:, c].sum())] if masks else []
-        row += [readings.value(last, c), when]
+        row.append(f"{readings.value(last, c)} at {when}")
         if record.input_decay is not None:
             end = record.input_decay[0, int(record.lengths[0]) - 1, c]
             left = 1.0 if last == readings.steps - 1 else float(end)

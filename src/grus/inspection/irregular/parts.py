@@ -84,6 +84,12 @@ class Measurements:
         order = np.argsort(-size, kind="stable")
         return list(zip(steps[order].tolist(), columns[order].tolist()))
 
+    def describe(self) -> list[str]:
+        """Two sentences: which measurements moved the probability most, and how the parts come to the answer."""
+        from grus.inspection.irregular.wording import strongest_sentence, sum_sentence
+
+        return [strongest_sentence(self), sum_sentence(self)]
+
     @property
     def added(self) -> np.ndarray:
         """What each measurement adds, by its value and by having been taken [T, C]."""

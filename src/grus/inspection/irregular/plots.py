@@ -20,7 +20,9 @@ _FAINT, _STRONG = 0.1, 0.95
 LINE = 0.24
 
 
-def measurement_axes(lines: int, heights: Sequence[float], width: float = 10.0) -> tuple[list["Axes"], "Axes"]:
+def measurement_axes(
+    lines: int, heights: Sequence[float], width: float = 10.0
+) -> tuple[list["Axes"], "Axes"]:
     """Axes one above the other on one time axis, the second a map of some lines with axes for sums at its right.
 
     Args:
@@ -65,7 +67,9 @@ def along(ax: "Axes", times: np.ndarray, axis: str) -> None:
     ax.set_xlabel(plain_name(axis))
 
 
-def in_cells(times: np.ndarray, values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def in_cells(
+    times: np.ndarray, values: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sums in cells of even width: edges [K + 1], sums [K, C], and whether anything was known [K, C].
 
     Args:
