@@ -5,7 +5,7 @@ matter. The risk is high where ``heart`` came after ``kidney``, and the higher t
 often, says next to nothing. A bag of codes cannot know that, and a recurrent network can. No one here is a patient, no
 rule here is medicine, and what comes out is not a medical device.
 
-    python examples/visits.py [--patients 1500] [--epochs 20]
+    python examples/visits.py [--patients 1000] [--epochs 12]
 """
 
 import argparse
@@ -64,16 +64,16 @@ def twins() -> dict[str, np.ndarray]:
 def main() -> None:
     """Train on some patients, and compare with both baselines on others that nothing has seen."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--patients", type=int, default=1500)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--patients", type=int, default=1000)
+    parser.add_argument("--epochs", type=int, default=12)
     args = parser.parse_args()
     train, test = make_visits(args.patients, 0), make_visits(args.patients, 1)
     visits = len({(p, d) for p, d in zip(train["patient"].tolist(), train["date"].tolist())})
     first = np.unique(train["patient"], return_index=True)[1]
     admitted = (train["admitted"][first] == "yes").mean()
     print(
-        f"{args.patients} patients, {visits / args.patients:.1f} visits each, {len(train['code']) / visits:.1f} codes a "
-        f"visit, {admitted:.0%} admitted"
+        f"{args.patients} patients, {visits / args.patients:.1f} visits each, {len(train['code']) / visits:.1f} codes a"
+        f" visit, {admitted:.0%} admitted"
     )
     model = Classifier(
         kind="events", id="patient", time="date", code="code", label="admitted", bidirectional=False, pool="last",

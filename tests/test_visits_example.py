@@ -18,16 +18,20 @@ def load():
 
 
 def test_it_trains_compares_and_turns_the_order_around(capsys, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["visits.py", "--patients", "300", "--epochs", "10"])
+    monkeypatch.setattr("sys.argv", ["visits.py", "--patients", "300", "--epochs", "4"])
     load().main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("300 patients, ")
     assert [line.split(" accuracy ")[0].strip() for line in lines[1:4]] == [
         "model",
-        "most frequent label",
+        "majority",
         "bag of codes",
     ]
+    loss = [float(line.split()[-1]) for line in lines[1:4]]
+    assert loss[0] < min(loss[1:]) - 0.05
     assert [line.split(":")[0] for line in lines[4:]] == ["kidney, then heart", "heart, then kidney"]
+    first, second = (float(line.split()[-1]) for line in lines[4:])
+    assert first > second + 0.1
 
 
 def test_the_order_decides_and_the_codes_hardly_do():
