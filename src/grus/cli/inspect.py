@@ -57,6 +57,8 @@ def inspect(
         every unit's half-life, every step's share, as numbers
     [bold]grus inspect stays stays.csv --row 7 --label yes[/bold]
         which measurement of the seventh stay raised the probability, and when
+    [bold]grus inspect model recordings/ --row 2[/bold]
+        where a transcriber wrote what, under the spectrogram, and which sounds opened its gates
     [bold]grus inspect model new.en --row 3[/bold]
         what each word of a translation looked at, as a heat map
     """
@@ -86,12 +88,9 @@ def inspect(
         raise UnsupportedError(
             f"{model}: a detector cannot be looked into yet", "grus predict --detail says what it expected"
         )
-    if isinstance(loaded.task, Transcribe):
-        raise UnsupportedError(
-            f"{model}: a transcriber cannot be looked into yet", "grus evaluate says how good it is"
-        )
-    if isinstance(loaded.task, Translate):
-        plain = _look(loaded, tensors, data, row, people, page, model.resolve().name, command)
+    if isinstance(loaded.task, Translate | Transcribe):
+        look = _look if isinstance(loaded.task, Translate) else _hear
+        plain = look(loaded, tensors, data, row, people, page, model.resolve().name, command)
         if json:
             put(to_json({"model": str(model), "data": data, **plain}))
         return
@@ -151,6 +150,31 @@ def _look(
         write_look(page, found, live, title=title, command=command)
         people.say(f"wrote {page}")
     return look_dict(found, live)
+
+
+def _hear(
+    model: "Model", tensors: Any, data: str, row: int | None, people: "People", page: Path | None, title: str,
+    command: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Look at one recording of a transcriber."""
+    from grus.cli.fit_transcribe import audio_path
+    from grus.data.examples import audio_of
+    from grus.data.spoken import read_spoken
+    from grus.decode import LiveTranscriber
+    from grus.inspection.inside.gates import check_recurrent
+    from grus.inspection.transcripts.inside import describe_heard, hear, heard_dict, write_heard
+
+    check_recurrent(model)
+    live = LiveTranscriber(model, tensors)
+    with audio_path(data) as path:
+        spoken = read_spoken(path, None, audio_of(live.log_mel), wanted=False)
+    people.say(spoken.notes)
+    found = hear(live, spoken.names, spoken.recordings(), row)
+    people.say(describe_heard(found, live))
+    if page is not None:
+        write_heard(page, found, live, title=title, command=command)
+        people.say(f"wrote {page}")
+    return heard_dict(found, live)
 
 
 def _find(
