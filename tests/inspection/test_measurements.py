@@ -259,10 +259,13 @@ def test_a_form_without_masks_says_nothing_of_them():
 
 def test_times_are_told_as_the_data_has_them():
     dates = np.array(["2024-03-01T07:00", "2024-03-02T00:00", "2024-03-04T12:30"], "M8[ns]")
-    assert "GCS 3 at 2024-03-04 12:30:00 (+1.20), Urea 45.25 at 2024-03-02 (" in strongest_sentence(
+    assert "GCS 3 at 2024-03-04 12:30:00 (+1.20), Urea 45.25 at 2024-03-02 00:00:00 (" in strongest_sentence(
         by_hand(times=dates)
     )
     assert by_hand(times=dates).readings.span_unit[0] == "days"
+    assert "GCS 3 at 2024-03-04 (" in strongest_sentence(
+        by_hand(times=dates.astype("M8[D]").astype("M8[ns]"))
+    )
     assert "GCS 3 at step 3 (" in strongest_sentence(by_hand(times=None))
     plain = measurements_dict(by_hand(times=dates))
     assert plain["readings"][2] == {

@@ -20,7 +20,6 @@ from grus.inspection.irregular.wording import (
 from grus.inspection.page import Picture
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, percent
-from grus.preprocess.frequency import stamp
 
 #: Measurements that are numbered and listed, lines of the map, and columns in the table.
 _LISTED, _LINES, _COLUMNS = 12, 24, 40
@@ -123,14 +122,13 @@ def strongest_table(found: Measurements) -> Table | None:
     if not places:
         return None
     masks = bool(parts.presence.any())
-    names = ["", "column", readings.axis or "time", "value", "in training", "adds (log-odds)"]
-    names += ["by its value", "by being measured"] if masks else []
+    names = ["", "column", readings.axis or "time", "value", "in training", "adds"]
+    names += ["its value", "being measured"] if masks else []
     rows = []
     for number, (t, c) in enumerate(places, start=1):
         held = readings.read[t, c] != readings.values[t, c]
         note = f" (read as {short_of(readings.read[t, c])})" if held else ""
-        when = stamp(readings.where[t]) if readings.dated else f"{int(readings.where[t]):,}"
-        row = [str(number), readings.columns[c], when, readings.value(t, c) + note, readings.spread(c),
+        row = [str(number), readings.columns[c], readings.when(t), readings.value(t, c) + note, readings.spread(c),
                signed(found.added[t, c])]  # fmt: skip
         row += [signed(parts.values[t, c]), signed(parts.presence[t, c])] if masks else []
         rows.append(row)
@@ -152,10 +150,9 @@ def column_table(found: Findings, measured: Measurements, lines: np.ndarray) -> 
     rows = []
     for c in lines[:_COLUMNS].tolist():
         last = int(np.flatnonzero(readings.known[:, c])[-1])
-        when = stamp(readings.where[last]) if readings.dated else f"{int(readings.where[last]):,}"
         row = [readings.columns[c], f"{int(readings.known[:, c].sum()):,}", signed(parts.values[:, c].sum())]
         row += [signed(parts.presence[:, c].sum())] if masks else []
-        row.append(f"{readings.value(last, c)} at {when}")
+        row.append(f"{readings.value(last, c)} at {readings.when(last)}")
         if record.input_decay is not None:
             end = record.input_decay[0, int(record.lengths[0]) - 1, c]
             left = 1.0 if last == readings.steps - 1 else float(end)

@@ -9,7 +9,7 @@ from grus.inspection.inside.gate_words import short
 from grus.inspection.wording import count
 from grus.preprocess.build_examples import DAY
 from grus.preprocess.examples import Examples
-from grus.preprocess.frequency import stamp
+from grus.preprocess.frequency import full_stamp, stamp
 from grus.spec import Irregular, IrregularForm
 
 #: A long row is answered at so many of its steps, and so many rows of all of them are read at once.
@@ -80,10 +80,17 @@ class Readings:
         whole = float((self.where[-1] - self.where[0]).astype(np.int64)) if self.steps else 0.0
         return next(((name, float(size)) for name, size in _SPANS if whole >= 2 * size), ("seconds", 1e9))
 
-    def moment(self, step: int) -> str:
-        """When a step was: ``minute 1,872``, ``2024-03-01 07:30:00``, ``step 12``."""
+    def when(self, step: int) -> str:
+        """When a step was, as the axis counts: ``1,872``, ``2024-03-01 07:30:00``; days alone where all are."""
         when = self.where[step]
-        return stamp(when) if self.dated else f"{self.axis} {int(when):,}".strip()
+        if not self.dated:
+            return f"{int(when):,}"
+        days = (self.where == self.where.astype("M8[D]")).all()
+        return stamp(when) if days else full_stamp(when)
+
+    def moment(self, step: int) -> str:
+        """The same with what the axis counts: ``minute 1,872``, ``step 12``."""
+        return f"{self.axis} {self.when(step)}".strip()
 
     def value(self, step: int, column: int) -> str:
         """What was measured, in its own unit, as few digits as tell it."""
