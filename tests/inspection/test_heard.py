@@ -7,7 +7,10 @@ import pytest
 from html_page import Page
 
 from grus.errors import DataError, UnsupportedError, UsageError
+from grus.inspection.inside.case import classify_case
+from grus.inspection.inside.findings import inspect_case
 from grus.inspection.inside.gates import program_records
+from grus.inspection.inside.report import write_inspect_report
 from grus.inspection.transcripts import plots
 from grus.inspection.transcripts.inside import (
     describe_heard,
@@ -19,7 +22,7 @@ from grus.inspection.transcripts.inside import (
 )
 from grus.inspection.wording import to_json
 from numerics import assert_bitwise_equal
-from sound_cases import RATE, sentences, transcriber
+from sound_cases import RATE, classifier, sentences, transcriber, words
 
 SAMPLES, TEXTS = sentences(4, seed=3)
 NAMES = tuple(f"{i}.wav" for i in range(4))
@@ -113,6 +116,21 @@ def test_a_transcriber_without_a_gru_says_so():
         UnsupportedError, match="must have a recurrent layer with a GRU's gates, got only LSTM"
     ):
         hear(live, NAMES, SAMPLES)
+
+
+def test_a_classifier_of_recordings_shows_its_spectrogram_over_its_frames(tmp_path):
+    fitted = classifier(hidden_size=4)
+    live, tensors = fitted.live_, fitted.tensors_
+    samples = words(2, seed=2)[0]
+    found = inspect_case(live, tensors, classify_case(live, live.examples(samples), 2))
+    case = found.case
+    assert case.bands.shape == (case.steps, live.model.preprocess[0].bands)
+    np.testing.assert_allclose(case.series[:, 0], case.bands.mean(axis=1), atol=1e-6)
+    write_inspect_report(tmp_path / "p.html", found, fitted.model_, title="t", command="c")
+    text = (tmp_path / "p.html").read_text()
+    Page(text)
+    assert "mel bands" in text
+    assert f"{case.hertz[1]:,.0f} Hz" in text
 
 
 def test_the_alignment_is_drawn_where_it_is():

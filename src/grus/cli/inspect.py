@@ -24,7 +24,7 @@ def inspect(
         int | None,
         typer.Option(
             metavar="K",
-            help="The row to look at, from 1: an example, or the last row that a forecast knows.",
+            help="The row to look at, from 1: an example, a recording, or the last row that a forecast knows.",
         ),
     ] = None,
     label: Annotated[

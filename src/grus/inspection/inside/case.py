@@ -16,7 +16,7 @@ from grus.preprocess.frequency import stamp
 from grus.preprocess.panel import Panel
 from grus.preprocess.subwords import spelled
 from grus.preprocess.text import clean, split
-from grus.spec import Irregular, Subwords, Vocabulary
+from grus.spec import Irregular, LogMel, Subwords, Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +43,7 @@ class Case:
         unknown: whether a name is none that training knew [T].
         series, channels, scale: values over the steps [T, C], their names, and the unit of the values.
         image: uint8 [H, W, C].
+        bands: of a recording, log energies over their mean in training [T, bands]; hertz: of the lowest and highest.
         label: of a classifier, whose log-odds are divided.
         readings: of irregular series, in place of the five above.
     """
@@ -62,6 +63,8 @@ class Case:
     channels: tuple[str, ...] = ()
     scale: str = ""
     image: np.ndarray | None = None
+    bands: np.ndarray | None = None
+    hertz: tuple[float, float] = (0.0, 0.0)
     label: str = ""
     readings: Readings | None = None
 
@@ -164,7 +167,11 @@ def _shown(live: LiveClassifier, own: Examples, steps: int) -> dict[str, Any]:
     if own.samples is not None:
         bands = live.sequences(own).ports["x"][np.arange(steps)]
         level = bands.astype(np.float64).mean(axis=1, keepdims=True)
-        return {"axis": "frame", "series": level, "channels": ("level",), "scale": "mean of the bands"}
+        assert isinstance(step, LogMel)
+        return {
+            "axis": "frame", "series": level, "channels": ("level",), "scale": "mean of the bands", "bands": bands,
+            "hertz": (step.low, step.high),
+        }  # fmt: skip
     if isinstance(step, Irregular):
         return {"axis": "step", "readings": readings_of(live, own)}
     if own.series is not None:

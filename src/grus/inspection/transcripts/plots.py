@@ -35,13 +35,15 @@ def seconds(ax: "Axes") -> None:
 
 
 def plot_spectrogram(
-    bands: np.ndarray, *, end: float, low: float, high: float, ax: "Axes | None" = None
-) -> "Axes":
+    bands: np.ndarray, *, end: float, low: float, high: float, begin: float = 0.0, marks: Sequence[float] = (),
+    ax: "Axes | None" = None,
+) -> "Axes":  # fmt: skip
     """Mel bands over time, the louder the darker.
 
     Args:
         bands: log energies over their mean in training, in deviations [bands, frames], from the lowest up.
-        end: seconds of all frames; low, high: Hz of the lowest and highest band.
+        begin, end: of all frames, in seconds; low, high: Hz of the lowest and highest band.
+        marks: times to point out, as thin lines.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -49,8 +51,10 @@ def plot_spectrogram(
     shown, _ = binned(bands, 2 * COLUMNS)
     ax.imshow(
         shown, aspect="auto", origin="lower", interpolation="nearest", vmin=_QUIET, vmax=_LOUD,
-        cmap=LinearSegmentedColormap.from_list("loud", SHADES), extent=(0, end, 0, len(bands)),
+        cmap=LinearSegmentedColormap.from_list("loud", SHADES), extent=(begin, end, 0, len(bands)),
     )  # fmt: skip
+    for mark in marks:
+        ax.axvline(mark, color=palette.INK, linewidth=0.8, alpha=0.7)
     ax.set_yticks([0, len(bands)], [f"{low:,.0f} Hz", f"{high:,.0f} Hz"])
     ax.set_ylabel("mel bands")
     seconds(ax)
