@@ -165,6 +165,15 @@ def test_what_raises_stands_above_its_line_and_what_lowers_below():
     assert [text.get_text() for text in ax.texts] == ["1"]
 
 
+def test_a_number_that_would_cover_another_is_left_out():
+    added = np.ones((4, 2))
+    marks = [(3, 0), (2, 0), (3, 1), (0, 0)]
+    ax = plots.plot_measurements(
+        np.array([0, 5, 99, 100]), added, added > 0, ("a", "b"), axis="t", marks=marks
+    )
+    assert [text.get_text() for text in ax.texts] == ["1", "3", "4"]
+
+
 def test_the_course_stays_what_it_was_until_the_next_step():
     ax = plots.plot_unfolding(np.array([0, 5]), np.array([0.1, 0.7]), unit="p (%)", axis="t", start=0.3)
     line = ax.lines[1]

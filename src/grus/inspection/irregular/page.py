@@ -1,6 +1,8 @@
 """What stands on the page of ``grus inspect`` about irregular series: which measurement, and when."""
 
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +23,10 @@ from grus.inspection.page import Picture
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, percent
 
-#: Measurements that are numbered and listed, lines of the map, and columns in the table.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Measurements that are listed, lines of the map, and columns in the table.
 _LISTED, _LINES, _COLUMNS = 12, 24, 40
 #: Measurements that are numbered in the picture: more would cover each other.
 _MARKED = 6
@@ -66,10 +71,19 @@ def line_order(found: Measurements) -> np.ndarray:
 
 
 def picture(found: Findings, measured: Measurements, lines: np.ndarray) -> Picture:
+    """The three pictures of `draw` as one, with what it shows in words."""
+    axes = draw(found, measured, lines)
+    what = (
+        f"{found.case.title}: probability of {measured.label}, what each measurement added, and what was kept"
+    )
+    return Picture(to_svg(plots.figure_of(axes[0]), "measurements", what), caption=_caption(measured, lines))
+
+
+def draw(found: Findings, measured: Measurements, lines: np.ndarray) -> "list[Axes]":
     """The probability as the row unfolds, the measurements, and what was kept of the memory, on one time axis."""
     readings, shown = measured.readings, lines[:_LINES]
     axes, right = own_plots.measurement_axes(max(len(shown), 1), (1.9, 1.7))
-    numbered = [at for at in measured.strongest()[:_MARKED] if at[1] in shown]
+    numbered = list(takewhile(lambda at: at[1] in shown, measured.strongest()[:_MARKED]))
     times, axis = readings.where, readings.axis
     p = measured.probabilities
     own_plots.plot_unfolding(
@@ -88,10 +102,7 @@ def picture(found: Findings, measured: Measurements, lines: np.ndarray) -> Pictu
     for ax in axes[:-1]:
         ax.set_xlabel("")
         ax.tick_params(labelbottom=False)
-    what = (
-        f"{found.case.title}: probability of {measured.label}, what each measurement added, and what was kept"
-    )
-    return Picture(to_svg(plots.figure_of(axes[0]), "measurements", what), caption=_caption(measured, lines))
+    return axes
 
 
 def _kept(found: Findings) -> dict[str, np.ndarray]:
@@ -111,7 +122,7 @@ def _caption(measured: Measurements, lines: np.ndarray) -> str:
         f"Top: the probability of {measured.label!r} after each step, as the row came in; dashed, with nothing "
         "measured. Middle: a line is a column, a cell a measurement. Blue, in the upper half of the line: it raised "
         f"the probability; dark grey, in the lower half: it lowered it; the darker, the more.{left} Numbers are those "
-        "of the table. Bottom: means over the units."
+        "of the table, where there is room. Bottom: means over the units."
     )
 
 

@@ -103,7 +103,7 @@ def plot_measurements(
         times: of the steps [T]; added: by each measurement [T, C]; known: where there was one, bool [T, C].
         names: of the columns, from the top down [C].
         axis: what the times count.
-        marks: step and column of measurements to number, the first of all as 1.
+        marks: step and column of measurements to number, the first of all as 1; one that would cover another is not.
     """
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import to_rgba
@@ -122,8 +122,12 @@ def plot_measurements(
     ax.add_collection(PolyCollection(corners, facecolors=colours, linewidths=0))
     for line in range(len(names)):
         ax.axhline(line, color=palette.GRID, linewidth=0.7, zorder=0)
-    where = places(times)
+    where, taken = places(times), set()
     for number, (step, line) in enumerate(marks, start=1):
+        room = 3 * (edges[1] - edges[0])  # the width of a number and its cell
+        if any(line == other and abs(where[step] - at) < room for at, other in taken):
+            continue
+        taken.add((where[step], line))
         ax.annotate(str(number), (where[step], line), xytext=(5, 0), textcoords="offset points", va="center",
                     color=palette.INK, fontsize=8.5, fontweight="bold")  # fmt: skip
     along(ax, times, axis)
@@ -147,7 +151,8 @@ def plot_sums(values: np.ndarray, *, unit: str, ax: "Axes | None" = None) -> "Ax
     ax.set_ylim(len(values) - 0.4, -0.6)
     ax.set_yticks([])
     most = float(np.abs(values).max(initial=0.0)) or 1.0
-    ax.set_xlim(*((-1.15 * most, 1.15 * most) if values.min(initial=0.0) < 0 else (0, 1.15 * most)))
+    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    ax.set_xlim(1.15 * min(low, -0.1 * most), 1.15 * max(high, 0.1 * most))
     ax.set_xlabel(plain_name(unit))
     ax.locator_params(axis="x", nbins=3)
     ax.xaxis.set_major_formatter("{x:g}")
