@@ -1,8 +1,8 @@
 """Death in intensive care, of made-up stays: values are missing, times are uneven, and both say something.
 
 Severity wanders through every stay. It moves heart rate, blood pressure and lactate; it makes nurses and doctors
-measure more often, lactate above all; and at the end of the stay it decides, by chance, who dies. No one here is a
-patient.
+measure more often, lactate above all; and at the end of the stay it decides, by chance, who dies. One stay is followed
+live, and explained: which measurement, when. No one here is a patient, and what comes out is not a medical device.
 
     python examples/icu_stays.py [--stays 600] [--epochs 15]
 """
@@ -13,6 +13,7 @@ import sys
 import numpy as np
 
 from grus import Classifier
+from grus.inspection import measurements
 
 HOURS, HOUR = 48, 60
 CHANNELS = ("heart_rate", "map", "temperature", "lactate")
@@ -79,6 +80,10 @@ def main() -> None:
         )
         if row % 8 == 0 or row == rows - 1:
             print(f"stay 0, minute {one['minute'][row]:5}: probability of death {answer['p_yes'][0]:.2f}")
+    found = measurements(
+        models["decay"], one, label="yes"
+    )  # the same as a page: grus inspect MODEL DATA --label yes
+    print(*found.describe(), sep="\n")
 
 
 if __name__ == "__main__":

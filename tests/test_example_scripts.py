@@ -44,8 +44,8 @@ def test_example(name, data, more, said):
 
 
 def test_every_script_is_run_somewhere():
-    # tests/test_icu_example.py, tests/test_speech_example.py
-    elsewhere = {"icu_stays.py", "speech.py", "digits.py"}
+    # tests/test_icu_example.py and the like
+    elsewhere = {"icu_stays.py", "speech.py", "digits.py", "visits.py"}
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == elsewhere | {name for name, *_ in RUNS}
     for name, *_ in RUNS:
         assert run(name, "--help").returncode == 0

@@ -21,8 +21,14 @@ def test_it_trains_compares_and_streams(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("80 stays, ")
     assert [line.split()[0] for line in lines[1:3]] == ["mean", "decay"]
-    assert all(line.startswith("stay 0, minute ") for line in lines[3:])
-    assert len(lines) > 4
+    *followed, strongest, parts = lines[3:]
+    assert all(line.startswith("stay 0, minute ") for line in followed)
+    assert len(followed) > 1
+    assert " the probability of 'yes': " in strongest
+    assert " at minute " in strongest
+    assert parts.startswith("With nothing measured and no time passing the probability of 'yes' would be ")
+    said = float(followed[-1].split()[-1])
+    assert abs(float(parts.split("%. The parts miss")[0].split()[-1]) / 100 - said) < 0.006
 
 
 def test_the_stays_are_as_they_are_described():

@@ -88,6 +88,26 @@ def test_what_cannot_be_used_says_so(capsys, texts, tmp_path, monkeypatch, optio
     assert not list(tmp_path.iterdir())
 
 
+def test_only_a_classifier_has_labels(capsys, model, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(capsys, "inspect", model, table, "--label", "yes")
+    assert (done.code, done.err.splitlines()[0]) == (
+        2,
+        "error: --label: only a classifier has labels, got 'yes'",
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_label_of_a_text_may_be_chosen(capsys, texts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answers = {label: run(capsys, "inspect", *texts, "--label", label, "--json", "-q").out for label in "15"}
+    one, five = (json.loads(answers[label]) for label in "15")
+    parts = [found["base"] + sum(found["steps"]["attribution"]) - found["gap"] for found in (one, five)]
+    assert parts[0] == pytest.approx(
+        -parts[1], abs=1e-4
+    )  # of two labels the log-odds are each other's negative
+
+
 def test_data_without_the_models_columns(capsys, texts, model, tmp_path):
     other = write(tmp_path / "other.csv", "when,what\n1,2\n2,3\n")
     for folder in (texts[0], model):

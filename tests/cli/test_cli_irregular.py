@@ -78,12 +78,40 @@ def test_a_model_from_end_to_end(capsys, monkeypatch, tmp_path, data, roles):
     assert {stay: (a["p_0"], a["p_1"]) for stay, a in newest.items()} == {
         stay: (float(row["p_0"]), float(row["p_1"])) for stay, row in said.items()
     }
+    inspected(capsys, tmp_path, folder, unseen, said)
     ran = run(capsys, "export", folder, "--to", "onnx", "-o", tmp_path / "model.onnx")
     assert ran.code == 0, ran.err
     ran = run(capsys, "export", folder, "--to", "c", "-o", tmp_path / "c")
     assert ran.code == 1
     assert ran.err.startswith("error: model: C code does not prepare irregular series yet")
     assert not (tmp_path / "c").exists()
+
+
+def inspected(capsys, tmp_path, folder, unseen, said):
+    """``grus inspect`` of the model: the page, the numbers, a stay without a value, and what it refuses."""
+    page = tmp_path / "page.html"
+    ran = run(capsys, "inspect", folder, unseen, "--row", 2, "--label", "1", "-o", page, "--json")
+    assert ran.code == 0, ran.err
+    assert " the probability of '1': " in ran.err
+    assert "With nothing measured and no time passing the probability of '1' would be " in ran.err
+    assert "Which measurement, and when" in page.read_text()
+    assert f"grus inspect {folder} {unseen} --row 2 --label 1" in page.read_text()
+    found = json.loads(ran.out)["measurements"]
+    assert found["label"] == "1"
+    assert found["unfolding"][-1]["probability"] == float(said["1"]["p_1"])
+    parts = sum(r["value_adds"] + r["presence_adds"] for r in found["readings"])
+    total = found["base"] + parts + sum(step["adds"] for step in found["time_adds"])
+    assert total - found["gap"] == pytest.approx(found["answer"], abs=1e-5)
+    ran = run(capsys, "inspect", folder, unseen, "--row", 4, "--json")
+    assert (ran.code, json.loads(ran.out)["measurements"]["readings"]) == (0, [])
+    assert "Nothing was measured in this row" in ran.err
+    for options, sentence in (
+        (["--row", 9], "row must be from 1 to 8 (the rows of the data), got 9"),
+        (["--label", "dead"], "label must be one of 0, 1, got 'dead'"),
+    ):
+        ran = run(capsys, "inspect", folder, unseen, *options, "-o", tmp_path / "no.html")
+        assert (ran.code, ran.err.splitlines()[0]) == (2, f"error: {sentence}")
+        assert not (tmp_path / "no.html").exists()
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,23 @@ def test_transcribe_files(capsys, writer, said):
     assert len(beam.out.splitlines()) == 60
 
 
+def test_inspect_a_transcriber(capsys, writer, said, tmp_path):
+    page = tmp_path / "page.html"
+    ran = run(capsys, "inspect", writer, said.parent / "wavs", "--row", 3, "-o", page, "--json")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    text = run(capsys, "transcribe", writer, said.parent / "wavs" / found["recording"].split("/")[-1]).out
+    assert text.rstrip("\n").split("\t")[1] == found["text"]
+    assert found["row"] == 3
+    assert "What it heard, and wrote" in page.read_text()
+    assert "Most of the memory was overwritten at " in ran.err
+    refused(
+        capsys, "inspect", writer, said.parent / "wavs", "--row", 61, "-o", tmp_path / "no.html",
+        error="row must be from 1 to 60 (the recordings of the data), got 61",
+    )  # fmt: skip
+    assert not (tmp_path / "no.html").exists()
+
+
 def test_predict_and_evaluate_a_transcriber(capsys, writer, said):
     ran = run(capsys, "predict", writer, said)
     assert parse(ran.out)[0].keys() == {"file", "transcript", "log_probability"}

@@ -16,8 +16,11 @@ from grus.artifact import save_model
 from grus.decode import LiveClassifier
 from grus.errors import DataError, UnsupportedError, UsageError
 from grus.inspection import Record, record, records
+from grus.inspection.inside import memory
 from grus.inspection.inside.gates import Cell, run_cells
+from grus.kernels.layout import GRUWeights
 from grus.kernels.native import PackedGRU
+from grus.kernels.reference_grud import GRUDWeights, States, grud
 from grus.models import GraphModule
 from grus.nn import GRU
 from grus.runtime import Program
@@ -125,6 +128,58 @@ def test_a_program_and_the_module_of_its_graph_agree_with_its_output(name):
     assert_bitwise_equal(record(module, inputs).z, record(program, inputs).z)
 
 
+@pytest.mark.parametrize("name", ["GRUD", "GRUD-initial-state"])
+def test_a_gru_d_records_the_gates_and_both_decays_of_the_oracle(name):
+    graph, tensors = GRAPHS[name], random_tensors(GRAPHS[name])
+    inputs, lengths = random_inputs(graph, 3, {"src": 12}), np.array([12, 5, 0])
+    inputs["g"] = np.abs(inputs["g"])
+    found = record(Program(graph, tensors), inputs, {"src": lengths})
+    (node,) = graph.nodes
+    w = {key.removeprefix(f"{node.name}."): value.astype(np.float64) for key, value in tensors.items()}
+    gru = GRUWeights(**{key: w[f"{key}_l0"] for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")})
+    weights = GRUDWeights(gru, **{key: value for key, value in w.items() if "decay" in key})
+    given = [inputs[key].astype(np.float64).swapaxes(0, 1) for key in ("x", "m", "g")]
+    states = States(
+        *(inputs[k].astype(np.float64) if k in inputs else np.zeros((3, n)) for k, n in zip("hls", (7, 5, 5)))
+    )
+    wanted = grud(*given, states, weights, lengths)
+    valid = found.valid[..., None]
+    trace = wanted.trace
+    for own, oracle in (
+        (found.h[0, 0], wanted.output), (found.elapsed, trace.elapsed), (found.x, trace.gru.x),
+        (found.state_decay[0, 0], np.exp(-np.maximum(trace.e, 0))),
+        (found.input_decay, np.exp(-np.maximum(trace.a, 0))),
+    ):  # fmt: skip
+        np.testing.assert_allclose(own, np.where(valid, oracle.swapaxes(0, 1), 0), rtol=0, atol=2e-6)
+    before = (
+        np.concatenate([found.h_0[0, 0][:, None], found.h[0, 0][:, :-1]], axis=1) * found.state_decay[0, 0]
+    )
+    step = (1 - found.z[0, 0]) * found.n[0, 0] + found.z[0, 0] * before
+    np.testing.assert_allclose(np.where(valid, step, 0), found.h[0, 0], rtol=0, atol=1e-6)
+    assert not found.r[0, 0][~found.valid].any()
+
+
+def test_what_time_takes_counts_for_the_half_life_and_is_followed():
+    graph, tensors = GRAPHS["GRUD"], random_tensors(GRAPHS["GRUD"])
+    inputs = random_inputs(graph, 2, {"src": 30})
+    inputs["g"] = np.abs(inputs["g"])
+    slow = record(Program(graph, tensors), {**inputs, "g": 0 * inputs["g"]})
+    fast = record(
+        Program(graph, tensors | {"a.state_decay_weight": 9 * np.abs(tensors["a.state_decay_weight"])}),
+        inputs,
+    )
+    assert (memory.half_life(fast) < memory.half_life(slow)).all()
+    kept = (fast.z * fast.state_decay)[0, 0].reshape(-1, 7).astype(np.float64)
+    np.testing.assert_allclose(
+        memory.half_life(fast)[0, 0], np.log(0.5) / np.log(kept).mean(axis=0), rtol=1e-6
+    )
+    np.testing.assert_allclose(memory.faded(fast)[0, 0], 1 - fast.state_decay[0, 0].mean(axis=-1))
+    assert memory.faded(slow).shape == (1, 1, 2, 30)
+    assert np.nanmax(memory.measured_horizon(fast).steps) <= np.nanmax(memory.measured_horizon(slow).steps)
+    same = memory._follow(fast, 0, 0, np.array([0, 1]), np.array([30 - 1, 30 - 1]), 1)
+    assert np.isfinite(same).all()
+
+
 @pytest.mark.parametrize("kind", ["word", "series", "images", "events"])
 def test_a_live_classifier_reads_what_predict_reads(kind):
     live = LiveClassifier(*classifier(kind))
@@ -170,18 +225,13 @@ def test_what_has_no_gates_says_so():
         "the network must have a recurrent layer with a GRU's gates, got only Linear",
         Program(graph, random_tensors(graph)), random_inputs(graph, 2, {"src": 3}),
     )  # fmt: skip
-    graph = GRAPHS["GRUD"]
-    refused(
-        UnsupportedError,
-        "the network must have a recurrent layer with a GRU's gates, got only GRUD",
-        Program(graph, random_tensors(graph)), random_inputs(graph, 2, {"src": 3}),
-    )  # fmt: skip
-    graph = GRAPHS["GRU"]
-    refused(
-        UnsupportedError,
-        "record: weights must be kept as they are, got them in bf16",
-        Program(graph, random_tensors(graph), "bf16"), random_inputs(graph, 2, {"src": 3}),
-    )  # fmt: skip
+    for name in ("GRU", "GRUD"):
+        graph = GRAPHS[name]
+        refused(
+            UnsupportedError,
+            "record: weights must be kept as they are, got them in bf16",
+            Program(graph, random_tensors(graph), "bf16"), random_inputs(graph, 2, {"src": 3}),
+        )  # fmt: skip
     refused(UsageError, "record: model must be a live model, a program or a torch module, got str", "model")
     refused(UsageError, "record: cell must be one of gru, got 'rnn'", torch.nn.GRU(3, 4), x, cell="rnn")
 

@@ -224,6 +224,26 @@ def test_torch_func_runs_in_torch() -> None:
     torch.testing.assert_close(one, gap.grad, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_presence_stands_in_for_the_mask_and_has_a_gradient(batch_first: bool) -> None:
+    torch.manual_seed(0)
+    module = GRUD(3, 4, batch_first=batch_first, dtype=torch.float64)
+    x, gap = torch.randn(5, 2, 3).double(), torch.rand(5, 2, 1).double()
+    mask = torch.rand(5, 2, 3) < 0.5
+    whole, states = module(x, mask, gap)
+    again, after = module(x, mask, gap, presence=mask.double())
+    torch.testing.assert_close(again, whole, rtol=0, atol=0)
+    torch.testing.assert_close(after.last, states.last, rtol=0, atol=0)
+    assert torch.autograd.gradcheck(
+        lambda x, gap, presence: module(x, mask, gap, presence=presence)[0],
+        (x.requires_grad_(), gap.requires_grad_(), torch.rand(5, 2, 3).double().requires_grad_()),
+    )
+    with pytest.raises(
+        ValueError, match=r"GRUD: presence must be torch.float64 of shape \(5, 2, 3\) like the input"
+    ):
+        module(x, mask, gap, presence=mask)
+
+
 X, M, G = torch.zeros(5, 2, 3), torch.zeros(5, 2, 3), torch.zeros(5, 2, 1)
 
 

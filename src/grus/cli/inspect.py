@@ -1,5 +1,6 @@
 """``grus inspect MODEL DATA``: what a model remembers of one row, as a page and as numbers."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,14 @@ def inspect(
         int | None,
         typer.Option(
             metavar="K",
-            help="The row to look at, from 1: an example, or the last row that a forecast knows.",
+            help="The row to look at, from 1: an example, a recording, or the last row that a forecast knows.",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="The label of a classifier whose probability is explained (default: the one that it says).",
         ),
     ] = None,
     out: Annotated[
@@ -47,24 +55,31 @@ def inspect(
         the last forecast that the data can check: when the model overwrote what it knew
     [bold]grus inspect model demand.csv --json > numbers.json[/bold]
         every unit's half-life, every step's share, as numbers
+    [bold]grus inspect stays stays.csv --row 7 --label yes[/bold]
+        which measurement of the seventh stay raised the probability, and when
+    [bold]grus inspect model recordings/ --row 2[/bold]
+        where a transcriber wrote what, under the spectrogram, and which sounds opened its gates
     [bold]grus inspect model new.en --row 3[/bold]
         what each word of a translation looked at, as a heat map
     """
     from grus.artifact import load_model
     from grus.cli.people import People
     from grus.cli.tables import check_page, put
-    from grus.errors import UnsupportedError
+    from grus.errors import UnsupportedError, UsageError
     from grus.inspection.inside.findings import findings_dict
     from grus.inspection.inside.report import write_inspect_report
     from grus.inspection.wording import to_json
-    from grus.spec import Detect, Generate, Transcribe, Translate
+    from grus.spec import Classify, Detect, Generate, Transcribe, Translate
 
     people = People(quiet)
     page = out if out is not None else None if json else _PAGE
     if page is not None:
         check_page(page, force)
     command = f"grus inspect {model} {data}" + (f" --row {row}" if row is not None else "")
+    command += f" --label {shlex.quote(label)}" if label is not None else ""
     loaded, tensors = load_model(model)
+    if label is not None and not isinstance(loaded.task, Classify):
+        raise UsageError(f"--label: only a classifier has labels, got {label!r}")
     if isinstance(loaded.task, Generate):
         raise UnsupportedError(
             f"{model}: a language model cannot be inspected row by row", "grus evaluate scores it"
@@ -73,16 +88,13 @@ def inspect(
         raise UnsupportedError(
             f"{model}: a detector cannot be looked into yet", "grus predict --detail says what it expected"
         )
-    if isinstance(loaded.task, Transcribe):
-        raise UnsupportedError(
-            f"{model}: a transcriber cannot be looked into yet", "grus evaluate says how good it is"
-        )
-    if isinstance(loaded.task, Translate):
-        plain = _look(loaded, tensors, data, row, people, page, model.resolve().name, command)
+    if isinstance(loaded.task, Translate | Transcribe):
+        look = _look if isinstance(loaded.task, Translate) else _hear
+        plain = look(loaded, tensors, data, row, people, page, model.resolve().name, command)
         if json:
             put(to_json({"model": str(model), "data": data, **plain}))
         return
-    found, spec = _find(loaded, tensors, data, row)
+    found, spec = _find(loaded, tensors, data, row, label)
     people.say([found.case.answer, *_sentences(found)])
     if page is not None:
         write_inspect_report(page, found, spec, title=model.resolve().name, command=command)
@@ -94,6 +106,8 @@ def inspect(
 def _sentences(found: "Findings") -> list[str]:
     from grus.inspection.inside.gate_words import describe_memory, moment_sentence
 
+    if found.measured is not None:
+        return [*found.measured.describe(), describe_memory(found)]
     return [moment_sentence(found), describe_memory(found)]
 
 
@@ -123,7 +137,34 @@ def _look(
     return look_dict(found, live)
 
 
-def _find(model: "Model", tensors: Any, data: str, row: int | None) -> "tuple[Findings, Any]":
+def _hear(
+    model: "Model", tensors: Any, data: str, row: int | None, people: "People", page: Path | None, title: str,
+    command: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Look at one recording of a transcriber."""
+    from grus.cli.fit_transcribe import audio_path
+    from grus.data.examples import audio_of
+    from grus.data.spoken import read_spoken
+    from grus.decode import LiveTranscriber
+    from grus.inspection.inside.gates import check_recurrent
+    from grus.inspection.transcripts.inside import describe_heard, hear, heard_dict, write_heard
+
+    check_recurrent(model)
+    live = LiveTranscriber(model, tensors)
+    with audio_path(data) as path:
+        spoken = read_spoken(path, None, audio_of(live.log_mel), wanted=False)
+    people.say(spoken.notes)
+    found = hear(live, spoken.names, spoken.recordings(), row)
+    people.say(describe_heard(found, live))
+    if page is not None:
+        write_heard(page, found, live, title=title, command=command)
+        people.say(f"wrote {page}")
+    return heard_dict(found, live)
+
+
+def _find(
+    model: "Model", tensors: Any, data: str, row: int | None, label: str | None
+) -> "tuple[Findings, Any]":
     """Read the data, and look."""
     from grus.cli.tables import require, table_file
     from grus.data import readers
@@ -139,7 +180,7 @@ def _find(model: "Model", tensors: Any, data: str, row: int | None) -> "tuple[Fi
     with table_file(data) as path:
         if isinstance(model.task, Classify):
             live = LiveClassifier(model, tensors)
-            case = classify_case(live, read_like(path, live.roles, own=own_of(model)), row)
+            case = classify_case(live, read_like(path, live.roles, own=own_of(model)), row, label)
         else:
             live = LiveForecaster(model, tensors)
             columns, source = readers.read_columns(path)

@@ -149,6 +149,10 @@ class LiveTranscriber(LiveModel):
                 found[row] = out[place, : lengths[row]]
         return found
 
+    def frames(self, recording: Any) -> np.ndarray:
+        """A recording as the network sees it, float32 [T, bands * stack]."""
+        return self._frames(as_samples(recording, "recording"))
+
     def batch_logits(self, x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """The network's outputs of steps [B, T, F] as one batch, float32 [B, T, units + 1]."""
         return self.program({"x": x}, {"src": lengths})["logits"]

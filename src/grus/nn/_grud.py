@@ -126,8 +126,9 @@ class GRUD(torch.nn.Module):
         return f"{self.input_size}, {self.hidden_size}" + (", batch_first=True" if self.batch_first else "")
 
     def forward(
-        self, input: Tensor, mask: Tensor, gap: Tensor, hx: Any = None, *, lengths: Any = None
-    ) -> tuple[Tensor, GRUDStates]:
+        self, input: Tensor, mask: Tensor, gap: Tensor, hx: Any = None, *, lengths: Any = None,
+        presence: Tensor | None = None,
+    ) -> tuple[Tensor, GRUDStates]:  # fmt: skip
         """Run over a batch of sequences.
 
         Args:
@@ -137,24 +138,33 @@ class GRUD(torch.nn.Module):
             hx: h [B, H], last [B, D] and since [B, D], as an earlier call returned them; zeros if None.
             lengths: the valid steps of each row, B integers in 0..T in any order. Padding is never read, not even
                 NaN; outputs there are zero, and the states are those after the last valid step.
+            presence: what the GRU reads as m_t, of the shape and dtype of ``input`` (default: the mask, as 0 and 1).
+                Unlike the mask it has a gradient, and need not be 0 or 1: a path from nothing measured to what was.
 
         Returns:
             output [T, B, H] in the layout of ``input``, and the states h, last and since after the last step.
 
         Raises:
-            ValueError: rank or dtype of ``input``, shape of ``mask`` or ``gap``, ``lengths``.
+            ValueError: rank or dtype of ``input``, shape of ``mask``, ``gap`` or ``presence``, ``lengths``.
             RuntimeError: feature size, no time step, shape or dtype of ``hx``, devices.
             TypeError: not a tensor.
         """
         name = type(self).__name__
         states, rows = self._check(name, input, mask, gap, hx, lengths)
+        if presence is not None and (presence.shape != input.shape or presence.dtype != input.dtype):
+            raise UsageError(
+                f"{name}: presence must be {input.dtype} of shape {tuple(input.shape)} like the input, "
+                f"got {presence.dtype} {tuple(presence.shape)}"
+            )
         mask = mask.detach().to(input.dtype)
         given = Given(input, gap, states.last, states.since, self.input_decay_weight, self.input_decay_bias)
         seen = look_back(given, How(mask, self.batch_first, rows))
         decay = state_decay(seen.elapsed, self.state_decay_weight, self.state_decay_bias)
         cell = CellWeights(*(getattr(self, name) for name in _GRU))
-        first, size = self.batch_first, self.input_size  # the mask's columns need no gradient
-        output, h = fading_gru(seen.inputs, states.h, decay, cell, first, rows, size)
+        inputs, size = seen.inputs, self.input_size  # the mask's columns need no gradient
+        if presence is not None:
+            inputs, size = torch.cat((inputs[..., :size], presence), dim=-1), 2 * size
+        output, h = fading_gru(inputs, states.h, decay, cell, self.batch_first, rows, size)
         return output, GRUDStates(h, seen.last, seen.since)
 
     def _check(

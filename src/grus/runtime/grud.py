@@ -1,5 +1,7 @@
 """GRU-D in the runtime, on the native kernels: looking back at its inputs, the decay of its state, and its GRU."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from grus.kernels._native import activation
@@ -13,12 +15,34 @@ from grus.spec import Shape, ops
 States = tuple[np.ndarray, ...]
 
 
+class Seen(NamedTuple):
+    """What the GRU within is given.
+
+    Args:
+        inputs: [xhat, m] of all steps [B, T, 2D].
+        elapsed: s, how long ago each variable was observed [B, T, D].
+        decay: of the state before each step [B, T, H].
+        last, since: after each row's last step [B, D].
+    """
+
+    inputs: np.ndarray
+    elapsed: np.ndarray
+    decay: np.ndarray
+    last: np.ndarray
+    since: np.ndarray
+
+
 class GRUD:
-    """`grus.spec.ops.GRUD`; remembers h, last and since, and whether a row has begun."""
+    """`grus.spec.ops.GRUD`; remembers h, last and since, and whether a row has begun.
+
+    Attributes:
+        layer: the packed weights of the GRU within; stored: what they are kept as, None as they are.
+    """
 
     def __init__(self, op: ops.GRUD, weights: Weights, inputs: tuple[Shape, ...]) -> None:
         self.op, self.sizes = op, op.sizes(inputs[0].size)
-        self._gru = pack(weights, "l0", reset_after=True, weights=weights.stored)
+        self.stored = weights.stored
+        self.layer = pack(weights, "l0", reset_after=True, weights=weights.stored)
         self._input_decay = [
             np.array(weights[f"input_decay_{part}"], np.float32) for part in ("weight", "bias")
         ]
@@ -32,21 +56,29 @@ class GRUD:
         """Run a chunk of steps."""
         batch = len(chunk.x)
         given = chunk.inputs[3:]
-        *carried, begun = state or (*(given or self._zeros(batch)), np.zeros(batch, np.bool_))
+        *carried, begun = state or (*self.initial(chunk), np.zeros(batch, np.bool_))
         if given:
             carried = [np.where(begun[:, None], c, g) for c, g in zip(carried, given, strict=True)]
         h, last, since = map(np.ascontiguousarray, carried)
         lengths = chunk.lengths
         assert lengths is not None
-        inputs, elapsed, last, since = self._look_back(chunk, last, since)
-        decay = _decay(self._state_decay(elapsed))
-        y, h = self._gru.run(inputs, h, lengths=lengths if chunk.ragged else None, decay=decay)
-        final = (h, last, since)
+        seen = self.look_back(chunk, last, since)
+        y, h = self.layer.run(seen.inputs, h, lengths=lengths if chunk.ragged else None, decay=seen.decay)
+        final = (h, seen.last, seen.since)
         after = () if state is None else (*final, begun | (lengths > 0))
         return {"": y} | dict(zip(self.op.states, final, strict=True)), after
 
-    def _look_back(self, chunk: Chunk, last: np.ndarray, since: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Of all steps [xhat, m] [B, T, 2D] and s [B, T, D]; and last and since after each row's last step."""
+    def initial(self, chunk: Chunk) -> States:
+        """The states before the first step: the inputs for them, or zeros."""
+        return chunk.inputs[3:] or self._zeros(len(chunk.x))
+
+    def input_decay(self, elapsed: np.ndarray) -> np.ndarray:
+        """What is left of each variable's last value, from s [..., D]."""
+        weight, bias = self._input_decay
+        return _decay(elapsed * weight + bias)
+
+    def look_back(self, chunk: Chunk, last: np.ndarray, since: np.ndarray) -> Seen:
+        """What the GRU within is given, from the states last and since [B, D] before the first step."""
         x, mask, gap = (np.ascontiguousarray(values, np.float32) for values in chunk.inputs[:3])
         batch, time, size = x.shape
         inputs = np.empty((batch, time, 2 * size), np.float32)
@@ -70,7 +102,7 @@ class GRUD:
             lengths=None if lengths is None else (lengths.ctypes.data, 1, 0),
         )
         look_back(call)
-        return inputs, elapsed, last_n, since_n
+        return Seen(inputs, elapsed, _decay(self._state_decay(elapsed)), last_n, since_n)
 
     def _zeros(self, batch: int) -> States:
         return tuple(np.zeros((batch, size), np.float32) for size in self.sizes)

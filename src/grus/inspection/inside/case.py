@@ -9,13 +9,14 @@ import numpy as np
 from grus.decode import LiveClassifier, LiveForecaster
 from grus.errors import DataError, UsageError
 from grus.inspection.classes.record import standardised, visit_lines
-from grus.inspection.wording import count, figure, percent
+from grus.inspection.irregular.readings import Readings, readings_of
+from grus.inspection.wording import figure, percent
 from grus.preprocess.examples import Examples
 from grus.preprocess.frequency import stamp
 from grus.preprocess.panel import Panel
 from grus.preprocess.subwords import spelled
 from grus.preprocess.text import clean, split
-from grus.spec import Subwords, Vocabulary, ops
+from grus.spec import Irregular, LogMel, Subwords, Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +43,9 @@ class Case:
         unknown: whether a name is none that training knew [T].
         series, channels, scale: values over the steps [T, C], their names, and the unit of the values.
         image: uint8 [H, W, C].
+        bands: of a recording, log energies over their mean in training [T, bands]; hertz: of the lowest and highest.
+        label: of a classifier, whose log-odds are divided.
+        readings: of irregular series, in place of the five above.
     """
 
     title: str
@@ -59,6 +63,10 @@ class Case:
     channels: tuple[str, ...] = ()
     scale: str = ""
     image: np.ndarray | None = None
+    bands: np.ndarray | None = None
+    hertz: tuple[float, float] = (0.0, 0.0)
+    label: str = ""
+    readings: Readings | None = None
 
     @property
     def steps(self) -> int:
@@ -81,17 +89,22 @@ def check_row(row: int | None, rows: int, what: str, default: int) -> int:
     return chosen - 1
 
 
-def classify_case(live: LiveClassifier, examples: Examples, row: int | None = None) -> Case:
+def classify_case(
+    live: LiveClassifier, examples: Examples, row: int | None = None, label: str | None = None
+) -> Case:
     """One example of a classifier.
 
     Args:
         live: the model.
         examples: the data.
         row: number of the example, the first is 1 (default: 1).
+        label: whose log-odds are divided among the steps (default: the one that the model says).
 
     Raises:
-        UsageError: there is no such row; DataError: the data does not fit, or the example has no steps.
+        UsageError: there is no such row or label; DataError: the data does not fit, or the example has no steps.
     """
+    if label is not None and label not in live.task.labels:
+        raise UsageError(f"label must be one of {', '.join(live.task.labels)}, got {label!r}")
     chosen = check_row(row, len(examples), "the rows of the data", 1)
     spread = np.linspace(0, len(examples) - 1, min(ROWS, len(examples))).round().astype(np.int64)
     rows = np.concatenate(([chosen], spread[spread != chosen]))[:ROWS]
@@ -105,16 +118,19 @@ def classify_case(live: LiveClassifier, examples: Examples, row: int | None = No
     inputs, lengths = sequences.batch(kept)
     own, task = examples.take([chosen]), live.task
     p = live.predict_proba(own)[0]
-    label = int(p.argmax())
+    best = int(p.argmax())
+    number = best if label is None else task.labels.index(label)
     name = f", {str(own.ids[0])!r}" if own.ids is not None else ""
-    said = f"The model says {task.labels[label]!r} with {percent(float(p[label]))}."
+    said = f"The model says {task.labels[best]!r} with {percent(float(p[best]))}."
+    said += "" if number == best else f" {label!r} has {percent(float(p[number]))}."
     return Case(
         title=f"row {chosen + 1:,} of {len(examples):,}{name}",
         inputs=inputs,
         lengths=lengths,
         answer=said,
         unit="log-odds",
-        score=_log_odds(label, live.temperature, task.multi),
+        score=_log_odds(number, live.temperature, task.multi),
+        label=task.labels[number],
         **_shown(live, own, int(lengths[0])),
     )
 
@@ -151,7 +167,13 @@ def _shown(live: LiveClassifier, own: Examples, steps: int) -> dict[str, Any]:
     if own.samples is not None:
         bands = live.sequences(own).ports["x"][np.arange(steps)]
         level = bands.astype(np.float64).mean(axis=1, keepdims=True)
-        return {"axis": "frame", "series": level, "channels": ("level",), "scale": "mean of the bands"}
+        assert isinstance(step, LogMel)
+        return {
+            "axis": "frame", "series": level, "channels": ("level",), "scale": "mean of the bands", "bands": bands,
+            "hertz": (step.low, step.high),
+        }  # fmt: skip
+    if isinstance(step, Irregular):
+        return {"axis": "step", "readings": readings_of(live, own)}
     if own.series is not None:
         alone = len(own.columns) == 1
         values = own.series if alone else standardised(own, [0])[0]
@@ -237,13 +259,3 @@ def _mean_forecast(
         return point.mean(dim=1) * scale + center
 
     return score
-
-
-def describe_cells(found: list[ops.GRU]) -> str:
-    """``GRU of 64 units, 2 layers, both directions`` for each of some nodes."""
-    parts = []
-    for op in found:
-        layers = f", {op.layers} layers" if op.layers > 1 else ""
-        both = ", both directions" if op.bidirectional else ""
-        parts.append(f"GRU of {count(op.hidden, 'unit')}{layers}{both}")
-    return "; ".join(parts)

@@ -10,10 +10,11 @@ from grus.decode.forecaster import LiveForecaster
 from grus.inspection.inside import memory
 from grus.inspection.inside.case import Case
 from grus.inspection.inside.gates import Record, program_records
-from grus.spec import Graph
+from grus.spec import Graph, ops
 
 if TYPE_CHECKING:
     from grus.decode import LiveClassifier
+    from grus.inspection.irregular.parts import Measurements
 
 #: How many moments are pointed out, and how many steps the untrained layers are compared over.
 MOMENTS, COMPARED = 6, 400
@@ -27,7 +28,7 @@ class Findings:
 
     Attributes:
         case: what was looked at.
-        records: of every GRU by name, the row in question first.
+        records: of every GRU and GRU-D by name, the row in question first.
         units, horizons: of the same.
         written: share of the memory that each step of the row overwrites, by GRU [L, D, T].
         moved: how far it moved the state, see `memory.moved`, by GRU [L, D, T].
@@ -35,7 +36,10 @@ class Findings:
         base: the answer without any step's part; gap: by how much all parts together miss the answer.
         gradients: norm of the loss's gradient by steps back, as a share of the largest [K].
         last_state: the same of the last state with respect to the layer's input, by layer: the trained one, then
-            untrained ones of its size.
+            untrained ones of its size; empty for a GRU-D, which no other layer could stand in for.
+        faded: share of the memory that the time before each step of the row took, by GRU-D [T].
+        input_decays: weight and bias of the decay of each column's last value, by GRU-D, each [C].
+        measured: of irregular series, what each measurement adds.
     """
 
     case: Case
@@ -49,6 +53,9 @@ class Findings:
     gap: float
     gradients: np.ndarray
     last_state: dict[str, np.ndarray]
+    faded: dict[str, np.ndarray]
+    input_decays: dict[str, tuple[np.ndarray, np.ndarray]]
+    measured: "Measurements | None" = None
 
     @property
     def main(self) -> str:
@@ -103,7 +110,18 @@ def inspect_case(
     records = program_records(live.program, case.inputs, clock)
     graph = live.model.parts["main"]
     weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
-    parts, base, gap = _attribution(graph, weights, case)
+    measured = None
+    if case.readings is None:
+        parts, base, gap = _attribution(graph, weights, case)
+    else:
+        from grus.inspection.irregular.parts import measured as measure
+
+        measured = measure(live.model, tensors, case)
+        parts, base, gap = (
+            measured.parts.steps[case.readings.first :],
+            measured.parts.base,
+            measured.parts.gap,
+        )
     main = next(iter(records.values()))
     return Findings(
         case=case,
@@ -121,6 +139,17 @@ def inspect_case(
         gap=gap,
         gradients=_gradients(graph, weights, case),
         last_state=_last_state(graph, weights, main),
+        faded={
+            name: share[0, 0, 0, : int(found.lengths[0])]
+            for name, found in records.items()
+            if (share := memory.faded(found)) is not None
+        },
+        input_decays={
+            name: (weights[f"{name}.input_decay_weight"], weights[f"{name}.input_decay_bias"])
+            for name, found in records.items()
+            if found.input_decay is not None
+        },
+        measured=measured,
     )
 
 
@@ -173,6 +202,8 @@ def _gradients(graph: Graph, weights: Mapping[str, np.ndarray], case: Case) -> n
 
 def _last_state(graph: Graph, weights: Mapping[str, np.ndarray], record: Record) -> dict[str, np.ndarray]:
     """The trained layers beside untrained ones of their size, on the last steps of what they are given."""
+    if isinstance(next(node for node in graph.nodes if node.name == record.name).op, ops.GRUD):
+        return {}
     import torch
 
     from grus.inspection.inside.attribution import fresh_layers, last_state_gradients
@@ -200,6 +231,11 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         steps["time"] = [str(value) for value in case.times]
     if case.names:
         steps["name"] = list(case.names)
+    more = {}
+    if found.measured is not None:
+        from grus.inspection.irregular.wording import measurements_dict
+
+        more = {"measurements": measurements_dict(found.measured)}
     return {
         "row": case.title,
         "answer": case.answer,
@@ -210,6 +246,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         "gradient_by_lag": found.gradients.tolist(),
         "last_state_gradient_by_lag": {name: values.tolist() for name, values in found.last_state.items()},
         "cells": [_cell_dict(found, name) for name in found.records],
+        **more,
     }
 
 
@@ -230,5 +267,6 @@ def _cell_dict(found: Findings, name: str) -> dict[str, Any]:
         "step_size": found.size(name),
         "written": found.written[name].tolist(),
         "moved": found.moved[name].tolist(),
+        **({"faded": found.faded[name].tolist()} if name in found.faded else {}),
         "units": rows,
     }

@@ -23,7 +23,7 @@ CHANNELS = 5
 #: What is smaller than this share is below the picture: nothing.
 _FLOOR = 1e-8
 #: From the page's white over the model's blue to near black: lightness falls all the way, so it holds up in grey.
-_SHADES = (palette.PAPER, "#a9d0e8", palette.MODEL, "#06263d")
+SHADES = (palette.PAPER, "#a9d0e8", palette.MODEL, "#06263d")
 
 
 def stacked_axes(heights: Sequence[float], width: float = 10.0) -> list["Axes"]:
@@ -92,7 +92,7 @@ def plot_gate(
     shown, _ = binned(gate, COLUMNS)
     where = np.arange(1, steps + 1) if times is None else times
     first, last = _edges(ax, where)
-    shades = LinearSegmentedColormap.from_list("gate", _SHADES[::-1])
+    shades = LinearSegmentedColormap.from_list("gate", SHADES[::-1])
     image = ax.imshow(
         shown,
         aspect="auto",

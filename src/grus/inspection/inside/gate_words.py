@@ -98,7 +98,7 @@ def _forgotten(change: np.ndarray, found: "Findings") -> str:
 
 def describe_gradient(found: "Findings") -> str:
     """How far back training can reach."""
-    values, own = found.gradients, found.last_state["this model"]
+    values, own = found.gradients, found.last_state.get("this model", np.ones(1))
     reach = int(np.flatnonzero(values >= 0.01).max(initial=0))
     whole = "The loss pulls at every input with at least 1% of its strongest pull"
     back = count(reach, found.case.axis)

@@ -6,7 +6,7 @@ needs no torch where the model needs none.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from grus.errors import UnsupportedError, UsageError
 from grus.kernels import native
 from grus.preprocess.panel import extend
 from grus.runtime import Program
+from grus.runtime.chunk import Chunk
+from grus.runtime.grud import GRUD
 from grus.runtime.recurrent import GRUImplementation
 from grus.spec import Model, ops
 
@@ -46,6 +48,10 @@ class Record:
         lengths: steps of each row, int64 [B]; the others are padding.
         resets: bool [B, T], where the state was zeroed before a step; or None.
         cells: what can run each layer and direction again, in the order of the first two axes.
+        state_decay: of a GRU-D, what the time before each step left of the state [1, 1, B, T, H], and which x is then
+            [xhat, m] [B, T, 2D]; None of a GRU.
+        input_decay, elapsed: of a GRU-D, what is left of the last value of each variable, and how long ago that was
+            observed, in the unit of the gaps [B, T, D].
     """
 
     name: str
@@ -58,6 +64,9 @@ class Record:
     lengths: np.ndarray
     resets: np.ndarray | None = None
     cells: tuple[Cell, ...] = field(default=(), repr=False)
+    state_decay: np.ndarray | None = None
+    input_decay: np.ndarray | None = None
+    elapsed: np.ndarray | None = None
 
     @property
     def valid(self) -> np.ndarray:
@@ -70,7 +79,7 @@ class Record:
 
 
 def record(model: Any, *data: Any, cell: str | None = None, **options: Any) -> Record:
-    """Run a model on data and return the gates of one of its GRUs; see `Record` for the arrays.
+    """Run a model on data and return the gates of one of its GRUs (or GRU-Ds); see `Record` for the arrays.
 
     Args:
         model: a live model (`grus.load`) or a fitted estimator; a `grus.runtime.Program`; a torch module that is or
@@ -131,13 +140,17 @@ def program_records(
     found: dict[str, Record] = {}
 
     def see(node: Any, implementation: Any, chunk: Any) -> None:
-        if isinstance(implementation, GRUImplementation):
+        if not isinstance(implementation, GRUImplementation | GRUD):
+            return
+        if implementation.stored is not None:
+            raise UnsupportedError(
+                f"record: weights must be kept as they are, got them in {implementation.stored}",
+                hint="load the model in float32",
+            )
+        if isinstance(implementation, GRUD):
+            found[node.name] = _run_decaying(node.name, implementation, chunk)
+        else:
             op = implementation.op
-            if implementation.stored is not None:
-                raise UnsupportedError(
-                    f"record: weights must be kept as they are, got them in {implementation.stored}",
-                    hint="load the model in float32",
-                )
             cells = tuple(Cell(packed, op.layer_norm, op.zoneout) for packed in implementation.stack)
             h_0 = implementation.initial(chunk).reshape(len(chunk.x), op.layers, op.directions, op.hidden)
             found[node.name] = run_cells(node.name, cells, chunk.x, np.moveaxis(h_0, 0, 2), chunk.lengths)
@@ -151,7 +164,7 @@ def program_records(
 def check_recurrent(model: Model) -> None:
     """Raise UnsupportedError for a model that has no gates."""
     nodes = [node.op for graph in model.parts.values() for node in graph.nodes]
-    if not any(isinstance(op, ops.GRU) for op in nodes):
+    if not any(isinstance(op, ops.GRU | ops.GRUD) for op in nodes):
         raise no_gru("the model", [op.name for op in nodes])
 
 
@@ -169,6 +182,21 @@ def _newest_windows(live: LiveForecaster, rows: Any, future: Any = None) -> dict
     return live.inputs(live.features(extended), np.arange(panel.n_series), origins)
 
 
+def _run_decaying(name: str, layer: GRUD, chunk: Chunk) -> Record:
+    """The record of a GRU-D, which the runtime gives what its GRU reads and how its state fades."""
+    h, last, since = map(np.ascontiguousarray, layer.initial(chunk))
+    seen = layer.look_back(chunk, last, since)
+    valid = np.arange(chunk.x.shape[1]) < np.asarray(chunk.lengths)[:, None]
+    inputs, elapsed, decay = (
+        np.where(valid[..., None], a, 0) for a in (seen.inputs, seen.elapsed, seen.decay)
+    )
+    found = run_cells(
+        name, (Cell(layer.layer),), inputs, h[None, None], chunk.lengths, decay=decay[None, None]
+    )
+    left = np.where(valid[..., None], layer.input_decay(elapsed), 0)
+    return replace(found, input_decay=left, elapsed=elapsed)
+
+
 def run_cells(
     name: str,
     cells: Sequence[Cell],
@@ -176,6 +204,7 @@ def run_cells(
     h_0: np.ndarray,
     lengths: np.ndarray | None = None,
     resets: np.ndarray | None = None,
+    decay: np.ndarray | None = None,
 ) -> Record:
     """Run a stack and keep its gates.
 
@@ -186,6 +215,7 @@ def run_cells(
         h_0: [L, D, B, H].
         lengths: int64 [B], or None for all steps.
         resets: bool [B, T], or None.
+        decay: multiplied into the state before each step [L, D, B, T, H], or None.
     """
     layers, directions, batch, hidden = h_0.shape
     steps = x.shape[1]
@@ -196,9 +226,14 @@ def run_cells(
     for layer in range(layers):
         for d in range(directions):
             found = {gate: array[layer, d] for gate, array in out.items()}
-            run_cell(cells[layer * directions + d], given, h_0[layer, d], lengths, resets, d == 1, found)
+            fading = None if decay is None else decay[layer, d]
+            run_cell(
+                cells[layer * directions + d], given, h_0[layer, d], lengths, resets, d == 1, found, fading
+            )
         given = np.ascontiguousarray(np.concatenate(list(out["h"][layer]), axis=-1))
-    return Record(name, **out, h_0=h_0, x=x, lengths=lengths, resets=resets, cells=tuple(cells))
+    return Record(
+        name, **out, h_0=h_0, x=x, lengths=lengths, resets=resets, cells=tuple(cells), state_decay=decay
+    )
 
 
 def run_cell(
@@ -209,12 +244,14 @@ def run_cell(
     resets: np.ndarray | None,
     reverse: bool,
     out: Mapping[str, np.ndarray],
+    decay: np.ndarray | None = None,
 ) -> None:
     """Run one direction of one layer and fill ``out``: r, z, n and h by letter, each zeros [B, T, H].
 
     Args:
         cell: the layer.
         x: [B, T, I], contiguous; h_0: [B, H]; lengths: int64 [B]; resets: bool [B, T] or None; reverse: backwards.
+        decay: of the state before each step [B, T, H], contiguous, or None.
     """
     batch, steps, inputs = x.shape
     hidden = cell.packed.hidden_size
@@ -240,6 +277,7 @@ def run_cell(
             lengths=(own.ctypes.data, 1, 0),
             options=(None if marks is None else _view(marks), None, None),
             keep=cell.keep,
+            decay=None if decay is None else _view(decay[part]),
         )
         cell.packed.forward(problem, _view(last))
         for i, gate in enumerate("rzn"):

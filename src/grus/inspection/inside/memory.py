@@ -61,7 +61,8 @@ def half_life(record: Record) -> np.ndarray:
 
     The share of h_t that is left k steps later is z_{t+1} ... z_{t+k}, whose logarithm is a sum: so the mean is that of
     ln z, the geometric mean of z, not ln of the mean, which a few steps with an open gate would hardly lower.
-    Infinite where every gate keeps all. With zoneout, z is what a step keeps with it: k + (1 - k) z.
+    Infinite where every gate keeps all. With zoneout, z is what a step keeps with it: k + (1 - k) z; in a GRU-D it is z
+    times what the time before the step left.
     """
     kept = _kept(record)
     with np.errstate(divide="ignore"):
@@ -73,7 +74,8 @@ def _kept(record: Record) -> np.ndarray:
     """What each valid step keeps of the old state [L, D, N, H]."""
     keep = np.array([cell.keep for cell in record.cells] or [0.0], record.z.dtype)
     share = keep.reshape(record.z.shape[:2] if record.cells else (1, 1))[..., None, None]
-    return share + (1 - share) * record.z[:, :, record.valid]
+    kept = share + (1 - share) * record.z[:, :, record.valid]
+    return kept if record.state_decay is None else kept * record.state_decay[:, :, record.valid]
 
 
 def units(record: Record) -> Units:
@@ -100,9 +102,16 @@ def written(record: Record) -> np.ndarray:
     return np.where(record.valid, 1 - record.z.mean(axis=-1), 0.0)
 
 
+def faded(record: Record) -> np.ndarray | None:
+    """Share of the state that the time before each step took, the mean over units, [1, 1, B, T]; None of a GRU."""
+    if record.state_decay is None:
+        return None
+    return np.where(record.valid, 1 - record.state_decay.mean(axis=-1), 0.0)
+
+
 def moved(record: Record) -> np.ndarray:
     """How far each step moves the state, the mean over units of |h_t - h_{t-1}| = (1 - z_t) |n_t - h_{t-1}|,
-    [L, D, B, T]; zero at padding.
+    [L, D, B, T]; zero at padding. In a GRU-D the state also moves by fading.
     """
     change = np.empty(record.h.shape[:-1])
     rows = np.arange(len(record.lengths))
@@ -179,7 +188,10 @@ def _follow(
     state = np.where((starts > 0)[:, None], h[rows, inside], first[rows])
     cell = record.cells[layer * record.h.shape[1] + direction]
     marks = _marks(record, rows, order, direction)
-    found, _ = cell.packed.run(given, np.ascontiguousarray(state), lengths=counts, resets=marks)
+    decay = None
+    if record.state_decay is not None:
+        decay = np.ascontiguousarray(record.state_decay[layer, direction][rows[:, None], order])
+    found, _ = cell.packed.run(given, np.ascontiguousarray(state), lengths=counts, resets=marks, decay=decay)
     real = np.arange(steps) < counts[:, None]
     squares = np.where(real[..., None], (found - h[rows[:, None], order]).astype(np.float64) ** 2, 0.0)
     return np.sqrt(squares.sum(axis=0) / np.maximum(real.sum(axis=0), 1)[:, None])

@@ -15,6 +15,7 @@ from grus.inspection.inside.gate_words import (
 )
 from grus.inspection.inside.pictures import course, gate_maps, gradient_pictures, horizon_pictures
 from grus.inspection.inside.tables import Table, layer_table, moments_table, unit_table, units_caption
+from grus.inspection.irregular.page import MeasurementsPage, measurements_page
 from grus.inspection.page import Picture, count_weights
 from grus.inspection.wording import count, figure, percent
 from grus.spec import Model, ops
@@ -41,6 +42,7 @@ class InspectPage:
     sentence: str
     answer: str
     facts: list[tuple[str, str]]
+    measured: MeasurementsPage | None
     words_written: list[Word]
     words_added: list[Word]
     words_sentence: str
@@ -58,6 +60,7 @@ class InspectPage:
     units_caption: str
     gradient: list[Picture]
     gradient_sentence: str
+    gradient_caption: str
 
 
 def inspect_page(found: Findings, model: Model) -> InspectPage:
@@ -68,13 +71,14 @@ def inspect_page(found: Findings, model: Model) -> InspectPage:
         sentence=describe_model(model),
         answer=case.answer,
         facts=facts(found),
+        measured=None if found.measured is None else measurements_page(found),
         words_written=written_words(found) if words else [],
         words_added=added_words(found) if words else [],
         words_sentence=words_sentence(found) if words else "",
         image=image_uri(found),
-        course=course(found),
+        course=None if found.measured is not None else course(found),
         course_sentence=moment_sentence(found),
-        moments=moments_table(found),
+        moments=None if found.measured is not None else moments_table(found),
         attribution_sentence=describe_attribution(found),
         maps=gate_maps(found),
         maps_sentence=maps_sentence(found),
@@ -85,6 +89,7 @@ def inspect_page(found: Findings, model: Model) -> InspectPage:
         units_caption=units_caption(found),
         gradient=gradient_pictures(found),
         gradient_sentence=describe_gradient(found),
+        gradient_caption=gradient_caption(found),
     )
 
 
@@ -96,6 +101,8 @@ def describe_model(model: Model) -> str:
             layers = f", {node.op.layers} layers" if node.op.layers > 1 else ""
             both = ", both directions" if node.op.bidirectional else ""
             parts.append(f"a GRU of {count(node.op.hidden, 'unit')}{layers}{both} ({node.name})")
+        elif isinstance(node.op, ops.GRUD):
+            parts.append(f"a GRU with decay (GRU-D) of {count(node.op.hidden, 'unit')} ({node.name})")
     said = f"{' and '.join(parts)}; {count_weights(model):,} weights in all."
     return said[0].upper() + said[1:]
 
@@ -111,6 +118,8 @@ def facts(found: Findings) -> list[tuple[str, str]]:
     if np.isfinite(horizon.steps).any():
         facts.append((f"the same measured, {word}", short(float(np.nanmedian(horizon.steps)))))
     facts.append(("overwritten at each step", percent(float(found.written[found.main].mean()))))
+    if found.main in found.faded:
+        facts.append(("faded before a step", percent(float(found.faded[found.main].mean()))))
     return [*facts, ("dead units", f"{int(units.dead.sum()):,} of {units.dead.size:,}")]
 
 
@@ -177,4 +186,14 @@ def maps_sentence(found: Findings) -> str:
         "A row is a unit, those with the longest memory on top; a column is a step. Dark: the update gate is near 0 "
         "and the unit is overwritten. Light: it is near 1 and the unit keeps what it knew. A light reset gate lets "
         f"the old state into the candidate, a dark one shuts it out.{left}"
+    )
+
+
+def gradient_caption(found: Findings) -> str:
+    """What the pictures of gradients show."""
+    if not found.last_state:
+        return "The gradient of the answer by each input (values, masks and gaps), over several rows."
+    return (
+        "Left: the gradient of the answer by each input, over several rows. Right: that of the last state by what the "
+        "layer is given, beside layers of the same size that were never trained."
     )

@@ -8,6 +8,7 @@ from grus.inspection.inside.findings import Findings
 from grus.inspection.inside.gate_words import place_name, steps_word
 from grus.inspection.page import Picture
 from grus.inspection.svg import to_svg
+from grus.inspection.transcripts import plots as sound_plots
 
 #: At most so many heat maps.
 _MAPS = 4
@@ -22,8 +23,19 @@ def course(found: Findings) -> Picture | None:
     marks = [] if ticks else found.moments().tolist()
     axes = gate_plots.stacked_axes([1.9] * (case.series is not None) + [1.5, 1.5, 1.6 + 0.7 * bool(ticks)])
     times, size = _times(found), found.size(name)
-    if case.series is not None:
-        shown = (found.last_rows()[marks] - (size - 1) // 2).tolist() if marks else []
+    shown = (found.last_rows()[marks] - (size - 1) // 2).tolist() if marks else []
+    if case.bands is not None:
+        low, high = case.hertz
+        sound_plots.plot_spectrogram(
+            case.bands.T,
+            begin=0.5,
+            end=case.steps + 0.5,
+            low=low,
+            high=high,
+            marks=[m + 1 for m in shown],
+            ax=axes[0],
+        )
+    elif case.series is not None:
         gate_plots.plot_series(
             case.series, case.channels, times=case.times, axis=case.axis, unit=case.scale, marks=shown, ax=axes[0]
         )  # fmt: skip
@@ -119,6 +131,8 @@ def gradient_pictures(found: Findings) -> list[Picture]:
         {"the answer of this model": found.gradients}, unit="gradient (share of the largest)", axis=back
     )
     first = Picture(to_svg(plots.figure_of(ax), "gradient", "Gradient of the loss by steps before the end"))
+    if not found.last_state:
+        return [first]
     ax = gate_plots.plot_lags(
         found.last_state,
         unit="gradient (share of the newest)",

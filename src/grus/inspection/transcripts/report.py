@@ -83,7 +83,7 @@ def transcribe_page(
     part, e = next(iter(evaluations.items()), ("", None))
     mistakes, sentence = ([], "") if e is None else _mistakes(part, e)
     return TranscribePage(
-        sentence=_describe(live),
+        sentence=describe(live),
         headline={} if e is None else {
             "big": percent(e.wer, 2), "small": "of the words are wrong (word error rate)",
             "where": f"{part}: {count(e.n, 'recording')}, {duration(e.seconds)} of sound, greedy",
@@ -97,7 +97,8 @@ def transcribe_page(
     )  # fmt: skip
 
 
-def _describe(live: LiveTranscriber) -> str:
+def describe(live: LiveTranscriber) -> str:
+    """One sentence: what reads what, and what it writes."""
     layers, step = recurrent_of(live.model), live.log_mel
     before, _ = around_recurrent(live.model)
     both = "bidirectional " if layers.bidirectional else ""

@@ -1,0 +1,1 @@
+"""Which measurement said what, and when: one row of irregular series."""
