@@ -148,7 +148,7 @@ def plan_lines(panel: Panel, split: Split, columns: Iterable[str] = ()) -> list[
         ("series", series),
         (
             "time",
-            f"{roles.time!r}, every {panel.frequency.words}"
+            f"{roles.time!r}, {'uneven' if panel.stamps is not None else f'every {panel.frequency.words}'}"
             if roles.time
             else "none: rows in the order they come",
         ),

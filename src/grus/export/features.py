@@ -38,7 +38,7 @@ def feature_names(model: Model) -> Names:
             masks = ((name, f"{name}?") if name in step.masked else (name,) for name in step.columns)
             names["x"] = [part for pair in masks for part in pair]
         elif isinstance(step, Irregular):
-            names["x"] = _of_irregular(step)
+            names["x"] = [*step.features()]
         elif isinstance(step, Codes):
             names["x"] = [*step.codes, "gap"]
         elif isinstance(step, LogMel):
@@ -54,14 +54,6 @@ def feature_names(model: Model) -> Names:
         elif isinstance(model.task, Classify):  # a transcriber writes its vocabulary
             names["tokens"] = [model.task.inputs[0]]
     return names
-
-
-def _of_irregular(step: Irregular) -> list[str]:
-    """The values; by form a mask of each; the time since each was known, or since the row before."""
-    if not step.reads_times:
-        return [*step.columns]
-    times = ["gap"] if step.form == "decay" else [f"{name} since" for name in step.columns]
-    return [*step.columns, *(f"{name}?" for name in step.columns), *times]
 
 
 def _of_detector(model: Model) -> list[str]:

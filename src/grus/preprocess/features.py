@@ -11,12 +11,25 @@ import numpy as np
 from grus.errors import DataError
 from grus.preprocess.calendar import calendar_features, default_calendar, feature_names
 from grus.preprocess.categories import encode, fit_categories, unseen
+from grus.preprocess.channels import MOST, filled
 from grus.preprocess.columns import is_text, listed
+from grus.preprocess.irregular import IrregularRows, first_known, fit_scaled
 from grus.preprocess.panel import Panel
 from grus.preprocess.row_tables import forward_fill, joined, series_of, side_by_side, take_rows
 from grus.preprocess.scaling import Method, apply, fit_scaler, fit_series_scaler
 from grus.preprocess.storage import CHUNK, chunks, empty, mapped, on_disk, take_runs
-from grus.spec import AnyStep, Calendar, Categories, CovariateScale, Forecast, Model, Port, SeriesScale
+from grus.spec import (
+    AnyStep,
+    Calendar,
+    Categories,
+    CovariateScale,
+    Forecast,
+    Irregular,
+    IrregularForm,
+    Model,
+    Port,
+    SeriesScale,
+)
 
 Arrays = dict[str, np.ndarray]
 
@@ -32,7 +45,12 @@ _YEAR = np.timedelta64(365 * 24, "h")
 
 @dataclass(frozen=True)
 class Layout:
-    """Which feature stands where in the network's inputs, by name, in order."""
+    """Which feature stands where in the network's inputs, by name, in order.
+
+    ``past`` is the target with its gaps filled, whether it was observed, the covariates known up to now, the calendar.
+    With ``irregular`` it is the target filled, whether there is a row, what the step makes of the target and these
+    covariates, the calendar.
+    """
 
     past: tuple[str, ...]
     future: tuple[str, ...]
@@ -42,6 +60,7 @@ class Layout:
     static_tokens: tuple[str, ...]
     calendar: int
     counts: dict[str, int]
+    irregular: Irregular | None = None
 
     def ports(self) -> tuple[Port, ...]:
         """The graph's inputs, as `windows` names them."""
@@ -71,6 +90,9 @@ class Features:
         center, scale: float64 [N]; y = target * scale + center.
         clock: float32 [T, calendar features] of a large panel; in a small one they stand in ``past`` and ``future``.
         tick: int64 [N], the row of ``clock`` that the first row of each series has.
+        sparse: of an irregular model, the target and numeric past covariates scaled, NaN where missing, float32 [R, C];
+            ``past`` then has the calendar alone.
+        stamps: when the rows were, int64 [R]; None where rows are steps.
     """
 
     offsets: np.ndarray
@@ -83,6 +105,8 @@ class Features:
     scale: np.ndarray
     clock: np.ndarray | None = None
     tick: np.ndarray | None = None
+    sparse: np.ndarray | None = None
+    stamps: np.ndarray | None = None
 
     def take(self, table: np.ndarray, rows: np.ndarray, series: np.ndarray, place: int) -> np.ndarray:
         """Rows [B, T] of ``past`` or ``future``, the calendar's features from column ``place`` on."""
@@ -94,9 +118,19 @@ class Features:
 
 
 def fit_steps(
-    panel: Panel, *, scaling: Method = "standard", calendar: tuple[str, ...] | None = None
+    panel: Panel,
+    *,
+    scaling: Method = "standard",
+    calendar: tuple[str, ...] | None = None,
+    irregular: IrregularForm | None = None,
 ) -> tuple[tuple[AnyStep, ...], dict[str, np.ndarray]]:
     """Fit every preprocessing step on a panel of training rows.
+
+    Args:
+        panel: the rows.
+        scaling: of the target.
+        calendar: features by name; by the stamps if None.
+        irregular: what is made of missing values and uneven times; None: the last value known, with masks.
 
     Returns:
         The steps, and their float64 arrays by the names of the model file.
@@ -105,7 +139,8 @@ def fit_steps(
     columns = {**panel.past, **panel.future, **panel.static}
     text = {name: fit_categories(values, name) for name, values in columns.items() if is_text(values)}
     numeric = tuple(name for name in columns if name not in text)
-    masked = tuple(name for name in numeric if name not in panel.static and _has_gaps(columns[name]))
+    own = panel.static if irregular is None else {*panel.static, *panel.past}
+    masked = tuple(name for name in numeric if name not in own and _has_gaps(columns[name]))
     center, scale = np.zeros(len(numeric)), np.ones(len(numeric))
     for number, name in enumerate(numeric):
         fitted = fit_scaler(columns[name][:, None], "standard", (name,))
@@ -117,12 +152,36 @@ def fit_steps(
         CovariateScale(numeric, masked),
         SeriesScale(scaling, panel.ids),
     )
-    return steps, {
+    arrays = {
         "preprocess.covariate_scale.center": center,
         "preprocess.covariate_scale.scale": scale,
         "preprocess.series_scale.center": series_center,
         "preprocess.series_scale.scale": series_scale,
     }
+    if irregular is None:
+        return steps, arrays
+    step, more = _fit_irregular(panel, irregular, numeric, (series_center, series_scale), (center, scale))
+    return (*steps, step), arrays | {f"preprocess.{step.key}.{name}": values for name, values in more.items()}
+
+
+def _fit_irregular(
+    panel: Panel,
+    form: IrregularForm,
+    numeric: tuple[str, ...],
+    series: tuple[np.ndarray, np.ndarray],
+    covariates: tuple[np.ndarray, np.ndarray],
+) -> tuple[Irregular, dict[str, np.ndarray]]:
+    """Fit what is made of the target, which may drift, and the ``numeric`` past covariates, all scaled as given."""
+    names = tuple(name for name in panel.past if name in numeric)
+    owner = np.repeat(np.arange(panel.n_series), panel.lengths)
+    channels = [apply(panel.target, series[0][owner], series[1][owner])]
+    for name in names:
+        place = numeric.index(name)
+        channels.append(apply(panel.past[name], covariates[0][place], covariates[1][place]))
+    target = panel.roles.target
+    return fit_scaled(
+        (target, *names), np.stack(channels, 1), panel.offsets, panel.stamps, form, free=(target,)
+    )
 
 
 def _has_gaps(values: np.ndarray) -> bool:
@@ -159,8 +218,12 @@ def layout(model: Model | tuple[Forecast, tuple[AnyStep, ...]]) -> Layout:
     clock = feature_names(calendar.features)
     counts = {name: len(values) + 1 for name, values in text.columns.items()}
     several = len(series.ids) > 1
+    irregular: Irregular | None = found.get(Irregular)  # type: ignore[assignment]
+    history = (task.target, "observed", *numeric(task.past))
+    if irregular is not None:
+        history = (f"{task.target} filled", "row", *irregular.features())
     return Layout(
-        past=(task.target, "observed", *numeric(task.past), *clock),
+        past=(*history, *clock),
         future=("lead", *clock, *numeric(task.future)),
         static=numeric(task.static),
         past_tokens=coded(task.past),
@@ -168,6 +231,7 @@ def layout(model: Model | tuple[Forecast, tuple[AnyStep, ...]]) -> Layout:
         static_tokens=coded(task.static) + ((SERIES,) if several else ()),
         calendar=len(clock),
         counts={**counts, SERIES: len(series.ids) + 1},
+        irregular=irregular,
     )
 
 
@@ -193,6 +257,10 @@ class Preprocessor:
         self._numeric = {name: (center[i], scale[i]) for i, name in enumerate(covariates.columns)}
         center, scale = (arrays[f"preprocess.series_scale.{part}"] for part in ("center", "scale"))
         self._known = {name: (i, center[i], scale[i]) for i, name in enumerate(self._series.ids)}
+        self._rows: IrregularRows | None = None
+        if (step := self.layout.irregular) is not None:
+            fitted = {name: arrays[f"preprocess.{step.key}.{name}"] for name in step.arrays()}
+            self._rows = IrregularRows(step, fitted)
 
     def features(
         self, panel: Panel, history: np.ndarray | None = None, newest: int | None = None
@@ -205,14 +273,18 @@ class Preprocessor:
                 (None: all of them).
             newest: of those only so many are used, the last ones (None: all).
         """
+        if self._rows is not None and panel.stamps is not None:
+            self._rows.check_clock("dates" if panel.stamps.dtype.kind == "M" else "numbers", self.task.time)
         center, scale = self._scales(panel, history, newest)
         disk, task = on_disk(panel.target), self.task
         target = self._scaled_target(panel, center, scale)
-        filled = forward_fill(target, panel.offsets)
         once = self.layout.calendar and (disk or panel.n_rows > LARGE)
         clock, tick = self._clock(panel) if once else (None, None)
         every = [] if clock is not None or not self.layout.calendar else [self._calendar_rows(panel)]
-        past = [filled, panel.observed, *self._columns(panel.past, task.past, panel.offsets)]
+        past = []
+        if self._rows is None:
+            past = [forward_fill(target, panel.offsets), panel.observed]
+            past += self._columns(panel.past, task.past, panel.offsets)
         # The first column, lead, is the place within the horizon: `windows` writes it.
         lead = np.broadcast_to(np.float32(0), len(target))
         future = self._columns(panel.future, task.future, panel.offsets)
@@ -233,7 +305,19 @@ class Preprocessor:
             scale=scale,
             clock=clock,
             tick=tick,
+            sparse=None if self._rows is None else self._sparse(panel, target),
+            stamps=None if panel.stamps is None else panel.stamps.astype(np.int64),
         )
+
+    def _sparse(self, panel: Panel, target: np.ndarray) -> np.ndarray:
+        """The scaled target and numeric past covariates as they are, float32 [R, C], NaN where missing."""
+        names = [name for name in self.task.past if name in self._numeric]
+        columns = [target, *(self._scaled(panel.past, name) for name in names)]
+        out = empty(panel.n_rows * len(columns), np.float32, on_disk(target)).reshape(-1, len(columns))
+        for piece in chunks(panel.n_rows):
+            for place, column in enumerate(columns):
+                out[piece, place] = np.clip(column[piece], -MOST, MOST)
+        return out
 
     def _scaled_target(self, panel: Panel, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
         out = empty(panel.n_rows, np.float64, on_disk(panel.target))
@@ -291,9 +375,12 @@ class Preprocessor:
         if (origins - 1 < start[:, 0]).any():
             raise DataError("forecast: a window needs at least one row before its first step")
         rows = np.maximum(before, start)
-        past = features.take(features.past, rows, series, len(self.layout.past) - self.layout.calendar)
-        if (rows != before).any():
-            past[..., 1] *= before >= start
+        if self._rows is None:
+            past = features.take(features.past, rows, series, len(self.layout.past) - self.layout.calendar)
+            if (rows != before).any():
+                past[..., 1] *= before >= start
+        else:
+            past = self._uneven(features, series, rows, before, self._rows)
         ahead = np.minimum(np.arange(steps), task.horizon - 1)
         later = np.minimum(origins[:, None] + ahead, features.offsets[series + 1][:, None] - 1)
         future = features.take(features.future, later, series, 1)
@@ -305,6 +392,29 @@ class Preprocessor:
             index = {"past": rows, "future": later, "static": series}[name.partition("_")[0]]
             inputs[name] = codes[index]
         return inputs
+
+    def _uneven(
+        self,
+        features: Features,
+        series: np.ndarray,
+        rows: np.ndarray,
+        before: np.ndarray,
+        irregular: IrregularRows,
+    ) -> np.ndarray:
+        """``past`` of an irregular model, made of each window by itself: what was before it is not known live either.
+
+        Args:
+            rows: of the panel, int [B, lookback]; before: the same, but running on before the start of a series.
+        """
+        assert features.sparse is not None
+        there = rows == before
+        values = np.where(there[..., None], take_rows(features.sparse, rows), np.nan).astype(np.float64)
+        target = filled(values[..., :1], first_known(values[..., :1]))[0]
+        stamps = before if features.stamps is None else features.stamps[rows]
+        made = irregular.windows(values, stamps)
+        clock = features.take(features.past, rows, series, 0)
+        parts = (np.nan_to_num(target), there[..., None], made, clock)
+        return np.concatenate([part.astype(np.float32, copy=False) for part in parts], axis=-1)
 
     def strangers(self, panel: Panel) -> list[str]:
         """Sentences for people on categories and series that training never saw."""

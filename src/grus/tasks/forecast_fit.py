@@ -14,11 +14,14 @@ from grus.data.windows import window_index
 from grus.decode import Evaluation, LiveForecaster
 from grus.decode.forecaster import output_steps
 from grus.decode.intervals import LEVELS, RECENT
+from grus.errors import DataError
 from grus.models import GraphModule
+from grus.preprocess.columns import Columns
 from grus.preprocess.features import SERIES, Preprocessor, fit_steps, layout
 from grus.preprocess.frequency import Frequency
 from grus.preprocess.oddities import value_range
 from grus.preprocess.panel import Panel
+from grus.preprocess.roles import Roles
 from grus.preprocess.stacked import NAME, VALUE, check_targets, lay_out_table
 from grus.spec import Forecast, Model
 from grus.tasks.cells import name_of
@@ -31,7 +34,7 @@ from grus.tasks.forecast_job import (
     series_code,
 )
 from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
-from grus.tasks.forecast_parameters import check_names
+from grus.tasks.forecast_parameters import ROWS, check_names, check_uneven
 from grus.tasks.run_folder import digest
 
 if TYPE_CHECKING:
@@ -78,7 +81,7 @@ def make_ready(parameters: "Forecaster", panel: Panel, names: list[str]) -> Read
     plan = [*plan_lines(panel, split, names), *panel.notes, *notes]
     training_rows = panel.cut(0, split.train_end)
     calendar = None if p.calendar is None else tuple(p.calendar)
-    steps, arrays = fit_steps(training_rows, scaling=p.scaling, calendar=calendar)
+    steps, arrays = fit_steps(training_rows, scaling=p.scaling, calendar=calendar, irregular=p.irregular)
     non_negative = not value_range(training_rows.target)[0] < 0
     task = task_of(p, panel, network, non_negative)
     model = Model(1, task, steps, {"main": build_network(network, layout((task, steps)))})
@@ -110,10 +113,25 @@ def read_panel(parameters: "Forecaster", data: Any) -> tuple[Panel, list[str]]:
     if targets:
         roles = dataclasses.replace(roles, target=VALUE, past=tuple(parameters.past))
         check_targets(roles, targets)
-    frequency = None if parameters.freq is None else Frequency.from_string(parameters.freq)
-    panel = lay_out_table(columns, roles, targets, frequency, source)
+    panel = _laid(parameters, columns, roles, source)
     check_names(panel, alias_of(parameters), parameters.calendar, bool(targets))
     return panel, [name for name in columns if name not in targets]
+
+
+def _laid(parameters: "Forecaster", columns: Columns, roles: Roles, source: str) -> Panel:
+    """The table on a grid; with ``irregular``, where its rows lie on none, as rows at uneven times."""
+    p, targets = parameters, targets_of(parameters)
+    uneven = p.freq == ROWS and roles.time is not None
+    frequency = None if p.freq in (None, ROWS) else Frequency.from_string(p.freq)
+    if not uneven:
+        try:
+            return lay_out_table(columns, roles, targets, frequency, source)
+        except DataError:
+            if p.irregular is None or p.freq is not None or roles.time is None:
+                raise
+    panel = lay_out_table(columns, roles, targets, source=source, uneven=True)
+    check_uneven(p.future, p.calendar)
+    return panel
 
 
 def targets_of(parameters: "Forecaster") -> tuple[str, ...]:
@@ -169,6 +187,7 @@ def task_of(parameters: "Forecaster", panel: Panel, network: NetworkConfig, non_
         non_negative=non_negative,
         alias=alias_of(parameters),
         targets=targets,
+        uneven=panel.stamps is not None,
     )
 
 
