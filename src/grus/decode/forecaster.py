@@ -327,13 +327,10 @@ class LiveForecaster(LiveModel):
             columns[NAME] = np.repeat(names[forecasts.series], horizon)
         # A stamp that was joined from several columns ("day+hour") comes back as one.
         stamp = task.time if task.time and "+" not in task.time else "ds"
+        before = panel.when(forecasts.series, forecasts.origins - panel.offsets[forecasts.series] - 1)
         if panel.stamps is not None:  # no one knows when the next rows come: how many after which
-            before = panel.stamps[forecasts.origins - 1]
             columns |= {stamp: np.repeat(before, horizon), STEP: np.tile(steps + 1, len(before))}
         else:
-            before = panel.frequency.at(
-                panel.starts[forecasts.series], forecasts.origins - panel.offsets[forecasts.series] - 1
-            )
             columns[stamp] = times
         if cutoff:
             columns["cutoff"] = np.repeat(before, horizon)

@@ -92,6 +92,12 @@ class Panel:
         """Stamps of series i, datetime64[ns] or int64 [length(i)]."""
         return self.frequency.at(self.starts[i], np.arange(self.length(i)))
 
+    def when(self, series: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Stamps of rows by their series and their place in it: on the grid, or as they came."""
+        if self.stamps is None:
+            return self.frequency.at(self.starts[series], place)
+        return self.stamps[self.offsets[series] + place]
+
     def all_times(self) -> np.ndarray:
         """Stamps of every row [R]."""
         out = empty(self.n_rows, self.starts.dtype, on_disk(self.target))

@@ -40,6 +40,9 @@ from grus.tasks.run_folder import digest
 if TYPE_CHECKING:
     from grus.tasks.forecast import Forecaster
 
+#: A grid of more steps than so many times the rows is none: rows are taken as they come.
+SPARSE = 2
+
 
 @dataclass(frozen=True)
 class Learning:
@@ -119,16 +122,22 @@ def read_panel(parameters: "Forecaster", data: Any) -> tuple[Panel, list[str]]:
 
 
 def _laid(parameters: "Forecaster", columns: Columns, roles: Roles, source: str) -> Panel:
-    """The table on a grid; with ``irregular``, where its rows lie on none, as rows at uneven times."""
+    """The table on a grid; or with ``irregular``, where its rows lie on none that is named, or leave most of it free,
+    as rows at uneven times.
+    """
     p, targets = parameters, targets_of(parameters)
-    uneven = p.freq == ROWS and roles.time is not None
-    frequency = None if p.freq in (None, ROWS) else Frequency.from_string(p.freq)
-    if not uneven:
+    may_be_uneven = p.irregular is not None and p.freq is None and roles.time is not None
+    if p.freq != ROWS or roles.time is None:
+        frequency = None if p.freq in (None, ROWS) else Frequency.from_string(p.freq)
         try:
-            return lay_out_table(columns, roles, targets, frequency, source)
+            panel = lay_out_table(columns, roles, targets, frequency, source)
         except DataError:
-            if p.irregular is None or p.freq is not None or roles.time is None:
+            if not may_be_uneven:
                 raise
+        else:
+            rows = len(next(iter(columns.values()))) * max(len(targets), 1)
+            if not may_be_uneven or panel.n_rows <= SPARSE * rows:
+                return panel
     panel = lay_out_table(columns, roles, targets, source=source, uneven=True)
     check_uneven(p.future, p.calendar)
     return panel

@@ -78,7 +78,7 @@ RULES: dict[str, Rule] = {
     "past": _COLUMNS,
     "future": _COLUMNS,
     "static": _COLUMNS,
-    "freq": _or_none(Rule(_NAME.holds, "a frequency such as 'h' or '15min', 'rows'")),
+    "freq": _or_none(Rule(_NAME.holds, "a frequency such as 'h' or '15min'")),
     "lookback": _or_none(_POSITIVE),
     "model": _choice(_MODELS),
     "cell": _choice(CELLS),
