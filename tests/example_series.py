@@ -7,7 +7,7 @@ import numpy as np
 from example_graphs import random_tensors
 from grus.decode import LiveForecaster
 from grus.decode.intervals import LEVELS
-from grus.preprocess.features import fit_steps, layout
+from grus.preprocess.forecast_steps import fit_steps, layout
 from grus.preprocess.panel import Panel, build_panel
 from grus.preprocess.roles import Roles
 from grus.spec import Forecast, Model

@@ -2,7 +2,7 @@
 
 from grus.decode.intervals import LEVELS
 from grus.errors import SpecError
-from grus.preprocess.features import layout
+from grus.preprocess.forecast_steps import layout
 from grus.spec import Calendar, Categories, CovariateScale, Forecast, Irregular, Model, SeriesScale, infer
 
 _STEPS = (Calendar, Categories, CovariateScale, SeriesScale)

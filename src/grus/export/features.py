@@ -1,7 +1,7 @@
 """What the numbers that go into an exported network are called."""
 
 from grus.preprocess.calendar import feature_names as feature_names_of
-from grus.preprocess.features import layout
+from grus.preprocess.forecast_steps import layout
 from grus.spec import (
     Calendar,
     Classify,

@@ -108,7 +108,7 @@ class Irregular(Step, frozen=True, tag="irregular"):
         return self.form in ("indicators", "decay")
 
     def features(self) -> tuple[str, ...]:
-        """Names of what it makes of a row: the values; by form a mask of each, ``a?``; then ``a since`` each, or gap."""
+        """Names of what it makes of a row: the values; by form a mask of each, ``a?``; ``a since`` of each, or gap."""
         if not self.reads_times:
             return self.columns
         times = ("gap",) if self.form == "decay" else tuple(f"{name} since" for name in self.columns)

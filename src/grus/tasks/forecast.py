@@ -24,6 +24,7 @@ from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.forecast_fit import (
     Ready,
     calibrated,
+    cross_columns,
     evaluate_part,
     learning,
     make_ready,
@@ -53,14 +54,13 @@ class Forecaster(TrainedEstimator):
         horizon: steps to forecast, H.
         id, time, target: column names; inferred where obvious. Several targets are forecast as a series each.
         past: covariates known up to now; future: known for the horizon too; static: one value a series.
-        freq: step between rows, e.g. ``"h"``, ``"15min"``, ``"MS"``, or with ``irregular`` ``"rows"``, as they come;
-            inferred if None.
+        freq: step between rows, e.g. ``"15min"``, or with ``irregular`` ``"rows"``, as they come; inferred if None.
         lookback: steps the network sees (default: about seven seasons, in whole segments).
         model: ``segment`` or ``direct``; cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout: of the network.
         encoder: ``gru`` (the cell alone), ``conv-gru`` (``kernel_size`` wide convolution first), ``gru-attention``.
-        irregular: what to do with missing values and uneven times: ``mean``, ``forward``, ``indicators`` or ``decay`` (a
-            GRU-D), as for `grus.Classifier`; by default the last value known, with masks.
+        irregular: what to do with missing values and uneven times, as for `grus.Classifier`: ``mean``, ``forward``,
+            ``indicators`` or ``decay``, a GRU-D (default: the last value known, with masks).
         segment: steps a segment; anchor: steps averaged into the level (default: one season).
         calendar: calendar features by name; inferred from the frequency if None, none if empty.
         loss: ``mae``, ``mse`` or ``huber``; quantiles: probabilities, which replace it by the pinball loss.
@@ -356,16 +356,7 @@ class Forecaster(TrainedEstimator):
             self.fit(data, progress=progress)
         finally:
             self.test_size = kept
-        panel = self.panel_
-        origins = (panel.offsets[1:] - self.horizon)[:, None] - step * np.arange(n_windows)[::-1]
-        series = np.repeat(np.arange(panel.n_series), n_windows)
-        forecasts = self.live_.forecast(panel, series, origins.ravel(), levels)
-        columns = self.live_.columns(panel, forecasts, cutoff=True)
-        rows = forecasts.origins[:, None] + np.arange(self.horizon)
-        names = list(columns)
-        first = names.index("cutoff") + 1
-        columns[panel.roles.target] = panel.target[rows].ravel()
-        return like({k: columns[k] for k in (*names[:first], panel.roles.target, *names[first:])}, data)
+        return like(cross_columns(self.live_, self.panel_, step, n_windows, levels), data)
 
     def _write_report(self, folder: Path, name: str) -> None:
         evaluations, task = {"test": self.test_, "validation": self.validation_}, self.live_.task

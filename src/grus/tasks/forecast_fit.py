@@ -1,6 +1,7 @@
 """From a table and the parameters of a forecaster to a training job, and from its weights to a calibrated model."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from grus.decode.forecaster import output_steps
 from grus.decode.intervals import LEVELS, RECENT
 from grus.errors import DataError
 from grus.models import GraphModule
-from grus.preprocess.columns import Columns
-from grus.preprocess.features import SERIES, Preprocessor, fit_steps, layout
+from grus.preprocess.columns import Columns, is_text
+from grus.preprocess.features import Preprocessor
+from grus.preprocess.forecast_steps import SERIES, fit_steps, layout
 from grus.preprocess.frequency import Frequency
 from grus.preprocess.oddities import value_range
 from grus.preprocess.panel import Panel
@@ -35,6 +37,7 @@ from grus.tasks.forecast_job import (
 )
 from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
 from grus.tasks.forecast_parameters import ROWS, check_names, check_uneven
+from grus.tasks.missing import missing_line
 from grus.tasks.run_folder import digest
 
 if TYPE_CHECKING:
@@ -90,6 +93,11 @@ def make_ready(parameters: "Forecaster", panel: Panel, names: list[str]) -> Read
     model = Model(1, task, steps, {"main": build_network(network, layout((task, steps)))})
     module = p._module(model.parts["main"])
     learned = learning(p, model, arrays, module, panel, split)
+    if p.irregular is not None:
+        numbers = [panel.target, *(v for v in panel.past.values() if not is_text(v))]
+        plan.append(
+            missing_line(float(np.mean([np.isnan(values).mean() for values in numbers])), p.irregular)
+        )
     plan += few_windows(len(learned.validation))
     return Ready(panel, split, plan, model, arrays, module, learned)
 
@@ -271,8 +279,25 @@ def evaluate_part(live: LiveForecaster, panel: Panel, sizes: np.ndarray) -> Eval
     return None if last < live.task.horizon else live.evaluate(panel, last=last)
 
 
+def cross_columns(
+    live: LiveForecaster, panel: Panel, step: int, n_windows: int, levels: Sequence[float]
+) -> Columns:
+    """Forecasts of the last windows of every series, ``step`` rows apart, as columns beside the truth."""
+    horizon, target = live.task.horizon, panel.roles.target
+    origins = (panel.offsets[1:] - horizon)[:, None] - step * np.arange(n_windows)[::-1]
+    series = np.repeat(np.arange(panel.n_series), n_windows)
+    forecasts = live.forecast(panel, series, origins.ravel(), levels)
+    columns = live.columns(panel, forecasts, cutoff=True)
+    rows = forecasts.origins[:, None] + np.arange(horizon)
+    names = list(columns)
+    first = names.index("cutoff") + 1
+    columns[target] = panel.target[rows].ravel()
+    return {k: columns[k] for k in (*names[:first], target, *names[first:])}
+
+
 def panel_digest(panel: Panel) -> str:
     """What a run's data is told apart by."""
     covariates = (*panel.past.values(), *panel.future.values(), *panel.static.values())
     names = (panel.ids, str(panel.frequency), panel.starts.tolist())
-    return digest(names, panel.offsets, panel.target, *covariates)
+    times = () if panel.stamps is None else (panel.stamps.astype(np.int64),)
+    return digest(names, panel.offsets, panel.target, *covariates, *times)

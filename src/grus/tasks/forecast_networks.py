@@ -7,7 +7,7 @@ newest value. (Heads applied to the last H encoder states, as some libraries do,
 from dataclasses import dataclass, field
 
 from grus.errors import UsageError
-from grus.preprocess.features import Layout
+from grus.preprocess.forecast_steps import Layout
 from grus.spec import Graph, Node, Op, Port, infer, ops
 from grus.tasks.cells import layers_of, step_of
 from grus.tasks.encoders import KERNEL_SIZE, attended, convolved

@@ -14,9 +14,9 @@ from grus.errors import UsageError
 from grus.inspection.page import recurrent_of
 from grus.preprocess.calendar import HARMONICS
 from grus.preprocess.panel import Panel
-from grus.preprocess.uneven import STEP
 from grus.preprocess.scaling import METHODS
 from grus.preprocess.stacked import NAME
+from grus.preprocess.uneven import STEP
 from grus.spec import Calendar, Forecast, Irregular, Model, SeriesScale, ops
 from grus.tasks import rules as r
 from grus.tasks.cells import CELLS, cell_of

@@ -14,7 +14,7 @@ from grus.decode.baselines import repeat_last
 from grus.decode.scores import evaluate, windows_of
 from grus.errors import DataError, UsageError
 from grus.models import GraphModule
-from grus.preprocess.features import Layout, layout
+from grus.preprocess.forecast_steps import Layout, layout
 from grus.preprocess.panel import Panel
 from grus.spec import Forecast, Graph
 from grus.tasks.compare.problem import Losses, Setting
