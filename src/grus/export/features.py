@@ -1,6 +1,7 @@
 """What the numbers that go into an exported network are called."""
 
 from grus.preprocess.calendar import feature_names as feature_names_of
+from grus.preprocess.detect import irregular_names
 from grus.preprocess.forecast_steps import layout
 from grus.spec import (
     Calendar,
@@ -58,9 +59,11 @@ def feature_names(model: Model) -> Names:
 
 def _of_detector(model: Model) -> list[str]:
     """The values of the row before, each with its mask if it has one, and the calendar of the row itself."""
-    scale = model.step(CovariateScale)
+    scale, irregular = model.step(CovariateScale), model.step(Irregular)
     masks = ((name, f"{name}?") if name in scale.masked else (name,) for name in scale.columns)
     calendar = feature_names_of(model.step(Calendar).features)
+    if irregular is not None:
+        return [*irregular_names(irregular), *calendar]
     return [*(f"{part} before" for pair in masks for part in pair), *calendar]
 
 

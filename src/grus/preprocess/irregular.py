@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from grus.errors import DataError
+from grus.errors import DataError, SpecError
 from grus.preprocess.build_examples import DAY
 from grus.preprocess.channels import MOST, filled, scaled
 from grus.preprocess.examples import Examples
@@ -119,9 +119,15 @@ class IrregularRows:
     Args:
         step: the columns and the form.
         arrays: fitted by `fit_irregular`, by their own names.
+
+    Raises:
+        SpecError: scales or a unit that are not above zero.
     """
 
     def __init__(self, step: Irregular, arrays: Mapping[str, np.ndarray]) -> None:
+        for name in ("scale", "gap_scale"):
+            if not (arrays[name] > 0).all():
+                raise SpecError(f"model: preprocess.{step.key}.{name} must be above zero")
         self.step, self.size = step, step.port().size
         self._carries = step.form in ("forward", "indicators")
         self._center, self._scale = arrays["center"], arrays["scale"]
@@ -158,15 +164,20 @@ class IrregularRows:
         out[..., :count] = np.where(np.isnan(z), 0.0, z)
         if self.step.reads_times:
             out[..., count : 2 * count] = known
-            first = np.where(before[0], before[1], stamps[:, 0]) if stamps.shape[1] else before[1]
             if form == "decay":
-                out[..., 2 * count] = self._time(np.diff(stamps, axis=1, prepend=first[:, None]))
+                out[..., 2 * count] = self.gaps(stamps, before)
             else:
+                first = np.where(before[0], before[1], stamps[:, 0]) if stamps.shape[1] else before[1]
                 since = np.where(before[0][:, None], held[1], first[:, None])
                 at = _seen_at(known, stamps, since)
                 out[..., 2 * count :] = np.log1p(self._time(stamps[..., None] - at[:, :-1]))
                 held = (held[0], at[:, -1])
         return out, held
+
+    def gaps(self, stamps: np.ndarray, before: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """The time from the row before to each, in the unit of training, 0 at the first of all; as for `chunk`."""
+        first = np.where(before[0], before[1], stamps[:, 0]) if stamps.shape[1] else before[1]
+        return self._time(np.diff(stamps, axis=1, prepend=first[:, None]))
 
     def windows(self, values: np.ndarray, stamps: np.ndarray) -> np.ndarray:
         """The features of stretches [B, T, C] at ``stamps`` [B, T], each by itself, float32 [B, T, size].
