@@ -27,6 +27,8 @@ from grus.spec import (
 #: Cycles of a year are kept only where training saw at least this many of them: with fewer, the position in the year
 #: names single days, and the network learns those by heart (bike sharing, under two years: MAE 52 with, 44 without).
 YEARS_FOR_YEARLY = 2.0
+#: Bounds and the unit of time of irregular series are those of so many rows, the newest ones.
+MOST_FITTED = 1 << 22
 _YEARLY = {"day_of_year", "week_of_year"}
 _YEAR = np.timedelta64(365 * 24, "h")
 
@@ -120,6 +122,8 @@ def _fit_irregular(
     covariates: tuple[np.ndarray, np.ndarray],
 ) -> tuple[Irregular, dict[str, np.ndarray]]:
     """Fit what is made of the target, which may drift, and the ``numeric`` past covariates, all scaled as given."""
+    if panel.n_rows > MOST_FITTED:
+        panel = panel.last(max(MOST_FITTED // panel.n_series, 1))
     names = tuple(name for name in panel.past if name in numeric)
     owner = np.repeat(np.arange(panel.n_series), panel.lengths)
     channels = [apply(panel.target, series[0][owner], series[1][owner])]

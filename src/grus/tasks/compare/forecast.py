@@ -51,6 +51,8 @@ class ForecastProblem:
         self, data: Any, forecaster: Forecaster, test_size: int | None, lengths: Sequence[int] = ()
     ) -> None:
         given = check_parameters(forecaster.get_params() | {"test_size": test_size or 0})
+        if given["irregular"] is not None:
+            raise UsageError(f"compare: irregular must be None, got {given['irregular']!r}")
         me = Forecaster(**given)
         panel, self._names = read_panel(me, data)
         longest = max(lengths, default=None)
