@@ -3,18 +3,21 @@
 import msgspec
 import numpy as np
 import pytest
+import torch
 from live_answers import records, same
 
 from example_detectors import COLUMNS, detector, rows
+from graph_oracle import run
 from grus.decode import LiveDetector
 from grus.decode.streaming.keyed import Streams, Wanted
 from grus.errors import DataError, SpecError
 from grus.export.features import feature_names
+from grus.models import GraphModule
 from grus.preprocess.detect import DetectPreprocessor
-from grus.runtime import State
+from grus.runtime import Program, State
 from grus.spec import Detect, Irregular
 from grus.spec.steps import IRREGULAR_FORMS
-from numerics import assert_bitwise_equal
+from numerics import assert_bitwise_equal, assert_close_to_oracle, to_numpy
 
 
 def uneven(n=120, ids=("a", "b"), numbers=False, gaps=0.4):
@@ -118,6 +121,24 @@ def test_inputs_are_what_was_known_before_each_row(form):
             gap = (stamps[t - 1] - stamps[t - 2]) / unit if t > 1 else 0.0
             np.testing.assert_allclose(row[names.index("gap before")], gap, rtol=1e-5)
             assert row[names.index("row")] == (t > 0)
+
+
+@pytest.mark.parametrize("form", ["indicators", "decay"])
+def test_torch_and_the_runtime_are_the_oracle(form):
+    table = uneven(60)
+    model, tensors = detector(irregular=form, table=table)
+    pre = DetectPreprocessor(model.task_as(Detect), model.preprocess, tensors)
+    found = LiveDetector(model, tensors).records({k: v for k, v in table.items() if k != "anomaly"})
+    x = np.stack([pre.series_inputs(found, i)[0] for i in range(2)])
+    graph = model.parts["main"]
+    weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
+    wide, narrow = (run(graph, weights, {"x": x}, None, kind)["mean"] for kind in (np.float64, np.float32))
+    module = GraphModule(graph).eval()
+    module.load_tensors(weights)
+    with torch.no_grad():
+        theirs = module({"x": torch.from_numpy(x)})["mean"]
+    assert_close_to_oracle(to_numpy(theirs), wide, narrow, "torch")
+    assert_close_to_oracle(Program(graph, weights)({"x": x})["mean"], wide, narrow, "runtime")
 
 
 @pytest.mark.parametrize("form", IRREGULAR_FORMS)
