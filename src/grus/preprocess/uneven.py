@@ -44,10 +44,10 @@ def lay_rows(
     place = np.empty(len(order), np.int64)
     place[order] = np.cumsum(new) - 1
     notes = list(said)
-    late = np.flatnonzero(np.diff(order) < 0)
-    late = late[own[1:][late] == own[:-1][late]]
+    given = np.argsort(codes, kind="stable")  # the rows of each series as they came
+    late = given[1:][(np.diff(stamps[given].astype(np.int64)) < 0) & (own[1:] == own[:-1])]
     if len(late):
-        row = as_source(source).row(int(order[late].min()))
+        row = as_source(source).row(int(late.min()))
         notes.append(f"rows were not in the order of time (first at {row}) and have been sorted")
     counts = np.bincount(own[new], minlength=len(ids))
     if not new.all():

@@ -66,7 +66,9 @@ def choose_space(
         raise UsageError(f"space must name at least one parameter, got {given!r}")
     if is_decay and "layers" in given:
         if isinstance(given, Mapping) or len(given) == 1:
-            raise UsageError("space: layers must not be searched with irregular='decay', a GRU-D of one layer")
+            raise UsageError(
+                "space: layers must not be searched with irregular='decay', a GRU-D of one layer"
+            )
         given = [name for name in given if name != "layers"]
     for name in given:
         if name not in default:
