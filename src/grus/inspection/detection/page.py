@@ -91,8 +91,8 @@ def describe_detector(live: LiveDetector) -> str:
     _, after = around_recurrent(live.model)
     return (
         f"A {layers.title}{after} ({layers.hidden} units, {count_weights(live.model):,} weights in all) expects the "
-        f"next value of {count(len(task.columns), 'column')} from the rows before it; the mean error of about {task.short} "
-        f"rows is compared with {memory}."
+        f"next value of {count(len(task.columns), 'column')} from the rows before it; the mean error of about "
+        f"{task.short} rows is compared with {memory}."
     )
 
 
