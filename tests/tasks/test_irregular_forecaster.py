@@ -71,7 +71,9 @@ def test_rows_are_steps_only_where_they_lie_on_no_grid_or_it_is_said():
         fit(data)
     hourly = one_series(140)
     thin = {name: values[np.r_[0:20, 20:140:9]] for name, values in hourly.items()}
-    ready = Forecaster(2, lookback=4, irregular="forward", freq="h", val_size=2, log="none", epochs=1)
+    ready = Forecaster(
+        2, lookback=4, segment=2, irregular="forward", freq="h", val_size=2, log="none", epochs=1
+    )
     assert ready.fit(hourly, progress="quiet").panel_.stamps is None
     assert ready.set_params(freq="rows").fit(hourly, progress="quiet").panel_.n_rows == 140
     assert ready.panel_.stamps is not None

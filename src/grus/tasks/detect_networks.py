@@ -66,9 +66,9 @@ def _decaying(config: NetworkConfig, port: Port) -> tuple[Node, ...]:
         Node("observed", ops.Columns(masks, gap), (x,)),
         Node("gap", ops.Columns(gap, gap + 1), (x,)),
         Node("ahead", ops.Columns(gap + 1, port.size), (x,)),
-        Node("values", ops.Concat(), ("measured", "ahead")),
+        Node("history", ops.Concat(), ("measured", "ahead")),
         Node("masks", ops.Concat(), ("observed", *["row"] * (port.size - gap - 1))),
-        Node("encoder", ops.GRUD(config.hidden_size), ("values", "masks", "gap")),
+        Node("encoder", ops.GRUD(config.hidden_size), ("history", "masks", "gap")),
     )
 
 
