@@ -222,8 +222,9 @@ class DetectPreprocessor:
         found, after = filled(values, last)
         there = ~np.isnan(values)
         before = np.concatenate((last[:, None], found[:, :-1]), 1)
-        out = np.empty((*values.shape[:2], self.port().size), np.float32)
-        own = out[..., : out.shape[2] - self._clock]
+        size = self.port().size
+        out, width = np.empty((*values.shape[:2], size), np.float32), size - self._clock
+        own = out[..., :width]
         if self.rows is None:
             known = np.concatenate((seen[:, None], there[:, :-1]), 1)
             self._channels.put(before, known, own, MOST_SEEN)
@@ -232,7 +233,7 @@ class DetectPreprocessor:
         if self._clock:
             flat = np.ascontiguousarray(stamps).reshape(-1).view("M8[ns]")
             clock = calendar_features(flat, self._features)
-            out[..., own.shape[2] :] = clock.reshape(*stamps.shape, self._clock)
+            out[..., width:] = clock.reshape(*stamps.shape, self._clock)
         return out, (after, there[:, -1], *more)
 
     def _put_irregular(
