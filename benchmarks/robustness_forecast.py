@@ -23,7 +23,7 @@ TRAINED, HORIZON, OUTAGE = 0.3, 12, 12
 TEST = 24 * 28
 DROPPED = (0.0, 0.3, 0.6, 0.8, 0.9)
 SETTINGS: dict[str, Any] = {
-    "past": ["temp"], "lookback": 72, "segment": 12, "hidden_size": 32, "epochs": 3, "windows_per_epoch": 2048,
+    "past": ["temp"], "lookback": 72, "segment": 12, "hidden_size": 32, "epochs": 12, "windows_per_epoch": 4096,
     "test_size": TEST, "device": "cpu", "log": "none",
 }  # fmt: skip
 

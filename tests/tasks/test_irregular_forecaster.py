@@ -5,12 +5,18 @@ import pytest
 from forecast_tables import fit, one_series, table, tiny
 
 import grus
+from example_series import random_model
 from grus import Forecaster
-from grus.errors import DataError, UsageError
+from grus.errors import DataError, UnsupportedError, UsageError
+from grus.inspection.inside.gates import check_recurrent
 from grus.preprocess.calendar import feature_names
+from grus.preprocess.panel import build_panel
+from grus.preprocess.roles import Roles
 from grus.spec import Irregular, ops
-from grus.spec.steps import IRREGULAR_FORMS
+from grus.tasks.compare.forecast import ForecastProblem
+from grus.tasks.forecast_parameters import RULES
 from grus.tasks.hiding import HIDDEN, generator, hide, masks_of
+from grus.tasks.tune_space import FORECAST, choose_space
 
 
 def uneven(length=150, dates=True, seed=0):
@@ -152,5 +158,26 @@ def test_a_tenth_of_the_measured_values_is_hidden_and_the_same_again():
     assert masks_of((Irregular(("a",), "indicators", "steps"),), 2) is None
 
 
-def test_forms_are_all_there():
-    assert IRREGULAR_FORMS == ("mean", "forward", "indicators", "decay")
+def test_a_comparison_of_cells_has_no_irregular_ones():
+    with pytest.raises(UsageError) as error:
+        ForecastProblem(uneven(), tiny(irregular="decay"), None)
+    assert str(error.value) == "compare: irregular must be None, got 'decay'"
+
+
+def test_layers_of_a_gru_d_are_not_searched():
+    one = tiny(irregular="decay")
+    assert "layers" not in choose_space(one, None, FORECAST, RULES)
+    assert list(choose_space(one, ["layers", "dropout"], FORECAST, RULES)) == ["dropout"]
+    assert "layers" in choose_space(tiny(irregular="forward"), None, FORECAST, RULES)
+    for space in (["layers"], {"layers": [1, 2], "dropout": [0.0, 0.1]}):
+        with pytest.raises(
+            UsageError, match="layers must not be searched with irregular='decay', a GRU-D of one"
+        ):
+            choose_space(one, space, FORECAST, RULES)
+
+
+def test_gates_of_a_gru_d_are_not_looked_into():
+    panel = build_panel(table("load", lengths=(60,)), Roles("y", "unique_id", "ds", past=("load",)))
+    for model, sentence in (("direct", "got a GRU-D before them"), ("segment", "GRUD")):
+        with pytest.raises(UnsupportedError, match=sentence):
+            check_recurrent(random_model(panel, irregular="decay", model=model)[0])
