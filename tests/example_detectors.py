@@ -40,17 +40,19 @@ def detector(
     seed=0,
     level=False,
     joint=False,
+    irregular=None,
+    table=None,
 ):
     """A model and its tensors."""
-    table = rows(gaps=gaps)
+    table = rows(gaps=gaps) if table is None else table
     roles = DetectRoles(columns, "id" if ids else None, "time" if time else None, "anomaly")
     if not ids:
         table = {name: values[table["id"] == "a"] for name, values in table.items()}
     records = build_records(table, roles)
     task = Detect(columns, roles.id, roles.time, roles.label, 5, memory, 0.05, quiet, level, joint)
-    steps, arrays = fit_detect_steps(records, columns, grouped=ids)
+    steps, arrays = fit_detect_steps(records, columns, grouped=ids, irregular=irregular, timed=time)
     port = DetectPreprocessor(task, steps, arrays).port()
-    graph = build_network(NetworkConfig(len(columns), cell, 6, layers), port)
+    graph = build_network(NetworkConfig(len(columns), cell, 6, layers, decays=irregular == "decay"), port)
     tensors = {f"main.{name}": values for name, values in random_tensors(graph, seed).items()}
     fitted = {"mean": 0.0, "spread": 0.3, "rows": 40.0, "low": -2.0, "high": 2.0, "threshold": 0.3}
     tensors |= arrays | {

@@ -7,7 +7,7 @@ import numpy as np
 from example_graphs import random_tensors
 from grus.decode import LiveForecaster
 from grus.decode.intervals import LEVELS
-from grus.preprocess.features import fit_steps, layout
+from grus.preprocess.forecast_steps import fit_steps, layout
 from grus.preprocess.panel import Panel, build_panel
 from grus.preprocess.roles import Roles
 from grus.spec import Forecast, Model
@@ -66,13 +66,13 @@ def random_forecaster(panel: Panel, *, seed: int = 0, **options: Any) -> LiveFor
 def random_model(panel: Panel, *, seed: int = 0, **options: Any) -> tuple[Model, dict[str, np.ndarray]]:
     """A model fitted on the panel as far as preprocessing goes, with random weights.
 
-    ``options`` are those of `NetworkConfig`, and quantiles, calendar, margins, spread, non_negative,
-    alias.
+    ``options`` are those of `NetworkConfig`, and quantiles, calendar, margins, spread, non_negative, alias, irregular.
     """
     quantiles = options.pop("quantiles", ())
     margins, spread = options.pop("margins", None), options.pop("spread", None)
     extra = {name: options.pop(name) for name in ("non_negative", "alias") if name in options}
-    steps, arrays = fit_steps(panel, calendar=options.pop("calendar", None))
+    irregular = options.pop("irregular", None)
+    steps, arrays = fit_steps(panel, calendar=options.pop("calendar", None), irregular=irregular)
     config = NetworkConfig(
         **{
             "model": "segment", "lookback": 12, "horizon": 6, "segment": 6, "anchor": 6, "hidden_size": 8,
@@ -83,7 +83,7 @@ def random_model(panel: Panel, *, seed: int = 0, **options: Any) -> tuple[Model,
     task = Forecast(
         config.horizon, config.lookback, roles.target, roles.id, roles.time, roles.past, roles.future, roles.static,
         str(panel.frequency), panel.frequency.season, tuple(quantiles),
-        levels_known=len(LEVELS) if margins is not None else 0, **extra,
+        levels_known=len(LEVELS) if margins is not None else 0, uneven=panel.stamps is not None, **extra,
     )  # fmt: skip
     graph = build_network(config, layout((task, steps)))
     tensors = arrays | {f"main.{name}": value for name, value in random_tensors(graph, seed).items()}

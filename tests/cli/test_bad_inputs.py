@@ -153,7 +153,7 @@ def test_rows_in_no_even_steps(capsys, tmp_path, model):
     refused(
         capsys, *fit(bad, tmp_path / "m"),
         error="bad.csv, column 'ds': expected rows in even steps, got uneven ones (the commonest, 7480s, is 0.4% of them)",
-        hint="bring the rows to even steps first, such as the mean of each hour",
+        hint="bring the rows to even steps first, such as the mean of each hour, or name irregular",
     )  # fmt: skip
     refused(
         capsys, "predict", model, bad,

@@ -12,7 +12,8 @@ _SCRIPT = textwrap.dedent("""
     from grus.data import windows
     from grus.data.windows import epoch_order, window_index
     from grus.preprocess import storage
-    from grus.preprocess.features import Preprocessor, fit_steps
+    from grus.preprocess.features import Preprocessor
+    from grus.preprocess.forecast_steps import fit_steps
     from grus.preprocess.panel import build_panel
     from grus.preprocess.roles import Roles
     from grus.spec import Forecast

@@ -43,6 +43,19 @@ CASES = [
     ]
 ]
 
+#: Masks have no gradient, so that these are for the first law alone.
+IRREGULAR = [
+    pytest.param(model, kind, {"irregular": form, **more}, 2, id=f"{model}-{kind}-{form}")
+    for model, kind, form, more in [
+        ("segment", "all", "decay", {}),
+        ("direct", "all", "decay", {"encoder": "gru-attention"}),
+        ("segment", "none", "decay", {"calendar": ()}),
+        ("segment", "past", "indicators", {"encoder": "conv-gru"}),
+        ("direct", "past", "forward", {"layers": 2}),
+        ("segment", "none", "mean", {"cell": "lstm"}),
+    ]
+]
+
 
 def build(model, kind, options, series):
     """A live model with random weights, inputs for seven of its windows, and the horizon that it puts out."""
@@ -51,6 +64,9 @@ def build(model, kind, options, series):
         options["segment"] = 1
     table = hourly((60, 50)[:series])
     table["y"][[5, 30]] = np.nan
+    if "irregular" in options:
+        for name in ("y", "load"):
+            table[name][np.random.default_rng(4).random(len(table["y"])) < 0.3] = np.nan
     panel = build_panel(table, Roles("y", "unique_id", "ds", **COVARIATES[kind]))
     live = random_forecaster(panel, model=model, **options)
     rows = np.array([1, 3, 12, 20, 31, 40, 43])
@@ -59,7 +75,7 @@ def build(model, kind, options, series):
     return live, inputs
 
 
-@pytest.mark.parametrize(("model", "kind", "options", "series"), CASES)
+@pytest.mark.parametrize(("model", "kind", "options", "series"), CASES + IRREGULAR)
 def test_torch_and_the_runtime_are_the_oracle(model, kind, options, series):
     live, inputs = build(model, kind, options, series)
     graph = live.model.parts["main"]

@@ -13,9 +13,11 @@ from grus.errors import DataError
 from grus.models import GraphModule
 from grus.preprocess import features as features_module
 from grus.preprocess import storage
-from grus.preprocess.features import SERIES, Preprocessor, fit_steps, forward_fill, layout
+from grus.preprocess.features import Preprocessor
+from grus.preprocess.forecast_steps import SERIES, fit_steps, layout
 from grus.preprocess.panel import build_panel, extend
 from grus.preprocess.roles import Roles
+from grus.preprocess.row_tables import forward_fill
 from grus.spec import Calendar, Categories, CovariateScale, Forecast, SeriesScale
 from grus.tasks.forecast_job import ForecastJob, Windows, series_code
 from numerics import assert_bitwise_equal

@@ -288,7 +288,7 @@ def test_rows_without_a_step():
         "(the commonest, 7s, is 33.3% of them)",
         {"ds": ds, "y": np.ones(7)},
         Roles("y", time="ds"),
-        hint="bring the rows to even steps first, such as the mean of each hour",
+        hint="bring the rows to even steps first, such as the mean of each hour, or name irregular",
     )
 
 

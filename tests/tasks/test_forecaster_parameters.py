@@ -35,6 +35,7 @@ BAD = [
     ("dropout", [-0.1, 1, 1.0, 1.5, NAN, "0.1", None], "a number of at least 0 and below 1"),
     ("encoder", ["conv", "lstm", None, 3, ["gru"]], "'gru', 'conv-gru' or 'gru-attention'"),
     ("kernel_size", [0, -1, 3.0, "3", None], WHOLE),
+    ("irregular", ["grud", "", 3, True], "'mean', 'forward', 'indicators' or 'decay', or None"),
     ("segment", [0, -6, 2.0, "6"], f"{WHOLE}, or None"),
     ("anchor", [0, -1, "season"], f"{WHOLE}, or None"),
     ("calendar", ["weekend", ["weekday"], [3], [["weekend"]]], f"a list of {', '.join(HARMONICS)}, or None"),

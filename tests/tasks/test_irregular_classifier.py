@@ -7,7 +7,7 @@ from classify_tables import fit, texts
 import grus
 from grus.errors import DataError, UsageError
 from grus.spec import Irregular
-from grus.tasks.classify_parameters import IRREGULAR_FORMS
+from grus.spec.steps import IRREGULAR_FORMS
 
 ROLES = {"id": "stay", "time": "minute", "label": "died"}
 

@@ -113,14 +113,6 @@ Bidirectional = Annotated[
         _NETWORK,
     ),
 ]
-Irregular = Annotated[
-    Literal["mean", "forward", "indicators", "decay"] | None,
-    _option(
-        "Missing values and uneven times of series: the training mean; the last value; that with masks and times; "
-        "GRU-D (default: the last value with masks; times are not read).",
-        _NETWORK,
-    ),
-]
 Pool = Annotated[
     Literal["mean", "max", "attention", "last"], _option("How steps become one vector.", _NETWORK)
 ]

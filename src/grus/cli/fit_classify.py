@@ -46,7 +46,7 @@ def classify(
     dropout: o.Dropout = 0.5,
     encoder: o.Encoder = "gru",
     kernel_size: o.KernelSize = 3,
-    irregular: c.Irregular = None,
+    irregular: o.Irregular = None,
     embedding_size: c.EmbeddingSize = 64,
     token_dropout: c.TokenDropout = 0.1,
     label_smoothing: c.LabelSmoothing = 0.0,

@@ -27,6 +27,7 @@ def detect(
     hidden_size: o.HiddenSize = 32,
     layers: o.Layers = 1,
     dropout: o.Dropout = 0.0,
+    irregular: o.Irregular = None,
     calendar: o.Calendar = None,
     scaling: o.Scaling = "standard",
     short: d.Short = 5,
@@ -68,6 +69,8 @@ def detect(
         the training rows are what is normal, for ever; one row in a hundred may be a false alarm
     [bold]grus fit detect rig.csv --memory 0 --level --joint[/bold]
         one working point: a level that is not as in training is anomalous too, and columns are judged together
+    [bold]grus fit detect well.csv --irregular decay[/bold]
+        sensors that report now and then: what was last seen fades with the time since
     [bold]grus predict model new.csv --events[/bold]
         what happened, from when to when, how severe, in which columns
 

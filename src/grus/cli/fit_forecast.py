@@ -37,6 +37,7 @@ def forecast(
     dropout: o.Dropout = 0.1,
     encoder: o.Encoder = "gru",
     kernel_size: o.KernelSize = 3,
+    irregular: o.Irregular = None,
     segment: o.Segment = None,
     anchor: o.Anchor = None,
     calendar: o.Calendar = None,
@@ -70,6 +71,7 @@ def forecast(
     [bold]grus fit forecast sales.parquet --horizon 28 --id store --future promo,price[/bold]
     [bold]grus fit forecast demand.csv --horizon 24 --test-size 1344 --epochs 20[/bold]
     [bold]grus fit forecast wide.csv --horizon 24 --target north,south[/bold]
+    [bold]grus fit forecast well.csv --horizon 12 --past rain --irregular decay[/bold]
     [bold]grus fit forecast demand.csv --horizon 24 --tune 20 --epochs 12[/bold]
     [bold]grus fit forecast demand.csv --config run.toml --resume[/bold]
     [bold]grus fit forecast newer.csv --from model -o model2[/bold]

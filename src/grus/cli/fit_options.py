@@ -83,7 +83,7 @@ Static = Annotated[
 ]
 
 Freq = Annotated[
-    str | None, _option("Step between rows: h, 15min, D, W-MON, MS, ... (default: inferred).", _DATA)
+    str | None, _option("Step between rows: h, 15min, D, W-MON, MS, ..., rows (default: inferred).", _DATA)
 ]
 Lookback = Annotated[
     int | None, _option("Steps the network sees (default: about seven seasons).", _DATA, metavar="STEPS")
@@ -108,6 +108,14 @@ Encoder = Annotated[
 ]
 KernelSize = Annotated[
     int, _option("Steps that the convolution of conv-gru sees.", _NETWORK, metavar="STEPS")
+]
+Irregular = Annotated[
+    Literal["mean", "forward", "indicators", "decay"] | None,
+    _option(
+        "Missing values and uneven times of series: the training mean; the last value; that with masks and times; "
+        "GRU-D (default: the last value with masks; times are not read).",
+        _NETWORK,
+    ),
 ]
 Segment = Annotated[int | None, _option("Steps a segment (default: fits the horizon).", _NETWORK)]
 Anchor = Annotated[

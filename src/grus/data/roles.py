@@ -148,7 +148,7 @@ def plan_lines(panel: Panel, split: Split, columns: Iterable[str] = ()) -> list[
         ("series", series),
         (
             "time",
-            f"{roles.time!r}, every {panel.frequency.words}"
+            f"{roles.time!r}, {'uneven' if panel.stamps is not None else f'every {panel.frequency.words}'}"
             if roles.time
             else "none: rows in the order they come",
         ),
@@ -195,8 +195,7 @@ def _span(panel: Panel, first: np.ndarray, last: np.ndarray) -> str:
     some = np.flatnonzero(last > first)
     if not len(some):
         return "none"
-    begin = panel.frequency.at(panel.starts[some], first[some]).min()
-    end = panel.frequency.at(panel.starts[some], last[some] - 1).max()
+    begin, end = panel.when(some, first[some]).min(), panel.when(some, last[some] - 1).max()
     n = int((last - first).sum())
     count = panel.frequency.count(n) if panel.n_series == 1 else f"{n:,} rows of {len(some):,} series"
     return f"{count} from {stamp(begin)} to {stamp(end)}"

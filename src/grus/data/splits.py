@@ -65,7 +65,7 @@ def split_panel(
         notes = (f"{len(short):,} series shorter than {needed:,} rows left out of training ({some})",)
         panel = panel.select(np.flatnonzero(enough))
     end = panel.lengths
-    last = panel.frequency.at(panel.starts, end - 1)
+    last = panel.when(np.arange(panel.n_series), end - 1)
     if (val or test) and last.min() != last.max():
         ends = f"between {stamp(last.min())} and {stamp(last.max())}"
         notes += (f"series end at different times, {ends}: each is split by its own end",)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from grus.preprocess.features import forward_fill
 from grus.preprocess.panel import Panel
+from grus.preprocess.row_tables import forward_fill
 
 
 def repeat_last(panel: Panel, origins: np.ndarray, horizon: int) -> np.ndarray:

@@ -112,10 +112,10 @@ class LiveDetector(LiveModel):
         found = rows
         if not isinstance(rows, Records):
             found = build_records(to_columns(rows, source), self.roles, source, labelled=labelled)
-        if self.preprocessor.has_calendar and not found.dates:
-            raise DataError(
-                f"{source}, column {self.task.time!r}: expected dates as in training, got whole numbers"
-            )
+        needs = self.preprocessor.needs_dates
+        if needs is not None and needs != found.dates:
+            want, got = ("dates", "whole numbers") if needs else ("whole numbers", "dates")
+            raise DataError(f"{source}, column {self.task.time!r}: expected {want} as in training, got {got}")
         if labelled and found.anomalous is None:
             raise DataError(
                 f"{source}: expected labels to compare with, but the model knows no column of them",

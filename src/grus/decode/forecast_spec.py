@@ -2,8 +2,8 @@
 
 from grus.decode.intervals import LEVELS
 from grus.errors import SpecError
-from grus.preprocess.features import layout
-from grus.spec import Calendar, Categories, CovariateScale, Forecast, Model, SeriesScale, infer
+from grus.preprocess.forecast_steps import layout
+from grus.spec import Calendar, Categories, CovariateScale, Forecast, Irregular, Model, SeriesScale, infer
 
 _STEPS = (Calendar, Categories, CovariateScale, SeriesScale)
 
@@ -35,7 +35,7 @@ def check_forecast(model: Model) -> None:
 
 def _check_steps(model: Model) -> None:
     task = model.task_as(Forecast)
-    if {type(step) for step in model.preprocess} != set(_STEPS):
+    if {type(step) for step in model.preprocess} - {Irregular} != set(_STEPS):
         names = ", ".join(kind.__name__ for kind in _STEPS)
         raise SpecError(f"forecast: the steps must be {names}, got {[step.key for step in model.preprocess]}")
     scale = model.step(CovariateScale)
@@ -45,3 +45,21 @@ def _check_steps(model: Model) -> None:
         raise SpecError(f"forecast: each of the columns {columns} must be scaled or coded once, got {fitted}")
     if not set(scale.masked) <= set(scale.columns):
         raise SpecError("covariate scale: masked columns must be among those that are scaled")
+    irregular: Irregular | None = model.step(Irregular)
+    if irregular is not None:
+        _check_irregular(task, irregular, tuple(name for name in task.past if name in scale.columns))
+    elif task.uneven:
+        raise SpecError("forecast: rows at uneven times need an irregular step")
+
+
+def _check_irregular(task: Forecast, step: Irregular, past: tuple[str, ...]) -> None:
+    """Raise SpecError unless the step reads the target and the past covariates, by the clock that the task has."""
+    if step.columns != (task.target, *past):
+        raise SpecError(f"forecast: the irregular columns must be {(task.target, *past)}, got {step.columns}")
+    if (step.clock == "steps") == (task.uneven and step.reads_times):
+        raise SpecError(
+            "forecast: the irregular clock must be of dates or numbers where rows are uneven and times are read, else "
+            f"of steps, got {step.clock!r}"
+        )
+    if task.uneven and (task.time is None or task.future):
+        raise SpecError("forecast: rows at uneven times need a time column, and have no future columns")

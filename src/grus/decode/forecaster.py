@@ -27,6 +27,7 @@ from grus.preprocess.frequency import Frequency
 from grus.preprocess.panel import Panel, extend
 from grus.preprocess.roles import Roles
 from grus.preprocess.stacked import NAME, lay_out_table, repeat_future
+from grus.preprocess.uneven import STEP
 from grus.runtime import Program, State
 from grus.spec import Forecast, Model, ops
 
@@ -89,8 +90,8 @@ class LiveForecaster(LiveModel):
             level: central intervals in percent, e.g. ``[80, 95]``.
 
         Returns:
-            Columns: the id (if any), ``target`` (if there are several), the time stamp, the forecast under the
-            model's alias, and for each level
+            Columns: the id (if any), ``target`` (if there are several), the time stamp (of rows at uneven times the
+            last one, and ``step``, how many rows after it), the forecast under the model's alias, and for each level
             ``<alias>-lo-<level>`` and ``<alias>-hi-<level>``.
 
         Raises:
@@ -161,7 +162,8 @@ class LiveForecaster(LiveModel):
         """Rows (columns, records, a frame, or a panel) on the model's own regular grid."""
         if isinstance(rows, Panel):
             return rows
-        return lay_out_table(to_columns(rows, source), self.roles, self.task.targets, self.frequency, source)
+        table, task = to_columns(rows, source), self.task
+        return lay_out_table(table, self.roles, task.targets, self.frequency, source, task.uneven)
 
     def forecast(
         self,
@@ -312,10 +314,10 @@ class LiveForecaster(LiveModel):
     def columns(self, panel: Panel, forecasts: Forecasts, *, cutoff: bool = False) -> Columns:
         """Forecasts as columns in the user's own names, one row a step; ``cutoff`` adds the last stamp before each."""
         task, horizon = self.task, forecasts.point.shape[1]
+        steps = np.arange(horizon)
         times = panel.frequency.at(
             np.repeat(panel.starts[forecasts.series], horizon),
-            (forecasts.origins - panel.offsets[forecasts.series])[:, None].repeat(horizon, 1).ravel()
-            + np.tile(np.arange(horizon), len(forecasts.series)),
+            ((forecasts.origins - panel.offsets[forecasts.series])[:, None] + steps).ravel(),
         )
         columns: Columns = {}
         if task.id is not None:
@@ -324,11 +326,13 @@ class LiveForecaster(LiveModel):
             names = np.array([name for _, name in panel.id_values], object)
             columns[NAME] = np.repeat(names[forecasts.series], horizon)
         # A stamp that was joined from several columns ("day+hour") comes back as one.
-        columns[task.time if task.time and "+" not in task.time else "ds"] = times
+        stamp = task.time if task.time and "+" not in task.time else "ds"
+        before = panel.when(forecasts.series, forecasts.origins - panel.offsets[forecasts.series] - 1)
+        if panel.stamps is not None:  # no one knows when the next rows come: how many after which
+            columns |= {stamp: np.repeat(before, horizon), STEP: np.tile(steps + 1, len(before))}
+        else:
+            columns[stamp] = times
         if cutoff:
-            before = panel.frequency.at(
-                panel.starts[forecasts.series], forecasts.origins - panel.offsets[forecasts.series] - 1
-            )
             columns["cutoff"] = np.repeat(before, horizon)
         columns[task.alias] = forecasts.point.ravel()
         for wanted in forecasts.lower:

@@ -1,7 +1,8 @@
 """What the numbers that go into an exported network are called."""
 
 from grus.preprocess.calendar import feature_names as feature_names_of
-from grus.preprocess.features import layout
+from grus.preprocess.detect import irregular_names
+from grus.preprocess.forecast_steps import layout
 from grus.spec import (
     Calendar,
     Classify,
@@ -38,7 +39,7 @@ def feature_names(model: Model) -> Names:
             masks = ((name, f"{name}?") if name in step.masked else (name,) for name in step.columns)
             names["x"] = [part for pair in masks for part in pair]
         elif isinstance(step, Irregular):
-            names["x"] = _of_irregular(step)
+            names["x"] = [*step.features()]
         elif isinstance(step, Codes):
             names["x"] = [*step.codes, "gap"]
         elif isinstance(step, LogMel):
@@ -56,19 +57,13 @@ def feature_names(model: Model) -> Names:
     return names
 
 
-def _of_irregular(step: Irregular) -> list[str]:
-    """The values; by form a mask of each; the time since each was known, or since the row before."""
-    if not step.reads_times:
-        return [*step.columns]
-    times = ["gap"] if step.form == "decay" else [f"{name} since" for name in step.columns]
-    return [*step.columns, *(f"{name}?" for name in step.columns), *times]
-
-
 def _of_detector(model: Model) -> list[str]:
     """The values of the row before, each with its mask if it has one, and the calendar of the row itself."""
-    scale = model.step(CovariateScale)
+    scale, irregular = model.step(CovariateScale), model.step(Irregular)
     masks = ((name, f"{name}?") if name in scale.masked else (name,) for name in scale.columns)
     calendar = feature_names_of(model.step(Calendar).features)
+    if irregular is not None:
+        return [*irregular_names(irregular), *calendar]
     return [*(f"{part} before" for pair in masks for part in pair), *calendar]
 
 

@@ -99,7 +99,9 @@ def describe_model(model: Model, panel: Panel) -> str:
     task = model.task_as(Forecast)
     nodes = [node.op for node in model.parts["main"].nodes]
     layers = recurrent_of(model)
-    segments = [op.length for op in nodes if isinstance(op, ops.Segment)]
+    # A GRU-D reads step by step, whatever the horizon is decoded by.
+    by_step = any(isinstance(op, ops.GRUD) for op in nodes)
+    segments = [op.length for op in nodes if isinstance(op, ops.Segment) and not by_step]
     size = f"{layers.hidden} units" + (f", {layers.layers} layers" if layers.layers > 1 else "")
     over = f" over segments of {panel.frequency.count(segments[0])}" if segments else ""
     covariates = [*task.past, *task.future, *task.static]

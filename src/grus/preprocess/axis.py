@@ -64,7 +64,7 @@ def off_grid(axis: Axis, frequency: Frequency, row: int, share: float) -> DataEr
         got = f"uneven ones (the commonest, {frequency}, is {share:.1%} of them)"
         return DataError(
             f"{axis.where}: expected rows in even steps, got {got}",
-            "bring the rows to even steps first, such as the mean of each hour",
+            "bring the rows to even steps first, such as the mean of each hour, or name irregular",
         )
     same = np.flatnonzero(axis.codes == axis.codes[row])
     earlier = same[axis.times[same] < axis.times[row]]

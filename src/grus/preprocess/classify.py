@@ -12,10 +12,10 @@ import numpy as np
 from grus.errors import DataError, SpecError, UsageError
 from grus.preprocess.channels import MOST
 from grus.preprocess.examples import Examples
-from grus.preprocess.features import forward_fill
 from grus.preprocess.irregular import IrregularRows, fit_irregular
 from grus.preprocess.log_mel import BANDS, FRAME_MS, HOP_MS, LogMelFrames, fit_log_mel, log_mel_step
 from grus.preprocess.ragged import MultiHot, Pixels, Ragged
+from grus.preprocess.row_tables import forward_fill
 from grus.preprocess.scaling import apply, fit_scaler
 from grus.preprocess.subwords import encode_subwords, fit_subwords
 from grus.preprocess.text import encode_texts, fit_vocabulary

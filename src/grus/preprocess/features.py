@@ -9,53 +9,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from grus.errors import DataError
-from grus.preprocess.calendar import calendar_features, default_calendar, feature_names
-from grus.preprocess.categories import encode, fit_categories, unseen
+from grus.preprocess.calendar import calendar_features
+from grus.preprocess.categories import encode, unseen
+from grus.preprocess.channels import MOST, filled
 from grus.preprocess.columns import is_text, listed
+from grus.preprocess.forecast_steps import SERIES, layout
+from grus.preprocess.irregular import IrregularRows, first_known
 from grus.preprocess.panel import Panel
 from grus.preprocess.row_tables import forward_fill, joined, series_of, side_by_side, take_rows
-from grus.preprocess.scaling import Method, apply, fit_scaler, fit_series_scaler
+from grus.preprocess.scaling import apply, fit_series_scaler
 from grus.preprocess.storage import CHUNK, chunks, empty, mapped, on_disk, take_runs
-from grus.spec import AnyStep, Calendar, Categories, CovariateScale, Forecast, Model, Port, SeriesScale
+from grus.spec import (
+    AnyStep,
+    Calendar,
+    Categories,
+    CovariateScale,
+    Forecast,
+    SeriesScale,
+)
 
 Arrays = dict[str, np.ndarray]
 
-#: Cycles of a year are kept only where training saw at least this many of them: with fewer, the position in the year
-#: names single days, and the network learns those by heart (bike sharing, under two years: MAE 52 with, 44 without).
-YEARS_FOR_YEARLY = 2.0
 #: Panels of more rows than this keep the calendar of every stamp once, not of every row: that takes a tenth of the
 #: memory, and 0.3 ms more for a batch of 64 windows of 168 steps (0.5 against 0.2).
 LARGE = 1 << 20
-_YEARLY = {"day_of_year", "week_of_year"}
-_YEAR = np.timedelta64(365 * 24, "h")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which feature stands where in the network's inputs, by name, in order."""
-
-    past: tuple[str, ...]
-    future: tuple[str, ...]
-    static: tuple[str, ...]
-    past_tokens: tuple[str, ...]
-    future_tokens: tuple[str, ...]
-    static_tokens: tuple[str, ...]
-    calendar: int
-    counts: dict[str, int]
-
-    def ports(self) -> tuple[Port, ...]:
-        """The graph's inputs, as `windows` names them."""
-        ports = [Port("past", "seq", len(self.past), "src"), Port("future", "seq", len(self.future), "tgt")]
-        if self.static:
-            ports.append(Port("static", "vec", len(self.static)))
-        for group, clock in (("past", "src"), ("future", "tgt"), ("static", "")):
-            for number, column in enumerate(getattr(self, f"{group}_tokens")):
-                ports.append(Port(f"{group}_code_{number}", "tokens", self.counts[column], clock))
-        return tuple(ports)
-
-
-SERIES = "<series>"
-"""Name of the code that tells the series apart; code 0 is a series that training never saw."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +48,9 @@ class Features:
         center, scale: float64 [N]; y = target * scale + center.
         clock: float32 [T, calendar features] of a large panel; in a small one they stand in ``past`` and ``future``.
         tick: int64 [N], the row of ``clock`` that the first row of each series has.
+        sparse: of an irregular model, the target and numeric past covariates scaled, NaN where missing, float32 [R, C];
+            ``past`` then has the calendar alone.
+        stamps: when the rows were, int64 [R]; None where rows are steps.
     """
 
     offsets: np.ndarray
@@ -83,6 +63,8 @@ class Features:
     scale: np.ndarray
     clock: np.ndarray | None = None
     tick: np.ndarray | None = None
+    sparse: np.ndarray | None = None
+    stamps: np.ndarray | None = None
 
     def take(self, table: np.ndarray, rows: np.ndarray, series: np.ndarray, place: int) -> np.ndarray:
         """Rows [B, T] of ``past`` or ``future``, the calendar's features from column ``place`` on."""
@@ -91,84 +73,6 @@ class Features:
             return found
         clock = take_rows(self.clock, rows + (self.tick - self.offsets[:-1])[series][:, None])
         return joined(found[..., :place], clock, found[..., place:])
-
-
-def fit_steps(
-    panel: Panel, *, scaling: Method = "standard", calendar: tuple[str, ...] | None = None
-) -> tuple[tuple[AnyStep, ...], dict[str, np.ndarray]]:
-    """Fit every preprocessing step on a panel of training rows.
-
-    Returns:
-        The steps, and their float64 arrays by the names of the model file.
-    """
-    features = _calendar_of(panel) if calendar is None else calendar
-    columns = {**panel.past, **panel.future, **panel.static}
-    text = {name: fit_categories(values, name) for name, values in columns.items() if is_text(values)}
-    numeric = tuple(name for name in columns if name not in text)
-    masked = tuple(name for name in numeric if name not in panel.static and _has_gaps(columns[name]))
-    center, scale = np.zeros(len(numeric)), np.ones(len(numeric))
-    for number, name in enumerate(numeric):
-        fitted = fit_scaler(columns[name][:, None], "standard", (name,))
-        center[number], scale[number] = fitted[0][0], fitted[1][0]
-    series_center, series_scale = fit_series_scaler(panel.target, panel.offsets, scaling, panel.ids)
-    steps: tuple[AnyStep, ...] = (
-        Calendar(features),
-        Categories(text),
-        CovariateScale(numeric, masked),
-        SeriesScale(scaling, panel.ids),
-    )
-    return steps, {
-        "preprocess.covariate_scale.center": center,
-        "preprocess.covariate_scale.scale": scale,
-        "preprocess.series_scale.center": series_center,
-        "preprocess.series_scale.scale": series_scale,
-    }
-
-
-def _has_gaps(values: np.ndarray) -> bool:
-    return any(bool(np.isnan(values[piece]).any()) for piece in chunks(len(values)))
-
-
-def _calendar_of(panel: Panel) -> tuple[str, ...]:
-    names = default_calendar(panel.frequency)
-    if not names or not panel.n_rows:
-        return names
-    ends = panel.frequency.at(panel.starts, panel.lengths - 1)
-    years = float((ends - panel.starts).max() / _YEAR)
-    return names if years >= YEARS_FOR_YEARLY else tuple(name for name in names if name not in _YEARLY)
-
-
-def layout(model: Model | tuple[Forecast, tuple[AnyStep, ...]]) -> Layout:
-    """Derive the order of features from the task and its fitted steps alone."""
-    task, steps = (model.task_as(Forecast), model.preprocess) if isinstance(model, Model) else model
-    found = {type(step): step for step in steps}
-    calendar: Calendar = found[Calendar]  # type: ignore[assignment]
-    text: Categories = found[Categories]  # type: ignore[assignment]
-    scale: CovariateScale = found[CovariateScale]  # type: ignore[assignment]
-    series: SeriesScale = found[SeriesScale]  # type: ignore[assignment]
-
-    def numeric(names: tuple[str, ...]) -> tuple[str, ...]:
-        kept = [name for name in names if name not in text.columns]
-        return tuple(
-            part for name in kept for part in ((name, f"{name}?") if name in scale.masked else (name,))
-        )
-
-    def coded(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in names if name in text.columns)
-
-    clock = feature_names(calendar.features)
-    counts = {name: len(values) + 1 for name, values in text.columns.items()}
-    several = len(series.ids) > 1
-    return Layout(
-        past=(task.target, "observed", *numeric(task.past), *clock),
-        future=("lead", *clock, *numeric(task.future)),
-        static=numeric(task.static),
-        past_tokens=coded(task.past),
-        future_tokens=coded(task.future),
-        static_tokens=coded(task.static) + ((SERIES,) if several else ()),
-        calendar=len(clock),
-        counts={**counts, SERIES: len(series.ids) + 1},
-    )
 
 
 class Preprocessor:
@@ -181,7 +85,7 @@ class Preprocessor:
     """
 
     def __init__(self, task: Forecast, steps: tuple[AnyStep, ...], arrays: Mapping[str, np.ndarray]) -> None:
-        self.task = task
+        self.task, self.steps = task, steps
         self.layout = layout((task, steps))
         found = {type(step): step for step in steps}
         self._calendar: Calendar = found[Calendar]  # type: ignore[assignment]
@@ -193,6 +97,10 @@ class Preprocessor:
         self._numeric = {name: (center[i], scale[i]) for i, name in enumerate(covariates.columns)}
         center, scale = (arrays[f"preprocess.series_scale.{part}"] for part in ("center", "scale"))
         self._known = {name: (i, center[i], scale[i]) for i, name in enumerate(self._series.ids)}
+        self._rows: IrregularRows | None = None
+        if (step := self.layout.irregular) is not None:
+            fitted = {name: arrays[f"preprocess.{step.key}.{name}"] for name in step.arrays()}
+            self._rows = IrregularRows(step, fitted)
 
     def features(
         self, panel: Panel, history: np.ndarray | None = None, newest: int | None = None
@@ -205,14 +113,18 @@ class Preprocessor:
                 (None: all of them).
             newest: of those only so many are used, the last ones (None: all).
         """
+        if self._rows is not None and panel.stamps is not None:
+            self._rows.check_clock("dates" if panel.stamps.dtype.kind == "M" else "numbers", self.task.time)
         center, scale = self._scales(panel, history, newest)
         disk, task = on_disk(panel.target), self.task
         target = self._scaled_target(panel, center, scale)
-        filled = forward_fill(target, panel.offsets)
         once = self.layout.calendar and (disk or panel.n_rows > LARGE)
         clock, tick = self._clock(panel) if once else (None, None)
         every = [] if clock is not None or not self.layout.calendar else [self._calendar_rows(panel)]
-        past = [filled, panel.observed, *self._columns(panel.past, task.past, panel.offsets)]
+        past = []
+        if self._rows is None:
+            past = [forward_fill(target, panel.offsets), panel.observed]
+            past += self._columns(panel.past, task.past, panel.offsets)
         # The first column, lead, is the place within the horizon: `windows` writes it.
         lead = np.broadcast_to(np.float32(0), len(target))
         future = self._columns(panel.future, task.future, panel.offsets)
@@ -233,7 +145,19 @@ class Preprocessor:
             scale=scale,
             clock=clock,
             tick=tick,
+            sparse=None if self._rows is None else self._sparse(panel, target),
+            stamps=None if panel.stamps is None else panel.stamps.astype(np.int64),
         )
+
+    def _sparse(self, panel: Panel, target: np.ndarray) -> np.ndarray:
+        """The scaled target and numeric past covariates as they are, float32 [R, C], NaN where missing."""
+        names = [name for name in self.task.past if name in self._numeric]
+        columns = [target, *(self._scaled(panel.past, name) for name in names)]
+        out = empty(panel.n_rows * len(columns), np.float32, on_disk(target)).reshape(-1, len(columns))
+        for piece in chunks(panel.n_rows):
+            for place, column in enumerate(columns):
+                out[piece, place] = np.clip(column[piece], -MOST, MOST)
+        return out
 
     def _scaled_target(self, panel: Panel, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
         out = empty(panel.n_rows, np.float64, on_disk(panel.target))
@@ -291,9 +215,12 @@ class Preprocessor:
         if (origins - 1 < start[:, 0]).any():
             raise DataError("forecast: a window needs at least one row before its first step")
         rows = np.maximum(before, start)
-        past = features.take(features.past, rows, series, len(self.layout.past) - self.layout.calendar)
-        if (rows != before).any():
-            past[..., 1] *= before >= start
+        if self._rows is None:
+            past = features.take(features.past, rows, series, len(self.layout.past) - self.layout.calendar)
+            if (rows != before).any():
+                past[..., 1] *= before >= start
+        else:
+            past = self._uneven(features, series, rows, before, self._rows)
         ahead = np.minimum(np.arange(steps), task.horizon - 1)
         later = np.minimum(origins[:, None] + ahead, features.offsets[series + 1][:, None] - 1)
         future = features.take(features.future, later, series, 1)
@@ -305,6 +232,29 @@ class Preprocessor:
             index = {"past": rows, "future": later, "static": series}[name.partition("_")[0]]
             inputs[name] = codes[index]
         return inputs
+
+    def _uneven(
+        self,
+        features: Features,
+        series: np.ndarray,
+        rows: np.ndarray,
+        before: np.ndarray,
+        irregular: IrregularRows,
+    ) -> np.ndarray:
+        """``past`` of an irregular model, made of each window by itself: what was before it is not known live either.
+
+        Args:
+            rows: of the panel, int [B, lookback]; before: the same, but running on before the start of a series.
+        """
+        assert features.sparse is not None
+        there = rows == before
+        values = np.where(there[..., None], take_rows(features.sparse, rows), np.nan).astype(np.float64)
+        target = filled(values[..., :1], first_known(values[..., :1]))[0]
+        stamps = before if features.stamps is None else features.stamps[rows]
+        made = irregular.windows(values, stamps)
+        clock = features.take(features.past, rows, series, 0)
+        parts = (np.nan_to_num(target), there[..., None], made, clock)
+        return np.concatenate([part.astype(np.float32, copy=False) for part in parts], axis=-1)
 
     def strangers(self, panel: Panel) -> list[str]:
         """Sentences for people on categories and series that training never saw."""

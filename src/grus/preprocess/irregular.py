@@ -1,12 +1,12 @@
 """Rows with missing values at uneven times, as a network sees them: a chunk of many streams at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from grus.errors import DataError
+from grus.errors import DataError, SpecError
 from grus.preprocess.build_examples import DAY
-from grus.preprocess.channels import filled, scaled
+from grus.preprocess.channels import MOST, filled, scaled
 from grus.preprocess.examples import Examples
 from grus.preprocess.scaling import fit_scaler
 from grus.preprocess.storage import chunks
@@ -28,19 +28,60 @@ def fit_irregular(examples: Examples, form: IrregularForm) -> tuple[Irregular, d
         DataError: a channel without any value.
     """
     assert examples.series is not None
-    for column, name in enumerate(examples.columns):
-        if np.isnan(examples.series[:, column]).all():
+    _check_known(examples.columns, examples.series)
+    low, high = np.nanquantile(examples.series, QUANTILES, axis=0)
+    center, scale = fit_scaler(np.clip(examples.series, low, high), "standard", examples.columns)
+    return _timed(examples, form, {"center": center, "scale": scale, "low": low, "high": high})
+
+
+def fit_scaled(
+    columns: tuple[str, ...],
+    values: np.ndarray,
+    offsets: np.ndarray,
+    times: np.ndarray | None,
+    form: IrregularForm,
+    free: Collection[str] = (),
+) -> tuple[Irregular, dict[str, np.ndarray]]:
+    """As `fit_irregular`, for values that other steps have scaled already: center 0, scale 1.
+
+    Args:
+        columns: names of the channels.
+        values: scaled, [N, C], NaN where missing.
+        offsets: int64 [R + 1], rows of series r are ``offsets[r]:offsets[r + 1]``.
+        times: of the rows, datetime64[ns] or int64 [N]; None: rows are steps.
+        form: what is made of them.
+        free: channels without bounds, as those are that may drift.
+
+    Raises:
+        DataError: a channel without any value.
+    """
+    series = np.asarray(values, np.float64)
+    _check_known(columns, series)
+    examples = Examples("series", len(offsets) - 1, columns, offsets=offsets, series=series, times=times)
+    low, high = np.nanquantile(series, QUANTILES, axis=0)
+    loose = np.array([name in free for name in columns])
+    arrays = {"low": np.where(loose, -MOST, low), "high": np.where(loose, MOST, high)}
+    identity = {"center": np.zeros(len(columns)), "scale": np.ones(len(columns))}
+    return _timed(examples, form, identity | arrays)
+
+
+def _timed(
+    examples: Examples, form: IrregularForm, arrays: dict[str, np.ndarray]
+) -> tuple[Irregular, dict[str, np.ndarray]]:
+    """The step, and its arrays with the unit of time."""
+    step = Irregular(examples.columns, form, "steps" if form in ("mean", "forward") else clock_of(examples))
+    unit = _unit(examples, arrays) if step.reads_times else 1.0
+    return step, arrays | {"gap_scale": np.array([unit])}
+
+
+def _check_known(columns: tuple[str, ...], series: np.ndarray) -> None:
+    """Raise DataError for a channel without any value."""
+    for column, name in enumerate(columns):
+        if np.isnan(series[:, column]).all():
             raise DataError(
                 f"column {name!r}: expected at least one value to learn from, got only missing ones",
                 "leave it out of the columns",
             )
-    low, high = np.nanquantile(examples.series, QUANTILES, axis=0)
-    center, scale = fit_scaler(np.clip(examples.series, low, high), "standard", examples.columns)
-    clock = clock_of(examples)
-    step = Irregular(examples.columns, form, "steps" if form in ("mean", "forward") else clock)
-    arrays = {"center": center, "scale": scale, "low": low, "high": high}
-    unit = _unit(examples, arrays) if step.reads_times else 1.0
-    return step, arrays | {"gap_scale": np.array([unit])}
 
 
 def clock_of(examples: Examples) -> RowClock:
@@ -78,9 +119,15 @@ class IrregularRows:
     Args:
         step: the columns and the form.
         arrays: fitted by `fit_irregular`, by their own names.
+
+    Raises:
+        SpecError: scales or a unit that are not above zero.
     """
 
     def __init__(self, step: Irregular, arrays: Mapping[str, np.ndarray]) -> None:
+        for name in ("scale", "gap_scale"):
+            if not (arrays[name] > 0).all():
+                raise SpecError(f"model: preprocess.{step.key}.{name} must be above zero")
         self.step, self.size = step, step.port().size
         self._carries = step.form in ("forward", "indicators")
         self._center, self._scale = arrays["center"], arrays["scale"]
@@ -108,8 +155,7 @@ class IrregularRows:
         Returns:
             float32 [B, T, size], and what is held.
         """
-        bounded = np.minimum(np.maximum(values, self._low), self._high)  # NaN stays NaN
-        z = scaled(bounded, self._center, self._scale)
+        z = self._scaled(values)
         known, count, form = ~np.isnan(z), z.shape[2], self.step.form
         out = np.zeros((*z.shape[:2], self.size), np.float32)
         if self._carries:
@@ -118,15 +164,35 @@ class IrregularRows:
         out[..., :count] = np.where(np.isnan(z), 0.0, z)
         if self.step.reads_times:
             out[..., count : 2 * count] = known
-            first = np.where(before[0], before[1], stamps[:, 0]) if stamps.shape[1] else before[1]
             if form == "decay":
-                out[..., 2 * count] = self._time(np.diff(stamps, axis=1, prepend=first[:, None]))
+                out[..., 2 * count] = self.gaps(stamps, before)
             else:
+                first = np.where(before[0], before[1], stamps[:, 0]) if stamps.shape[1] else before[1]
                 since = np.where(before[0][:, None], held[1], first[:, None])
                 at = _seen_at(known, stamps, since)
                 out[..., 2 * count :] = np.log1p(self._time(stamps[..., None] - at[:, :-1]))
                 held = (held[0], at[:, -1])
         return out, held
+
+    def gaps(self, stamps: np.ndarray, before: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """The time from the row before to each, in the unit of training, 0 at the first of all; as for `chunk`."""
+        first = np.where(before[0], before[1], stamps[:, 0]) if stamps.shape[1] else before[1]
+        return self._time(np.diff(stamps, axis=1, prepend=first[:, None]))
+
+    def windows(self, values: np.ndarray, stamps: np.ndarray) -> np.ndarray:
+        """The features of stretches [B, T, C] at ``stamps`` [B, T], each by itself, float32 [B, T, size].
+
+        Where gaps are filled, what is missing before the first known value of a stretch is filled with that.
+        """
+        held = self.begin(len(values))
+        if self._carries:
+            held = (first_known(self._scaled(values)), *held[1:])
+        new = np.zeros(len(values), np.bool_), np.zeros(len(values), np.int64)
+        return self.chunk(values, stamps, new, held)[0]
+
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
+        """Values held to their bounds and scaled; NaN stays NaN."""
+        return scaled(np.minimum(np.maximum(values, self._low), self._high), self._center, self._scale)
 
     def _time(self, apart: np.ndarray) -> np.ndarray:
         """In the unit of training; no state, whatever stamps it was made to hold, gives a time below 0."""
@@ -164,6 +230,13 @@ class IrregularRows:
             out[place[real]] = found[real]
         return out
 
+    def check_clock(self, got: RowClock, time: str | None) -> None:
+        """Raise DataError unless the times of rows, in the column ``time``, are what they were in training."""
+        words = {"dates": "dates", "numbers": "whole numbers", "steps": "rows without times"}
+        if self.step.clock not in ("steps", got):
+            where = "examples" if time is None else f"column {time!r}"
+            raise DataError(f"{where}: expected {words[self.step.clock]} as in training, got {words[got]}")
+
     def _stamps(self, examples: Examples, time: str | None) -> np.ndarray:
         """When each row was, int64 [N]."""
         assert examples.offsets is not None
@@ -171,12 +244,15 @@ class IrregularRows:
             return np.arange(examples.offsets[-1]) - np.repeat(
                 examples.offsets[:-1], np.diff(examples.offsets)
             )
-        words = {"dates": "dates", "numbers": "whole numbers", "steps": "rows without times"}
-        if (got := clock_of(examples)) != self.step.clock:
-            where = "examples" if time is None else f"column {time!r}"
-            raise DataError(f"{where}: expected {words[self.step.clock]} as in training, got {words[got]}")
+        self.check_clock(clock_of(examples), time)
         assert examples.times is not None
         return examples.times.astype(np.int64)
+
+
+def first_known(values: np.ndarray) -> np.ndarray:
+    """The first value of each channel of stretches [B, T, C], NaN where there is none, [B, C]."""
+    first = np.argmax(~np.isnan(values), axis=1)
+    return np.take_along_axis(values, first[:, None], 1)[:, 0]
 
 
 def _seen_at(known: np.ndarray, stamps: np.ndarray, since: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from grus.preprocess.roles import Roles
 from grus.preprocess.storage import chunks, distinct, empty, on_disk, take_runs
 from grus.preprocess.table import as_ids, static_values, typed_columns
 from grus.preprocess.times import as_times, time_column, time_parts
+from grus.preprocess.uneven import lay_rows
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Panel:
         static: one value per series [N], typed likewise.
         roles: the columns that these came from.
         notes: sentences for people on what was noticed and done.
+        stamps: of rows that follow each other at uneven times, when each was, datetime64[ns] or int64 [R]; ``starts``
+            and ``frequency`` then count rows. None where rows lie on the grid.
     """
 
     ids: tuple[str, ...]
@@ -60,6 +63,7 @@ class Panel:
     static: dict[str, np.ndarray]
     roles: Roles
     notes: tuple[str, ...] = ()
+    stamps: np.ndarray | None = None
 
     @property
     def n_series(self) -> int:
@@ -87,6 +91,12 @@ class Panel:
     def times(self, i: int) -> np.ndarray:
         """Stamps of series i, datetime64[ns] or int64 [length(i)]."""
         return self.frequency.at(self.starts[i], np.arange(self.length(i)))
+
+    def when(self, series: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Stamps of rows by their series and their place in it: on the grid, or as they came."""
+        if self.stamps is None:
+            return self.frequency.at(self.starts[series], place)
+        return self.stamps[self.offsets[series] + place]
 
     def all_times(self) -> np.ndarray:
         """Stamps of every row [R]."""
@@ -140,6 +150,7 @@ class Panel:
             observed=take_runs(self.observed, first, lengths),
             past={name: take_runs(values, first, lengths) for name, values in self.past.items()},
             future={name: take_runs(values, first, lengths) for name, values in self.future.items()},
+            stamps=None if self.stamps is None else take_runs(self.stamps, first, lengths),
         )
 
     def describe(self) -> str:
@@ -151,6 +162,8 @@ class Panel:
         first = self.starts[full].min()
         last = self.frequency.at(self.starts[full], lengths[full] - 1).max()
         span = self.frequency.count(int(lengths.max()))
+        if self.stamps is not None:
+            first, last = self.stamps.min(), self.stamps.max()
         if self.n_series > 1:
             shortest = f"{lengths.min():,} to " if lengths.min() < lengths.max() else ""
             span = f"{shortest}{span} each, {self.n_rows:,} rows"
@@ -159,7 +172,11 @@ class Panel:
 
 
 def build_panel(
-    columns: Columns, roles: Roles, frequency: Frequency | None = None, source: str = "data"
+    columns: Columns,
+    roles: Roles,
+    frequency: Frequency | None = None,
+    source: str = "data",
+    uneven: bool = False,
 ) -> Panel:
     """Lay a table out as series on a regular grid; gaps become masked rows, never closed.
 
@@ -168,6 +185,7 @@ def build_panel(
         roles: which column plays which part; ``time`` may join columns (``date+hour``).
         frequency: the step between rows; inferred if None.
         source: the table's name (and row numbering, if a ``Source``) for messages.
+        uneven: take rows for steps, however far apart in time; there must be a time column then.
 
     Raises:
         DataError: a column is missing or of the wrong kind, a stamp comes twice, is missing or lies off the
@@ -184,7 +202,10 @@ def build_panel(
     numeric = {roles.target: target, **{n: v for n, v in covariates.items() if not is_text(v)}}
     odd = [note for name, values in numeric.items() for note in stand_ins(values, name, source)]
     alike = partial(same_rows, columns)
-    grid = lay_out(ids, times, roles.id, roles.time, frequency, len(target), source, alike)
+    if uneven and times is not None:
+        grid, stamps = lay_rows(ids, times, roles.id, roles.time or "", source, alike)
+    else:
+        grid, stamps = lay_out(ids, times, roles.id, roles.time, frequency, len(target), source, alike), None
     laid = grid.spread(target)
     observed = empty(len(laid), np.bool_, on_disk(laid))
     for piece in chunks(len(laid)):
@@ -205,6 +226,7 @@ def build_panel(
         static={name: static_values(table[name], grid, name, source) for name in roles.static},
         roles=roles,
         notes=(*as_source(source).notes, *grid.notes, *masked, *odd),
+        stamps=stamps,
     )
 
 
@@ -245,6 +267,7 @@ def extend(panel: Panel, horizon: int, future: Columns | None = None, source: st
         observed=grow(panel.observed, False),
         past={name: grow(values, missing(values)) for name, values in panel.past.items()},
         future={name: grow(values, filled[name]) for name, values in panel.future.items()},
+        stamps=None if panel.stamps is None else grow(panel.stamps, np.zeros(len(new), panel.stamps.dtype)),
         notes=(*panel.notes, *_horizon_gaps(panel, filled)),
     )
 

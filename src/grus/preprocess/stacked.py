@@ -23,6 +23,7 @@ def lay_out_table(
     targets: tuple[str, ...] = (),
     frequency: Frequency | None = None,
     source: str = "data",
+    uneven: bool = False,
 ) -> Panel:
     """`build_panel` of a long table; with ``targets``, of the long table that a wide one stands for.
 
@@ -30,7 +31,7 @@ def lay_out_table(
     ``"<target>"`` without an id; covariates go with each of them.
 
     Args:
-        columns, frequency, source: as for `build_panel`.
+        columns, frequency, source, uneven: as for `build_panel`.
         roles: of the table; its target does not count where there are ``targets``.
         targets: the columns to stack.
 
@@ -41,7 +42,7 @@ def lay_out_table(
         DataError: as `build_panel`. UsageError: names that cannot be told apart.
     """
     if not targets:
-        return build_panel(columns, roles, frequency, source)
+        return build_panel(columns, roles, frequency, source, uneven)
     values = [
         as_numbers(column, name, source)
         for name, column in _needed(columns, targets, source, targets).items()
@@ -52,7 +53,7 @@ def lay_out_table(
     covariates = (*roles.past, *roles.future, *roles.static)
     long = _repeat_rows(columns, roles, covariates, targets, source)
     long[VALUE] = _joined(values)
-    panel = build_panel(long, replace(roles, target=VALUE, id=roles.id or NAME), frequency, source)
+    panel = build_panel(long, replace(roles, target=VALUE, id=roles.id or NAME), frequency, source, uneven)
     note = f"{listed(targets)}: one series each, which answers name in a column {NAME!r}"
     return replace(
         panel, id_values=_pairs(columns, roles, targets, panel, source), notes=(*panel.notes, note)

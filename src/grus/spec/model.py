@@ -37,6 +37,7 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
     ``season`` is in steps. ``levels_known`` is how many conformal quantile levels (1%..99%) the file carries per
     step of the horizon; zero means that no intervals were calibrated. ``targets`` are columns of a wide table that
     are stacked, one series each, under ``target``. ``recent`` is how many earlier forecasts say how wide intervals are.
+    With ``uneven`` rows are steps, however far apart in time: the time column says their order and distances.
     """
 
     horizon: int
@@ -55,6 +56,7 @@ class Forecast(msgspec.Struct, frozen=True, tag_field="task", tag="forecast", fo
     alias: str = "GRU"
     targets: tuple[str, ...] = ()
     recent: int = 0
+    uneven: bool = False
 
     def arrays(self) -> Weights:
         """Fitted float64 tensors: conformal margins by level and step, the size of the error at each place in the

@@ -107,6 +107,13 @@ class Irregular(Step, frozen=True, tag="irregular"):
         """Whether the times of rows are an input, and not only their order."""
         return self.form in ("indicators", "decay")
 
+    def features(self) -> tuple[str, ...]:
+        """Names of what it makes of a row: the values; by form a mask of each, ``a?``; ``a since`` of each, or gap."""
+        if not self.reads_times:
+            return self.columns
+        times = ("gap",) if self.form == "decay" else tuple(f"{name} since" for name in self.columns)
+        return (*self.columns, *(f"{name}?" for name in self.columns), *times)
+
     def arrays(self) -> Weights:
         """Center, scale and bounds of each column, and the unit of time."""
         per_column: Weights = {name: (len(self.columns),) for name in ("center", "scale", "low", "high")}
@@ -114,9 +121,7 @@ class Irregular(Step, frozen=True, tag="irregular"):
 
     def port(self) -> Port:
         """The input of a classifier of series: the values, then by form their masks, then times."""
-        count = len(self.columns)
-        size = {"indicators": 3 * count, "decay": 2 * count + 1}.get(self.form, count)
-        return Port("x", "seq", size, "src")
+        return Port("x", "seq", len(self.features()), "src")
 
 
 class SeriesScale(Step, frozen=True, tag="series_scale"):

@@ -11,7 +11,7 @@ from grus.data.stratify import split_rows
 from grus.decode.class_scores import truth_of
 from grus.errors import DataError, UsageError
 from grus.inspection.classes.wording import unmeasured_sentence
-from grus.inspection.wording import count, percent
+from grus.inspection.wording import count
 from grus.preprocess.build_examples import ExampleRoles
 from grus.preprocess.categories import spell
 from grus.preprocess.classify import ClassifyPreprocessor, StepOptions, fit_classify_steps
@@ -19,6 +19,7 @@ from grus.preprocess.examples import Examples, Labels
 from grus.preprocess.irregular import unmeasured
 from grus.preprocess.ragged import Ragged
 from grus.spec import AnyStep, Classify, ClassifyKind, Irregular, Port
+from grus.tasks.missing import missing_line
 from grus.tasks.run_folder import digest
 
 TITLES: dict[ClassifyKind, str] = {
@@ -242,13 +243,7 @@ def _missing(parts: Parts, step: Irregular) -> list[str]:
     """How much of the training rows is missing, and what becomes of it."""
     values = parts.train.series
     assert values is not None
-    means = {
-        "mean": "its mean in training",
-        "forward": "the last one known",
-        "indicators": "the last one known, with masks and times beside it",
-        "decay": "what GRU-D makes of the last one known and the time since (decay)",
-    }
-    lines = [f"missing   {percent(float(np.isnan(values).mean()))} of the values; each is {means[step.form]}"]
+    lines = [missing_line(float(np.isnan(values).mean()), step.form)]
     if none := unmeasured(parts.train):
         lines.append(unmeasured_sentence(none))
     return lines

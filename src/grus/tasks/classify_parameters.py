@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from grus.errors import UsageError
-from grus.spec.steps import IRREGULAR_FORMS
 from grus.tasks import rules as r
 from grus.tasks.cells import CELLS
 from grus.tasks.classify_networks import POOLS
@@ -45,7 +44,7 @@ RULES: dict[str, Rule] = {
     "dropout": r.SHARE,
     "encoder": r.choice(ENCODERS),
     "kernel_size": r.POSITIVE,
-    "irregular": r.or_none(r.choice(IRREGULAR_FORMS)),
+    "irregular": r.IRREGULAR,
     "embedding_size": r.POSITIVE,
     "token_dropout": r.SHARE,
     "label_smoothing": r.SHARE,
@@ -89,8 +88,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         found["kind"] = _NAMED[name]
     if found["variable"] is not None or found["value"] is not None:
         _check_long(found)
-    if found["irregular"] == "decay":
-        _check_decay(found)
+    r.check_decay(found)
     if found["irregular"] is not None and found["kind"] not in (None, "series"):
         raise UsageError(
             f"irregular must not be given for kind={found['kind']!r}, got {found['irregular']!r}"
@@ -107,17 +105,3 @@ def _check_long(given: dict[str, Any]) -> None:
     if given["kind"] not in (None, "series"):
         raise UsageError(f"variable must not be named for kind={given['kind']!r}, got {given['variable']!r}")
     given["kind"] = "series"
-
-
-def _check_decay(given: Mapping[str, Any]) -> None:
-    """Raise UsageError for what does not go with a GRU-D."""
-    for name, only in {"cell": ("gru",), "layers": (1,), "bidirectional": (None, False)}.items():
-        if given[name] not in only:
-            must = repr(only[-1])
-            raise UsageError(
-                f"{name} must be {must} with irregular='decay', which is a GRU-D, got {given[name]!r}"
-            )
-    if given["encoder"] == "conv-gru":
-        raise UsageError(
-            "encoder must not be 'conv-gru' with irregular='decay', which reads values as they are"
-        )

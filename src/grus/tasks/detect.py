@@ -15,7 +15,7 @@ from grus.errors import UsageError
 from grus.inspection.detection.report import write_detect_report
 from grus.preprocess.records import Records
 from grus.preprocess.scaling import Method
-from grus.spec import Model
+from grus.spec import IrregularForm, Model
 from grus.tasks.detect_fit import (
     calibrated,
     job_of,
@@ -45,6 +45,8 @@ class AnomalyDetector(TrainedEstimator):
         columns: what is watched (default: all other numeric columns).
         cell: ``gru``, ``lstm`` or ``rnn`` (simple, tanh).
         hidden_size, layers, dropout: of the network.
+        irregular: what to do with missing values and uneven times, as for `grus.Classifier`: ``mean``, ``forward``,
+            ``indicators`` or ``decay``, a GRU-D (default: the last value known, with masks; times are not read).
         calendar: calendar features by name; inferred from the stamps if None, none if empty.
         scaling: ``standard``, ``robust`` or ``none``, of each column of each series.
         short: rows of the short mean of the errors: fewer find spikes, more find shifts.
@@ -89,6 +91,7 @@ class AnomalyDetector(TrainedEstimator):
         hidden_size: int = 32,
         layers: int = 1,
         dropout: float = 0.0,
+        irregular: IrregularForm | None = None,
         calendar: Sequence[str] | None = None,
         scaling: Method = "standard",
         short: int = 5,
@@ -114,6 +117,7 @@ class AnomalyDetector(TrainedEstimator):
     ) -> None:
         self.id, self.time, self.columns, self.label = id, time, columns, label
         self.cell, self.hidden_size, self.layers, self.dropout = cell, hidden_size, layers, dropout
+        self.irregular: IrregularForm | None = irregular
         self.calendar = calendar
         self.scaling: Method = scaling
         self.short, self.memory, self.outside, self.quiet = short, memory, outside, quiet

@@ -19,6 +19,7 @@ from grus.preprocess.records import DetectRoles, Records, build_records
 from grus.spec import Detect, Model
 from grus.tasks.detect_job import DetectJob, make_table
 from grus.tasks.detect_networks import NetworkConfig, build_network, start_linear
+from grus.tasks.missing import missing_line
 from grus.tasks.run_folder import digest
 
 if TYPE_CHECKING:
@@ -63,12 +64,18 @@ def make_ready(parameters: "AnomalyDetector", data: Any) -> Ready:
     end = train_end(records, p.val_size)
     plan = [*plan_detect(records, roles, end, columns), *source.notes]
     calendar = None if p.calendar is None else tuple(p.calendar)
+    head = _head(records, end)
     steps, arrays = fit_detect_steps(
-        _head(records, end), roles.columns, scaling=p.scaling, calendar=calendar, grouped=roles.id is not None
-    )
+        head, roles.columns, scaling=p.scaling, calendar=calendar, grouped=roles.id is not None,
+        irregular=p.irregular, timed=roles.time is not None,
+    )  # fmt: skip
+    if p.irregular is not None:
+        plan.append(missing_line(float(np.isnan(head.values).mean()), p.irregular))
     task = task_of(p, roles, records)
     preprocessor = DetectPreprocessor(task, steps, arrays)
-    config = NetworkConfig(len(roles.columns), p.cell, p.hidden_size, p.layers, p.dropout)
+    config = NetworkConfig(
+        len(roles.columns), p.cell, p.hidden_size, p.layers, p.dropout, p.irregular == "decay"
+    )
     model = Model(1, task, steps, {"main": build_network(config, preprocessor.port())})
     module = p._module(model.parts["main"])
     start_linear(module)

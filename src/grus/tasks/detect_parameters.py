@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from grus.errors import UsageError
+from grus.inspection.page import recurrent_of
 from grus.preprocess.calendar import HARMONICS
 from grus.preprocess.scaling import METHODS
-from grus.spec import Calendar, Detect, Model, SeriesScale
+from grus.spec import Calendar, Detect, Irregular, Model, SeriesScale
 from grus.tasks import rules as r
 from grus.tasks.cells import CELLS, cell_of
 from grus.training.config import Rule
@@ -22,6 +23,7 @@ RULES: dict[str, Rule] = {
     "hidden_size": r.POSITIVE,
     "layers": r.LAYERS,
     "dropout": r.SHARE,
+    "irregular": r.IRREGULAR,
     "calendar": r.or_none(
         Rule(
             lambda v: r.is_list(v) and all(isinstance(name, str) and name in HARMONICS for name in v),
@@ -51,6 +53,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: one cannot be used, or a column is given two roles.
     """
     found = r.check(parameters, RULES)
+    r.check_decay(found)
     named = [n for n in (found["id"], found["time"], found["label"], *found["columns"]) if n is not None]
     twice = next((name for name in named if named.count(name) > 1), None)
     if twice is not None:
@@ -60,15 +63,17 @@ def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def parameters_of(model: Model) -> dict[str, Any]:
     """The constructor's arguments that a model folder settles."""
-    task, layers = model.task_as(Detect), model.parts["main"].nodes[0].op
+    task, layers = model.task_as(Detect), recurrent_of(model)
+    irregular: Irregular | None = model.step(Irregular)
     return {
         "id": task.id,
         "time": task.time,
         "columns": task.columns,
         "label": task.label,
-        "cell": cell_of(layers),  # type: ignore[arg-type]
-        "hidden_size": layers.hidden,  # type: ignore[union-attr]
-        "layers": layers.layers,  # type: ignore[union-attr]
+        "cell": cell_of(layers),
+        "hidden_size": layers.hidden,
+        "layers": layers.layers,
+        "irregular": None if irregular is None else irregular.form,
         "calendar": model.step(Calendar).features,
         "scaling": model.step(SeriesScale).method,
         "short": task.short,

@@ -18,12 +18,13 @@ from grus.errors import UsageError
 from grus.inspection.report import write_forecast_report
 from grus.preprocess.panel import Panel
 from grus.preprocess.scaling import Method
-from grus.spec import Model
+from grus.spec import IrregularForm, Model
 from grus.tasks.encoders import KERNEL_SIZE, Encoder
 from grus.tasks.estimator import TrainedEstimator, check_resume
 from grus.tasks.forecast_fit import (
     Ready,
     calibrated,
+    cross_columns,
     evaluate_part,
     learning,
     make_ready,
@@ -53,11 +54,13 @@ class Forecaster(TrainedEstimator):
         horizon: steps to forecast, H.
         id, time, target: column names; inferred where obvious. Several targets are forecast as a series each.
         past: covariates known up to now; future: known for the horizon too; static: one value a series.
-        freq: step between rows, e.g. ``"h"``, ``"15min"``, ``"MS"``; inferred if None.
+        freq: step between rows, e.g. ``"15min"``, or with ``irregular`` ``"rows"``, as they come; inferred if None.
         lookback: steps the network sees (default: about seven seasons, in whole segments).
         model: ``segment`` or ``direct``; cell: ``gru``, ``lstm``, ``rnn`` (simple, tanh) or ``mingru``.
         hidden_size, layers, dropout: of the network.
         encoder: ``gru`` (the cell alone), ``conv-gru`` (``kernel_size`` wide convolution first), ``gru-attention``.
+        irregular: what to do with missing values and uneven times, as for `grus.Classifier`: ``mean``, ``forward``,
+            ``indicators`` or ``decay``, a GRU-D (default: the last value known, with masks).
         segment: steps a segment; anchor: steps averaged into the level (default: one season).
         calendar: calendar features by name; inferred from the frequency if None, none if empty.
         loss: ``mae``, ``mse`` or ``huber``; quantiles: probabilities, which replace it by the pinball loss.
@@ -100,6 +103,7 @@ class Forecaster(TrainedEstimator):
         dropout: float = 0.1,
         encoder: Encoder = "gru",
         kernel_size: int = KERNEL_SIZE,
+        irregular: IrregularForm | None = None,
         segment: int | None = None,
         anchor: int | None = None,
         calendar: Sequence[str] | None = None,
@@ -124,6 +128,7 @@ class Forecaster(TrainedEstimator):
         self.past, self.future, self.static = past, future, static
         self.freq, self.lookback, self.segment, self.anchor = freq, lookback, segment, anchor
         self.model, self.cell, self.encoder, self.kernel_size = model, cell, encoder, kernel_size
+        self.irregular: IrregularForm | None = irregular
         self.hidden_size, self.layers, self.dropout, self.calendar = hidden_size, layers, dropout, calendar
         self.loss, self.quantiles = loss, quantiles
         self.scaling: Method = scaling
@@ -351,16 +356,7 @@ class Forecaster(TrainedEstimator):
             self.fit(data, progress=progress)
         finally:
             self.test_size = kept
-        panel = self.panel_
-        origins = (panel.offsets[1:] - self.horizon)[:, None] - step * np.arange(n_windows)[::-1]
-        series = np.repeat(np.arange(panel.n_series), n_windows)
-        forecasts = self.live_.forecast(panel, series, origins.ravel(), levels)
-        columns = self.live_.columns(panel, forecasts, cutoff=True)
-        rows = forecasts.origins[:, None] + np.arange(self.horizon)
-        names = list(columns)
-        first = names.index("cutoff") + 1
-        columns[panel.roles.target] = panel.target[rows].ravel()
-        return like({k: columns[k] for k in (*names[:first], panel.roles.target, *names[first:])}, data)
+        return like(cross_columns(self.live_, self.panel_, step, n_windows, levels), data)
 
     def _write_report(self, folder: Path, name: str) -> None:
         evaluations, task = {"test": self.test_, "validation": self.validation_}, self.live_.task

@@ -1,6 +1,7 @@
 """From a table and the parameters of a forecaster to a training job, and from its weights to a calibrated model."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,15 @@ from grus.data.windows import window_index
 from grus.decode import Evaluation, LiveForecaster
 from grus.decode.forecaster import output_steps
 from grus.decode.intervals import LEVELS, RECENT
+from grus.errors import DataError
 from grus.models import GraphModule
-from grus.preprocess.features import SERIES, Preprocessor, fit_steps, layout
+from grus.preprocess.columns import Columns, is_text
+from grus.preprocess.features import Preprocessor
+from grus.preprocess.forecast_steps import SERIES, fit_steps, layout
 from grus.preprocess.frequency import Frequency
 from grus.preprocess.oddities import value_range
 from grus.preprocess.panel import Panel
+from grus.preprocess.roles import Roles
 from grus.preprocess.stacked import NAME, VALUE, check_targets, lay_out_table
 from grus.spec import Forecast, Model
 from grus.tasks.cells import name_of
@@ -31,11 +36,15 @@ from grus.tasks.forecast_job import (
     series_code,
 )
 from grus.tasks.forecast_networks import NetworkConfig, build_network, default_lookback, segment_length
-from grus.tasks.forecast_parameters import check_names
+from grus.tasks.forecast_parameters import ROWS, check_names, check_uneven
+from grus.tasks.missing import missing_line
 from grus.tasks.run_folder import digest
 
 if TYPE_CHECKING:
     from grus.tasks.forecast import Forecaster
+
+#: A grid of more steps than so many times the rows is none: rows are taken as they come.
+SPARSE = 2
 
 
 @dataclass(frozen=True)
@@ -78,12 +87,17 @@ def make_ready(parameters: "Forecaster", panel: Panel, names: list[str]) -> Read
     plan = [*plan_lines(panel, split, names), *panel.notes, *notes]
     training_rows = panel.cut(0, split.train_end)
     calendar = None if p.calendar is None else tuple(p.calendar)
-    steps, arrays = fit_steps(training_rows, scaling=p.scaling, calendar=calendar)
+    steps, arrays = fit_steps(training_rows, scaling=p.scaling, calendar=calendar, irregular=p.irregular)
     non_negative = not value_range(training_rows.target)[0] < 0
     task = task_of(p, panel, network, non_negative)
     model = Model(1, task, steps, {"main": build_network(network, layout((task, steps)))})
     module = p._module(model.parts["main"])
     learned = learning(p, model, arrays, module, panel, split)
+    if p.irregular is not None:
+        numbers = [panel.target, *(v for v in panel.past.values() if not is_text(v))]
+        plan.append(
+            missing_line(float(np.mean([np.isnan(values).mean() for values in numbers])), p.irregular)
+        )
     plan += few_windows(len(learned.validation))
     return Ready(panel, split, plan, model, arrays, module, learned)
 
@@ -110,10 +124,31 @@ def read_panel(parameters: "Forecaster", data: Any) -> tuple[Panel, list[str]]:
     if targets:
         roles = dataclasses.replace(roles, target=VALUE, past=tuple(parameters.past))
         check_targets(roles, targets)
-    frequency = None if parameters.freq is None else Frequency.from_string(parameters.freq)
-    panel = lay_out_table(columns, roles, targets, frequency, source)
+    panel = _laid(parameters, columns, roles, source)
     check_names(panel, alias_of(parameters), parameters.calendar, bool(targets))
     return panel, [name for name in columns if name not in targets]
+
+
+def _laid(parameters: "Forecaster", columns: Columns, roles: Roles, source: str) -> Panel:
+    """The table on a grid; or with ``irregular``, where its rows lie on none that is named, or leave most of it free,
+    as rows at uneven times.
+    """
+    p, targets = parameters, targets_of(parameters)
+    may_be_uneven = p.irregular is not None and p.freq is None and roles.time is not None
+    if p.freq != ROWS or roles.time is None:
+        frequency = None if p.freq in (None, ROWS) else Frequency.from_string(p.freq)
+        try:
+            panel = lay_out_table(columns, roles, targets, frequency, source)
+        except DataError:
+            if not may_be_uneven:
+                raise
+        else:
+            rows = len(next(iter(columns.values()))) * max(len(targets), 1)
+            if not may_be_uneven or panel.n_rows <= SPARSE * rows:
+                return panel
+    panel = lay_out_table(columns, roles, targets, source=source, uneven=True)
+    check_uneven(p.future, p.calendar)
+    return panel
 
 
 def targets_of(parameters: "Forecaster") -> tuple[str, ...]:
@@ -169,6 +204,7 @@ def task_of(parameters: "Forecaster", panel: Panel, network: NetworkConfig, non_
         non_negative=non_negative,
         alias=alias_of(parameters),
         targets=targets,
+        uneven=panel.stamps is not None,
     )
 
 
@@ -243,8 +279,25 @@ def evaluate_part(live: LiveForecaster, panel: Panel, sizes: np.ndarray) -> Eval
     return None if last < live.task.horizon else live.evaluate(panel, last=last)
 
 
+def cross_columns(
+    live: LiveForecaster, panel: Panel, step: int, n_windows: int, levels: Sequence[float]
+) -> Columns:
+    """Forecasts of the last windows of every series, ``step`` rows apart, as columns beside the truth."""
+    horizon, target = live.task.horizon, panel.roles.target
+    origins = (panel.offsets[1:] - horizon)[:, None] - step * np.arange(n_windows)[::-1]
+    series = np.repeat(np.arange(panel.n_series), n_windows)
+    forecasts = live.forecast(panel, series, origins.ravel(), levels)
+    columns = live.columns(panel, forecasts, cutoff=True)
+    rows = forecasts.origins[:, None] + np.arange(horizon)
+    names = list(columns)
+    first = names.index("cutoff") + 1
+    columns[target] = panel.target[rows].ravel()
+    return {k: columns[k] for k in (*names[:first], target, *names[first:])}
+
+
 def panel_digest(panel: Panel) -> str:
     """What a run's data is told apart by."""
     covariates = (*panel.past.values(), *panel.future.values(), *panel.static.values())
     names = (panel.ids, str(panel.frequency), panel.starts.tolist())
-    return digest(names, panel.offsets, panel.target, *covariates)
+    times = () if panel.stamps is None else (panel.stamps.astype(np.int64),)
+    return digest(names, panel.offsets, panel.target, *covariates, *times)

@@ -21,6 +21,7 @@ from grus.errors import DataError, UsageError
 from grus.models import GraphModule
 from grus.preprocess.features import Features, Preprocessor
 from grus.preprocess.panel import Panel
+from grus.tasks.hiding import generator, hide, masks_of
 
 #: How often the code of the series is hidden in training, so that code 0 learns to stand for a series never seen.
 SERIES_DROPOUT = 0.02
@@ -101,6 +102,8 @@ class ForecastJob:
         self._steps_out, self._horizon = steps_out, preprocessor.task.horizon
         self._loss, self._quantiles = loss, torch.tensor(quantiles)
         self._batch_size, self._seed, self._series_code = batch_size, seed, series_code
+        # After the filled target and whether there is a row.
+        self._masks = masks_of(preprocessor.steps, 2)
         self._per_pass = min(len(train), windows_per_epoch)
         self._steps_per_pass = -(-self._per_pass // batch_size)
         self._passes = -(-min_steps // self._steps_per_pass)
@@ -117,10 +120,11 @@ class ForecastJob:
             self._order = (turn, epoch_order(len(self._train), self._seed, turn, self._per_pass))
         chosen = self._train[self._order[1][place * self._batch_size : (place + 1) * self._batch_size]]
         batch = self._arrays(chosen)
+        random = generator(self._seed, epoch, step)
         if self._series_code is not None:
-            key = np.array([self._seed, (epoch << 32) + step], np.uint64)
-            hidden = np.random.Generator(np.random.Philox(key=key)).random(len(chosen)) < SERIES_DROPOUT
+            hidden = random.random(len(chosen)) < SERIES_DROPOUT
             batch[self._series_code] = np.where(hidden, 0, batch[self._series_code])
+        hide(batch["past"], self._masks, random)
         return {**batch}
 
     def loss(self, batch: dict[str, Tensor], carry: Any) -> tuple[Tensor, Any]:

@@ -7,7 +7,7 @@ newest value. (Heads applied to the last H encoder states, as some libraries do,
 from dataclasses import dataclass, field
 
 from grus.errors import UsageError
-from grus.preprocess.features import Layout
+from grus.preprocess.forecast_steps import Layout
 from grus.spec import Graph, Node, Op, Port, infer, ops
 from grus.tasks.cells import layers_of, step_of
 from grus.tasks.encoders import KERNEL_SIZE, attended, convolved
@@ -80,10 +80,12 @@ def build_network(config: NetworkConfig, layout: Layout) -> Graph:
         )
     build = _Builder(layout.ports())
     level = build("level", ops.Last(config.anchor), build("target", ops.Columns(0, 1), "past"))
-    history = build("history", ops.Concat(), *_history(build, layout, level))
+    history: tuple[str, ...] = _decaying(build, layout, level) if decays(layout) else (
+        build("history", ops.Concat(), *_history(build, layout, level)),
+    )  # fmt: skip
     if config.encoder == "conv-gru":
-        near = convolved(build, history, config.head_size, config.kernel_size)
-        history = build("history_and_near", ops.Concat(), history, near)
+        near = convolved(build, history[0], config.head_size, config.kernel_size)
+        history = (build("history_and_near", ops.Concat(), history[0], near),)
     make = _segment if config.model == "segment" else _direct
     head = make(config, layout, build, history)
     anchor = level if config.outputs == 1 else build("levels", ops.Concat(), *[level] * config.outputs)
@@ -111,11 +113,50 @@ class _Builder:
 
 def _history(build: _Builder, layout: Layout, level: str) -> list[str]:
     """Per-step history: the target relative to its level, the other features, embedded categories."""
+    if layout.irregular is not None:
+        measured = build("measured", ops.Columns(2, 3), "past")
+        rest = [build("row", ops.Columns(1, 2), "past")]
+        if len(layout.past) > 3:
+            rest.append(build("others", ops.Columns(3, len(layout.past)), "past"))
+        return [
+            build("relative", ops.Subtract(), measured, level), *rest, *_embeddings(build, layout, "past"),
+        ]  # fmt: skip
     parts = [
         build("relative", ops.Subtract(), "target", level),
         build("observed", ops.Columns(1, len(layout.past)), "past"),
     ]
     return parts + _embeddings(build, layout, "past")
+
+
+def decays(layout: Layout) -> bool:
+    """Whether the history is read by a GRU-D."""
+    return layout.irregular is not None and layout.irregular.form == "decay"
+
+
+def _decaying(build: _Builder, layout: Layout, level: str) -> tuple[str, str, str]:
+    """The three inputs of a GRU-D: values, the target relative to its level; masks; the time since the row before.
+
+    The calendar and categories of a row are values that are there whenever the row is.
+    """
+    assert layout.irregular is not None
+    count, size = len(layout.irregular.columns), len(layout.past)
+    mask, gap = 2 + count, 2 + 2 * count
+    build("measured", ops.Columns(2, 3), "past")
+    values = [build("relative", ops.Subtract(), "measured", level)]
+    if count > 1:
+        values.append(build("others", ops.Columns(3, mask), "past"))
+    known = _embeddings(build, layout, "past")
+    if layout.calendar:
+        known.append(build("history_clock", ops.Columns(gap + 1, size), "past"))
+    masks, width = [build("observed", ops.Columns(mask, gap), "past")], sum(map(build.size, known))
+    if width:
+        build("row", ops.Columns(1, 2), "past")
+        masks.append(build("rows", ops.Concat(), *["row"] * width))
+    return (
+        build("history", ops.Concat(), *values, *known),
+        build("masks", ops.Concat(), *masks),
+        build("gap", ops.Columns(gap, gap + 1), "past"),
+    )
 
 
 def _embeddings(build: _Builder, layout: Layout, group: str) -> list[str]:
@@ -137,18 +178,22 @@ def _per_step(build: _Builder, layout: Layout) -> list[str]:
     return ["future", *_embeddings(build, layout, "future")]
 
 
-def _segment(config: NetworkConfig, layout: Layout, build: _Builder, history: str) -> str:
+def _segment(config: NetworkConfig, layout: Layout, build: _Builder, history: tuple[str, ...]) -> str:
     """Recurrent layers over segments, after SegRNN (Lin et al. 2023), with covariates.
 
-    History segments go through Linear + ReLU into the layers; every segment of the horizon is then decoded in parallel,
-    one step of the cell each from the final state, fed its position, its calendar and what is known of the series.
+    History segments go through Linear + ReLU into the layers (a GRU-D reads the history step by step); every segment of
+    the horizon is then decoded in parallel, one step of the cell each from the final state, fed its position, its
+    calendar and what is known of the series.
     """
     width, length = config.hidden_size, config.segment
-    build("history_segments", ops.Segment(length), history)
-    build("projected", ops.Linear(width), "history_segments")
-    build("encoder_input", ops.Activation("relu"), "projected")
     encoder = layers_of(config.cell, width, config.layers, dropout=config.dropout)
-    build("encoder", encoder, "encoder_input")
+    if decays(layout):
+        build("encoder", ops.GRUD(width), *history)
+    else:
+        build("history_segments", ops.Segment(length), *history)
+        build("projected", ops.Linear(width), "history_segments")
+        build("encoder_input", ops.Activation("relu"), "projected")
+        build("encoder", encoder, "encoder_input")
     states = [f"encoder{suffix}" for suffix in encoder.states]
     if config.layers > 1:  # those of the last layer
         last = ops.Columns((config.layers - 1) * width, config.layers * width)
@@ -166,7 +211,7 @@ def _segment(config: NetworkConfig, layout: Layout, build: _Builder, history: st
     if context:
         build("query", ops.Concat(), "place", *context)
         step_input = build("query_linear", ops.Linear(width), "query")
-    tied = "encoder" if config.layers == 1 else ""
+    tied = "encoder" if config.layers == 1 and not decays(layout) else ""
     build("decoder", step_of(config.cell, width), step_input, *states, weights=tied)
     build("decoded", ops.Dropout(config.dropout), "decoder")
     return _head(config, layout, build, "decoded", length)
@@ -189,11 +234,11 @@ def _step_head(config: NetworkConfig, build: _Builder, decoded: str, known: list
     return build("head", ops.Linear(config.outputs), "step_relu")
 
 
-def _direct(config: NetworkConfig, layout: Layout, build: _Builder, history: str) -> str:
+def _direct(config: NetworkConfig, layout: Layout, build: _Builder, history: tuple[str, ...]) -> str:
     """A step-by-step encoder, and a decoder over the horizon that starts from its final state."""
     width = config.hidden_size
     layers = layers_of(config.cell, width, config.layers, dropout=config.dropout)
-    build("encoder", layers, history)
+    build("encoder", ops.GRUD(width) if decays(layout) else layers, *history)
     states = [f"encoder{suffix}" for suffix in layers.states]
     if config.encoder == "gru-attention":
         states[0] = _attended_state(config, build)

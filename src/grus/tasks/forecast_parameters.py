@@ -16,11 +16,15 @@ from grus.preprocess.calendar import HARMONICS
 from grus.preprocess.panel import Panel
 from grus.preprocess.scaling import METHODS
 from grus.preprocess.stacked import NAME
-from grus.spec import Calendar, Forecast, Model, SeriesScale, ops
+from grus.preprocess.uneven import STEP
+from grus.spec import Calendar, Forecast, Irregular, Model, SeriesScale, ops
+from grus.tasks import rules as r
 from grus.tasks.cells import CELLS, cell_of
 from grus.tasks.encoders import ENCODERS, encoder_of
 from grus.training.config import Rule
 
+#: What ``freq`` is where rows are steps, however far apart in time.
+ROWS = "rows"
 _MODELS = ("segment", "direct")
 _LOSSES = ("mae", "mse", "huber")
 _MAX_LAYERS = 64  # as in `grus.spec.ops.GRU`
@@ -83,6 +87,7 @@ RULES: dict[str, Rule] = {
     "dropout": Rule(_share, "a number of at least 0 and below 1"),
     "encoder": _choice(ENCODERS),
     "kernel_size": _POSITIVE,
+    "irregular": r.IRREGULAR,
     "segment": _or_none(_POSITIVE),
     "anchor": _or_none(_POSITIVE),
     "calendar": _or_none(
@@ -114,14 +119,39 @@ def check_parameters(parameters: Mapping[str, Any], rules: Mapping[str, Rule] = 
             raise UsageError(f"{name} must be {rule.text}, got {parameters[name]!r}")
     if parameters.get("model") == "direct" and parameters["segment"] is not None:
         raise UsageError(f"segment must be None for model='direct', got {parameters['segment']!r}")
+    if "irregular" in parameters:
+        _check_irregular(parameters)
     return {name: _plain(value) for name, value in parameters.items()}
+
+
+def _check_irregular(given: Mapping[str, Any]) -> None:
+    """Raise UsageError for what does not go with missing values, or with rows at uneven times."""
+    r.check_decay(given)
+    if given["freq"] == ROWS and given["irregular"] is None:
+        raise UsageError("freq must not be 'rows' without irregular, which says what is made of uneven times")
+
+
+def check_uneven(future: Sequence[str], calendar: Sequence[str] | None) -> None:
+    """Raise UsageError for what cannot be known of rows that come at uneven times."""
+    if len(future):
+        raise UsageError(
+            "future must be empty where rows come at uneven times, because no one knows when the next ones come, "
+            f"got {_plain(future)!r}"
+        )
+    if calendar is not None and len(calendar):
+        raise UsageError(
+            "calendar must be None or empty where rows come at uneven times, because no one knows when the next ones "
+            f"come, got {_plain(calendar)!r}"
+        )
 
 
 def check_names(panel: Panel, alias: str, calendar: Sequence[str] | None, stacked: bool) -> None:
     """Raise UsageError if an output column would have the name of another, or there is no calendar to look at."""
     roles = panel.roles
     time = "ds" if roles.time is None or "+" in roles.time else roles.time
-    names = (roles.id, time, roles.target, "cutoff", NAME if stacked else None)
+    names = (
+        roles.id, time, roles.target, "cutoff", NAME if stacked else None, STEP if panel.stamps is not None else None,
+    )  # fmt: skip
     taken = list(dict.fromkeys(name for name in names if name is not None))
     if alias in taken:
         raise UsageError(f"alias must not be one of {', '.join(map(repr, taken))}, got {alias!r}")
@@ -136,11 +166,13 @@ def parameters_of(model: Model) -> dict[str, Any]:
     layers = recurrent_of(model)
     segment: ops.Segment | None = found.get(ops.Segment)  # type: ignore[assignment]
     level: ops.Last = found[ops.Last]  # type: ignore[assignment]
+    irregular: Irregular | None = model.step(Irregular)
     dropout: ops.Dropout = found[ops.Dropout]  # type: ignore[assignment]
     names = ("horizon", "lookback", "id", "time", "past", "future", "static", "quantiles", "alias")
     return {name: getattr(task, name) for name in names} | {
         "target": task.targets or task.target,
-        "freq": task.frequency,
+        "freq": ROWS if task.uneven else task.frequency,
+        "irregular": None if irregular is None else irregular.form,
         "model": "direct" if segment is None else "segment",
         "segment": None if segment is None else segment.length,
         "cell": cell_of(layers),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from grus.errors import UsageError
+from grus.spec.steps import IRREGULAR_FORMS
 from grus.training.config import Rule
 
 
@@ -51,6 +52,7 @@ MILLISECONDS = Rule(lambda v: number(0, 10_000)(v) and v > 0, "milliseconds abov
 BANDS = Rule(whole(1, 1024), "a whole number from 1 to 1,024")
 DECIBELS = Rule(lambda v: number(0, 60)(v), "decibels from 0 to below 60")
 PART = Rule(lambda v: number(0)(v) and v <= 1, "a share from 0 to 1")
+IRREGULAR = or_none(choice(IRREGULAR_FORMS))
 FLAG = Rule(lambda v: isinstance(v, bool | np.bool_), "True or False")
 
 
@@ -64,6 +66,22 @@ def check(parameters: Mapping[str, Any], rules: Mapping[str, Rule]) -> dict[str,
         if not rule.holds(parameters[name]):
             raise UsageError(f"{name} must be {rule.text}, got {parameters[name]!r}")
     return {name: plain(value) for name, value in parameters.items()}
+
+
+def check_decay(given: Mapping[str, Any]) -> None:
+    """Raise UsageError for what does not go with a GRU-D, among the parameters that an estimator has."""
+    if given["irregular"] != "decay":
+        return
+    for name, only in {"cell": ("gru",), "layers": (1,), "bidirectional": (None, False)}.items():
+        if name in given and given[name] not in only:
+            must = repr(only[-1])
+            raise UsageError(
+                f"{name} must be {must} with irregular='decay', which is a GRU-D, got {given[name]!r}"
+            )
+    if given.get("encoder") == "conv-gru":
+        raise UsageError(
+            "encoder must not be 'conv-gru' with irregular='decay', which reads values as they are"
+        )
 
 
 def plain(value: Any) -> Any:

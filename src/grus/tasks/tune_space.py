@@ -57,12 +57,19 @@ def choose_space(
     Raises:
         UsageError: a name or a value that cannot be searched.
     """
+    is_decay = getattr(estimator, "irregular", None) == "decay"
     if given is None:
         given = [name for name in default if getattr(estimator, name) != "auto"]
     if isinstance(given, str) or not isinstance(given, Mapping | Sequence):
         raise UsageError(f"space must be None, a list of names or a dict, got {given!r}")
     if not given:
         raise UsageError(f"space must name at least one parameter, got {given!r}")
+    if is_decay and "layers" in given:
+        if isinstance(given, Mapping) or len(given) == 1:
+            raise UsageError(
+                "space: layers must not be searched with irregular='decay', a GRU-D of one layer"
+            )
+        given = [name for name in given if name != "layers"]
     for name in given:
         if name not in default:
             raise UsageError(f"space: no parameter {name!r} to search; there are {', '.join(default)}")

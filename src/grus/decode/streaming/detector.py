@@ -52,25 +52,23 @@ class DetectStream(StepReader):
     """Steps a detector.
 
     The nodes of its state are those of the network, ``main.<node>``; ``input``: the stamp of the newest row, how many
-    there were, a digest of the stream's name, the last known value of each column and whether the newest row had it;
+    there were, a digest of the stream's name, and what `DetectPreprocessor.begin` makes;
     ``errors``: the state of the likelihood; ``recent``: the severities of the ``quiet`` newest rows.
     """
 
     def __init__(self, live: "LiveDetector", key: str | None = None) -> None:
         self.live, task = live, live.task
         super().__init__(task.columns, task.time, key if key is not None else task.id)
-        if self.clock is not None and live.preprocessor.has_calendar:
-            self.clock.dates = True
+        if self.clock is not None:
+            self.clock.dates = live.preprocessor.needs_dates
 
     # -- the state ---------------------------------------------------------------------------------------------
 
     def begin(self, n: int) -> State:
         """The state of ``n`` streams that have seen nothing."""
-        live, width = self.live, len(self.inputs)
+        live = self.live
         nodes = {f"main.{name}": arrays for name, arrays in live.program.init_state(n).nodes.items()}
-        nodes["input"] = (
-            *np.zeros((3, n), np.int64), np.full((n, width), np.nan), np.zeros((n, width), np.bool_),
-        )  # fmt: skip
+        nodes["input"] = (*np.zeros((3, n), np.int64), *live.preprocessor.begin(n))
         nodes["errors"] = live.likelihood.begin(n)
         nodes["recent"] = (np.zeros((n, live.task.quiet)),)
         return State(nodes, live.digest)
@@ -83,8 +81,12 @@ class DetectStream(StepReader):
         check_counts(state.nodes["input"][1:3], "model: state")
         self.live.program.check_state(State(self._network(state)))
         level, mean, variance, rows, low, high = state.nodes["errors"]
-        numbers = (state.nodes["input"][3], level, mean, variance, rows, low, high, *state.nodes["recent"])
-        if any(np.isinf(a).any() for a in numbers) or any(np.isnan(a).any() for a in numbers[1:]):
+        numbers = (level, mean, variance, rows, low, high, *state.nodes["recent"])
+        held = [a for a in state.nodes["input"][3:] if a.dtype.kind == "f"]
+        made = [a for a in held if a.dtype == np.float32]  # features, which have no gaps
+        if any(np.isinf(a).any() for a in (*held, *numbers)) or any(
+            np.isnan(a).any() for a in (*made, *numbers)
+        ):
             raise UsageError("model: state must hold finite numbers")
         if (variance < 0).any() or (rows < 0).any():
             raise UsageError("model: state must hold variances and counts of at least 0")
@@ -213,10 +215,11 @@ class DetectStream(StepReader):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Run the network over a chunk as in `chunk`: values scaled, and what was expected, float64 [B, T, C] each."""
         live = self.live
-        held, seen = state.nodes["input"][3:]
+        held = state.nodes["input"][3:]
         scaled = np.minimum(np.maximum(live.preprocessor.scaled(values, series), -_FAR), _FAR)
-        x, after = live.preprocessor.inputs(scaled, stamps, held[slots], seen[slots])
-        held[slots], seen[slots] = after, ~np.isnan(scaled[:, -1])
+        x, after = live.preprocessor.inputs(scaled, stamps, tuple(array[slots] for array in held))
+        for array, new in zip(held, after, strict=True):
+            array[slots] = new
         network = self._network(state)
         begun = {name: tuple(a[slots] for a in arrays) for name, arrays in network.items()}
         outputs, done = live.program.run({"x": x}, State(begun, live.program.digest))

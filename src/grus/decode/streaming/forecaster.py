@@ -15,9 +15,10 @@ from grus.decode.streaming.rings import RingKeeper, Rings, RowBatch, rounds, slo
 from grus.decode.windows import Forecasts
 from grus.errors import DataError
 from grus.preprocess.columns import Columns
-from grus.preprocess.frequency import DAY, Frequency
+from grus.preprocess.frequency import DAY, Frequency, stamp
 from grus.preprocess.panel import Panel, extend
 from grus.preprocess.stacked import NAME, VALUE, repeat_future
+from grus.preprocess.uneven import STEP
 from grus.runtime.state import State
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ class ForecastStream(RingKeeper):
             for level in self.live.check_levels(wanted.level)
             for end in ("lo", "hi")
         ]
-        return (*((NAME,) if task.targets else ()), self._stamp_name, task.alias, *ends)
+        steps = (STEP,) if task.uneven else ()
+        return (*((NAME,) if task.targets else ()), self._stamp_name, *steps, task.alias, *ends)
 
     @property
     def _stamp_name(self) -> str:
@@ -143,9 +145,15 @@ class ForecastStream(RingKeeper):
         columns: dict[str, list[Any]] = {}
         if task.targets:
             columns[NAME] = [[name for name in task.targets for _ in range(task.horizon)]] * n
-        times = self.live.frequency.at(self.times(rings.last)[:, None], np.arange(1, task.horizon + 1))
-        texts = _stamps(times, self.live.frequency)
+        steps = np.arange(1, task.horizon + 1)
+        if task.uneven:
+            texts = _stamps(np.repeat(self.times(rings.last)[:, None], task.horizon, 1), None)
+        else:
+            times = self.live.frequency.at(self.times(rings.last)[:, None], steps)
+            texts = _stamps(times, self.live.frequency)
         columns[self._stamp_name] = [row * several for row in texts]
+        if task.uneven:
+            columns[STEP] = [steps.tolist() * several] * n
         for name, array in values.items():
             columns[name] = array.reshape(several, n, -1).swapaxes(0, 1).reshape(n, -1).tolist()
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -228,9 +236,12 @@ class ForecastStream(RingKeeper):
             name: np.tile(self._words[name][rings.fixed_codes[:, j]], several)
             for j, name in enumerate(self._fixed_coded)
         }
-        starts = (
-            live.frequency.at(self.times(rings.last), -(rings.length - 1)) if n else self.times(rings.last)
-        )
+        last = self.times(rings.last)
+        if live.task.uneven:
+            starts = np.zeros(n, np.int64)  # rows are counted
+        else:
+            starts = live.frequency.at(last, -(rings.length - 1)) if n else last
+        stamps = None if rings.stamps is None else np.tile(flat(self.times(rings.stamps)), several)
         values: np.ndarray = np.empty(n * several, object)
         values[:] = (
             [(value, name) for name in self.targets for value in ids] if live.task.targets else list(ids)
@@ -247,13 +258,16 @@ class ForecastStream(RingKeeper):
             future={name: columns[name] for name in live.task.future},
             static={name: static[name] for name in live.task.static},
             roles=roles,
+            stamps=stamps,
         )
 
 
-def _stamps(times: np.ndarray, frequency: Frequency) -> list[list[Any]]:
+def _stamps(times: np.ndarray, frequency: Frequency | None) -> list[list[Any]]:
     """Stamps [N, H] as text: dates, with the time of day where the frequency or the stamp has one; or whole numbers."""
-    if frequency.is_integer:
+    if times.dtype.kind != "M":
         return times.tolist()
+    if frequency is None:
+        return [[stamp(time) for time in row] for row in times]
     # Of many streams most rows bear the same stamps.
     found, places = np.unique(times, return_inverse=True)
     unit = {"ms": "ms", "us": "us"}.get(frequency.unit, "s")

@@ -12,7 +12,7 @@ from grus.preprocess.frequency import stamp
 from grus.preprocess.grid import SPARSEST
 from grus.preprocess.times import time_parts
 from grus.runtime.state import NodeState, State, check_counts, check_like
-from grus.spec import Categories, SeriesScale
+from grus.spec import Categories, Irregular, SeriesScale
 
 if TYPE_CHECKING:
     from grus.decode.forecaster import LiveForecaster
@@ -63,6 +63,7 @@ class Rings:
         count: rows taken in, int64 [N].
         name: digest of the name of the series, so that no other's rows get in; 0 before the first row; int64 [N].
         valued: whether each target has ever had a value, bool [N, K].
+        stamps: where rows come at uneven times, when each was, int64 [N, L]; else None.
     """
 
     values: np.ndarray
@@ -74,10 +75,12 @@ class Rings:
     count: np.ndarray
     name: np.ndarray
     valued: np.ndarray
+    stamps: np.ndarray | None = None
 
     def arrays(self) -> NodeState:
         """All of them, in order."""
-        return tuple(getattr(self, name) for name in self.__dataclass_fields__)
+        found = (getattr(self, name) for name in self.__dataclass_fields__)
+        return tuple(array for array in found if array is not None)
 
     def take(self, rows: np.ndarray) -> "Rings":
         """Copies of some streams."""
@@ -105,7 +108,10 @@ class RingKeeper:
         self._fixed_coded = tuple(name for name in task.static if name in known)
         self._tables = {name: {word: i + 1 for i, word in enumerate(words)} for name, words in known.items()}
         self._words = {name: np.array([None, *words], object) for name, words in known.items()}
-        self.clock = None if task.time is None else Clock(task.time, live.frequency)
+        self.clock = None if task.time is None else Clock(task.time, None if task.uneven else live.frequency)
+        irregular: Irregular | None = live.model.step(Irregular)
+        if self.clock is not None and task.uneven and irregular is not None and irregular.clock != "steps":
+            self.clock.dates = irregular.clock == "dates"
         step = live.frequency.multiple if live.frequency.is_integer else live.frequency.nanoseconds
         self._step = step
 
@@ -121,6 +127,7 @@ class RingKeeper:
             np.zeros((n, len(self._fixed_coded)), np.int64),
             *np.zeros((4, n), np.int64),
             valued=np.zeros((n, several), np.bool_),
+            stamps=np.zeros((n, rows), np.int64) if self.live.task.uneven else None,
         )
         return self.state(rings)
 
@@ -145,6 +152,7 @@ class RingKeeper:
             or (rings.fixed_codes > fixed_tops).any()
             or (rings.last < -_END).any()
             or (rings.last > _END).any()
+            or (rings.stamps is not None and (abs(rings.stamps) > _END).any())
         ):
             raise UsageError("model: state must hold rows of this model")
         if np.isinf(rings.values).any() or np.isinf(rings.fixed).any():
@@ -201,6 +209,9 @@ class RingKeeper:
         steps = self._steps(rings, slots, batch, rows)
         fine = np.array([row not in batch.faults for row in rows.tolist()], np.bool_)
         slots, rows, steps = slots[fine], rows[fine], steps[fine]
+        if rings.stamps is not None:
+            rings.stamps[slots, :-1] = rings.stamps[slots, 1:]
+            rings.stamps[slots, -1] = batch.stamps[rows]
         for held, new, gap in ((rings.values, batch.values, np.nan), (rings.codes, batch.codes, 0)):
             if held.shape[2]:
                 held[slots] = _shifted(held[slots], steps, gap)
@@ -234,6 +245,11 @@ class RingKeeper:
             return np.ones(len(slots), np.int64)
         now = batch.stamps[rows]
         before = np.where(begun, rings.last[slots], now)
+        if self.live.task.uneven:
+            for i in np.flatnonzero(begun & (now <= before)).tolist():
+                last, got = (repr(stamp(self.clock.value(int(when)))) for when in (before[i], now[i]))
+                batch.faults.add(int(rows[i]), self.clock.name, f"a later time than {last}", got)
+            return np.ones(len(slots), np.int64)
         if self._step is not None and abs(now).max(initial=0) < _FAR and abs(before).max(initial=0) < _FAR:
             steps, rest = np.divmod(now - before, self._step)
             exact = rest == 0
@@ -268,7 +284,10 @@ class RingKeeper:
 
     def times(self, stamps: np.ndarray) -> np.ndarray:
         """Stamps as dates, or as they are where the model counts steps."""
-        return stamps if self.live.frequency.is_integer else stamps.view("M8[ns]")
+        dates = not self.live.frequency.is_integer
+        if self.live.task.uneven and self.clock is not None:
+            dates = bool(self.clock.dates)
+        return stamps.view("M8[ns]") if dates else stamps
 
 
 def slots_of(names: Sequence[str], held: np.ndarray) -> np.ndarray:

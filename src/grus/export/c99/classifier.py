@@ -21,6 +21,7 @@ def classifier_program(model: Model, tensors: Tensors, name: str, precision: Pre
     Raises:
         UnsupportedError: the network cannot run step by step, or its series are irregular.
     """
+    refuse_irregular(model)
     task = model.task_as(Classify)
     unit = Unit(precision)
     body = Body(unit, carried=True)
@@ -37,6 +38,15 @@ def classifier_program(model: Model, tensors: Tensors, name: str, precision: Pre
     text = finish(body, [(out, probabilities)])
     step = CFunction("step", "Take in one step.", (argument,), (out,), text, body.multiplies)
     return Program(name, unit, (*clearing(), step), _about(task, name), _labels(task, name))
+
+
+def refuse_irregular(model: Model) -> None:
+    """Raise UnsupportedError for a model that reads missing values and uneven times as C code does not."""
+    if model.step(Irregular) is not None:
+        raise UnsupportedError(
+            "model: C code does not prepare irregular series yet (irregular was given to fit)",
+            hint="export to onnx, or fit without irregular",
+        )
 
 
 def _about(task: Classify, name: str) -> tuple[str, ...]:
@@ -68,11 +78,6 @@ def _input(body: Body, model: Model, tensors: Tensors) -> tuple[Argument, Value]
             "order from 1, stands in the model's config.json"
         )
         return Argument("int32_t", "token", 0, note), Value("&token", 1, 1)
-    if isinstance(step, Irregular):
-        raise UnsupportedError(
-            "model: C code does not prepare irregular series yet (irregular was given to fit)",
-            hint="export to onnx, or fit without irregular",
-        )
     x = body.value(port.size, 1)
     if isinstance(step, Codes):
         codes = len(step.codes)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from grus.export.c99.builder import Argument, Body, Function, Precision, Unit, Value
-from grus.export.c99.classifier import scaling
+from grus.export.c99.classifier import refuse_irregular, scaling
 from grus.export.c99.lower import lower
 from grus.export.c99.program import Program, finish
 from grus.export.c99.text import plain
 from grus.preprocess.calendar import HARMONICS
-from grus.preprocess.features import SERIES, Layout, layout
+from grus.preprocess.forecast_steps import SERIES, Layout, layout
 from grus.spec import Calendar, Categories, CovariateScale, Forecast, Model, SeriesScale, ops
 
 Tensors = Mapping[str, np.ndarray]
@@ -32,8 +32,9 @@ def forecaster_program(model: Model, tensors: Tensors, name: str, precision: Pre
     """The program of a forecaster: init, reset, push and forecast.
 
     Raises:
-        UnsupportedError: the network has an op that C99 cannot run.
+        UnsupportedError: the network has an op that C99 cannot run, or its series are irregular.
     """
+    refuse_irregular(model)
     made = _Maker(model, tensors, Unit(precision))
     begin, push = made.begin(), made.push()
     return Program(name, made.unit, (*begin, push, made.forecast()), made.about(name))

@@ -10,7 +10,14 @@ from grus.inspection import plots
 from grus.inspection.detection import plots as detect_plots
 from grus.inspection.detection.record import telling_series, watched
 from grus.inspection.detection.wording import detect_verdict, event_sentence
-from grus.inspection.page import Picture, count_weights, describe_training, learning_curves, recurrent_of
+from grus.inspection.page import (
+    Picture,
+    around_recurrent,
+    count_weights,
+    describe_training,
+    learning_curves,
+    recurrent_of,
+)
 from grus.inspection.svg import to_svg
 from grus.inspection.wording import count, duration, figure, percent
 from grus.preprocess.frequency import stamp
@@ -81,10 +88,11 @@ def describe_detector(live: LiveDetector) -> str:
     """One sentence: what expects what, and what becomes of the errors."""
     task, layers = live.task, recurrent_of(live.model)
     memory = f"their last {task.memory:,} rows" if task.memory else "those of training"
+    _, after = around_recurrent(live.model)
     return (
-        f"A {layers.title} ({layers.hidden} units, {count_weights(live.model):,} weights in all) expects the next "
-        f"value of {count(len(task.columns), 'column')} from the rows before it; the mean error of about {task.short} "
-        f"rows is compared with {memory}."
+        f"A {layers.title}{after} ({layers.hidden} units, {count_weights(live.model):,} weights in all) expects the "
+        f"next value of {count(len(task.columns), 'column')} from the rows before it; the mean error of about "
+        f"{task.short} rows is compared with {memory}."
     )
 
 

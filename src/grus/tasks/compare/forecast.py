@@ -14,7 +14,7 @@ from grus.decode.baselines import repeat_last
 from grus.decode.scores import evaluate, windows_of
 from grus.errors import DataError, UsageError
 from grus.models import GraphModule
-from grus.preprocess.features import Layout, layout
+from grus.preprocess.forecast_steps import Layout, layout
 from grus.preprocess.panel import Panel
 from grus.spec import Forecast, Graph
 from grus.tasks.compare.problem import Losses, Setting
@@ -51,6 +51,8 @@ class ForecastProblem:
         self, data: Any, forecaster: Forecaster, test_size: int | None, lengths: Sequence[int] = ()
     ) -> None:
         given = check_parameters(forecaster.get_params() | {"test_size": test_size or 0})
+        if given["irregular"] is not None:
+            raise UsageError(f"compare: irregular must be None, got {given['irregular']!r}")
         me = Forecaster(**given)
         panel, self._names = read_panel(me, data)
         longest = max(lengths, default=None)
