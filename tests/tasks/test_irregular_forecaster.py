@@ -7,8 +7,9 @@ from forecast_tables import fit, one_series, table, tiny
 import grus
 from example_series import random_model
 from grus import Forecaster
-from grus.errors import DataError, UnsupportedError, UsageError
-from grus.inspection.inside.gates import check_recurrent
+from grus.decode import LiveForecaster
+from grus.errors import DataError, UsageError
+from grus.inspection.inside.gates import check_recurrent, records
 from grus.preprocess.calendar import feature_names
 from grus.preprocess.panel import build_panel
 from grus.preprocess.roles import Roles
@@ -176,8 +177,15 @@ def test_layers_of_a_gru_d_are_not_searched():
             choose_space(one, space, FORECAST, RULES)
 
 
-def test_gates_of_a_gru_d_are_not_looked_into():
-    panel = build_panel(table("load", lengths=(60,)), Roles("y", "unique_id", "ds", past=("load",)))
-    for model in ("direct", "segment"):
-        with pytest.raises(UnsupportedError, match="got a GRU-D before them"):
-            check_recurrent(random_model(panel, irregular="decay", model=model)[0])
+@pytest.mark.parametrize("model", ["direct", "segment"])
+def test_gates_and_decays_of_a_gru_d_are_on_record(model):
+    data = table("load", lengths=(60,))
+    spec, tensors = random_model(
+        build_panel(data, Roles("y", "unique_id", "ds", past=("load",))), irregular="decay", model=model
+    )
+    check_recurrent(spec)
+    found = records(LiveForecaster(spec, tensors), data)
+    encoder = next(iter(found.values()))
+    assert encoder.z.shape == (1, 1, 1, 12, 8)
+    assert encoder.state_decay is not None
+    assert ((encoder.state_decay > 0) & (encoder.state_decay <= 1)).all()

@@ -166,10 +166,6 @@ def check_recurrent(model: Model) -> None:
     nodes = [node.op for graph in model.parts.values() for node in graph.nodes]
     if not any(isinstance(op, ops.GRU | ops.GRUD) for op in nodes):
         raise no_gru("the model", [op.name for op in nodes])
-    if any(isinstance(op, ops.GRUD) for op in nodes):
-        raise UnsupportedError(
-            "the model must be read by a GRU's gates, got a GRU-D before them (irregular='decay')"
-        )
 
 
 def no_gru(what: str, parts: Sequence[str]) -> UnsupportedError:
