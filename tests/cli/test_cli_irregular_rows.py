@@ -87,9 +87,10 @@ def test_a_forecaster_from_end_to_end(capsys, stream, tmp_path):
     assert ran.code == 1
     assert ran.err.startswith("error: model: C code does not prepare irregular series yet")
     assert not (tmp_path / "c").exists()
-    ran = run(capsys, "inspect", folder, data)
-    assert ran.code == 1
-    assert "GRUD" in ran.err
+    page = tmp_path / "page.html"
+    ran = run(capsys, "inspect", folder, data, "-o", page)
+    assert ran.code == 0, ran.err
+    assert "GRU with decay" in page.read_text()
 
 
 def test_a_detector_from_end_to_end(capsys, stream, tmp_path):
@@ -107,8 +108,11 @@ def test_a_detector_from_end_to_end(capsys, stream, tmp_path):
     assert {answers[i]["score"] for i in missing} == {0.0}
     ran = run(capsys, "export", folder, "--to", "onnx", "-o", tmp_path / "model.onnx")
     assert ran.code == 0, ran.err
-    ran = run(capsys, "inspect", folder, data)
+    page = tmp_path / "page.html"
+    ran = run(capsys, "inspect", folder, data, "-o", page)
     assert ran.code == 1
+    assert "a detector" in ran.err
+    assert not page.exists()
 
 
 @pytest.mark.parametrize("task", ["forecast", "detect"])

