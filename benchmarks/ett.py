@@ -31,6 +31,7 @@ from grus.decode.baselines import repeat_last, seasonal_naive
 from grus.preprocess.panel import Panel, build_panel
 from grus.preprocess.roles import Roles
 from grus.preprocess.scaling import fit_series_scaler
+from run_table import append_run, read_runs
 from shared_data import data_folder
 
 STEPS_PER_DAY = {"ETTh1": 24, "ETTh2": 24, "ETTm1": 96}
@@ -146,8 +147,7 @@ def run(name: str, lookback: int, horizon: int, seed: int, settings: dict[str, A
 
 def results(file: Path, more: dict[str, Any]) -> list[dict[str, Any]]:
     """What stands in a file of results, of runs with these settings."""
-    found = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-    return [r for r in found if r == r | settings_of(r["lookback"], more)]
+    return [r for r in read_runs(file) if r == r | settings_of(r["lookback"], more)]
 
 
 def fill(file: Path, name: str, wanted: Iterator[tuple[int, int, int]], more: dict[str, Any]) -> None:
@@ -156,8 +156,7 @@ def fill(file: Path, name: str, wanted: Iterator[tuple[int, int, int]], more: di
     for lookback, horizon, seed in sorted(wanted, key=lambda run: (run[2], run[0] + run[1])):
         if (name, lookback, horizon, seed) not in done:
             result = run(name, lookback, horizon, seed, settings_of(lookback, more))
-            with file.open("a") as out:
-                out.write(json.dumps(result) + "\n")
+            append_run(file, result)
 
 
 def table(found: list[dict[str, Any]], name: str) -> str:

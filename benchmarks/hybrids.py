@@ -21,6 +21,7 @@ from typing import Any
 
 import classify
 import ett
+from run_table import append_run, read_runs
 
 ENCODERS = ("gru", "conv-gru", "gru-attention")
 SEEDS = 3
@@ -80,14 +81,9 @@ TITLES = {
 FIGURES = {"accuracy": "accuracy, %", "mae": "MAE", "mse": "MSE"}
 
 
-def read(file: Path) -> list[dict[str, Any]]:
-    """The results so far."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-
-
 def fill(file: Path, names: list[str]) -> None:
     """Make the runs that the file lacks and append each as it is done: every set once, then with the next seed."""
-    done = {(r["set"], r["encoder"], r["seed"]) for r in read(file)}
+    done = {(r["set"], r["encoder"], r["seed"]) for r in read_runs(file)}
     runs = itertools.product(range(SEEDS), names, ENCODERS)
     for seed, name, encoder in runs:
         make, _, seeds = SETS[name]
@@ -98,8 +94,7 @@ def fill(file: Path, names: list[str]) -> None:
         result["cpu_seconds"] = round(time.process_time() - cpu, 1)
         result["seconds"] = round(time.perf_counter() - begin, 1)
         print(json.dumps(result), file=sys.stderr, flush=True)
-        with file.open("a") as out:
-            out.write(json.dumps(result) + "\n")
+        append_run(file, result)
 
 
 def cell(values: list[float], figure: str) -> str:
@@ -145,7 +140,7 @@ def main() -> None:
         torch.set_num_threads(1)
         print(f"{os.cpu_count()} cores; results go to {args.results}", file=sys.stderr)
         fill(args.results, args.set or list(SETS))
-    print(table(read(args.results)))
+    print(table(read_runs(args.results)))
 
 
 if __name__ == "__main__":

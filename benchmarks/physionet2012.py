@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from run_table import append_run, read_runs
 from shared_data import data_folder
 
 FORMS = ("mean", "forward", "indicators", "decay")
@@ -343,11 +344,7 @@ def main() -> None:
     parser.add_argument("--print", action="store_true", help="the table alone")
     args = parser.parse_args()
     stays = read(args.grid, not args.no_static)
-    done = (
-        [json.loads(line) for line in args.table.read_text().splitlines()]
-        if args.table and args.table.exists()
-        else []
-    )
+    done = read_runs(args.table)
     jobs = [
         (seed, form, fold)
         for seed in range(args.seeds)
@@ -387,9 +384,7 @@ def main() -> None:
         }
         done.append(result)
         print({key: value for key, value in result.items() if key != "p"}, file=sys.stderr, flush=True)
-        if args.table:
-            with args.table.open("a") as file:
-                file.write(json.dumps(result) + "\n")
+        append_run(args.table, result)
     print(summarise(done, stays.died))
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 import physionet2012 as p
+from run_table import append_run, read_runs
 
 HOURS = 48
 
@@ -136,16 +137,13 @@ def main() -> None:
         ratios = [theirs / ours for theirs, ours in pairs]
         print(json.dumps({"epochs": args.epochs, "cpu_s": pairs, "ratios": ratios, "median": median(ratios)}))
         return
-    there = args.table.read_text().splitlines() if args.table and args.table.exists() else []
-    results = [json.loads(line) for line in there]
+    results = read_runs(args.table)
     for fold in chosen:
         if any(r["fold"] == fold for r in results):
             continue
         results.append(train(fold, 0, args.epochs, min(p.SETTINGS["patience"], args.epochs)))
         print({key: value for key, value in results[-1].items() if key != "p"}, file=sys.stderr, flush=True)
-        if args.table:
-            with args.table.open("a") as file:
-                file.write(json.dumps(results[-1]) + "\n")
+        append_run(args.table, results[-1])
     print(p.summarise(results, p.read().died))
 
 

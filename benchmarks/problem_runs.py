@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from run_table import append_run, read_runs
+
 #: A run that is to stop once it is good enough must have been so for so many epochs in a row.
 GOOD_EPOCHS = 3
 
@@ -75,8 +77,7 @@ def run(row: Row, problem: Any, seed: int, tested: bool) -> dict[str, Any]:
 
 def results(file: Path, row: Row, tested: bool) -> list[dict[str, Any]]:
     """What stands in a file of results, of runs with these settings."""
-    found = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-    return [r for r in found if r == r | row.settings() and ("test" in r or not tested)]
+    return [r for r in read_runs(file) if r == r | row.settings() and ("test" in r or not tested)]
 
 
 def fill(
@@ -89,8 +90,7 @@ def fill(
             if seed not in {r["seed"] for r in results(file, row, tested)}:
                 print(f"{row.set}, {row.name}, seed {seed}", file=sys.stderr, flush=True)
                 result = run(row, make(row), seed, tested)
-                with file.open("a") as out:
-                    out.write(json.dumps(result) + "\n")
+                append_run(file, result)
                 print(json.dumps(result), file=sys.stderr, flush=True)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import classify
+from run_table import append_run, read_runs
 
 FORMS = ("default", "mean", "forward", "indicators", "decay")
 TRAINED = 0.3
@@ -88,8 +89,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="one JSON line a run; what it has is not run again")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
-    there = args.table.read_text().splitlines() if args.table and args.table.exists() else []
-    results = [json.loads(line) for line in there]
+    results = read_runs(args.table)
     known = {(r["form"], r["seed"]) for r in results}
     for seed in range(args.seeds):
         for form in FORMS:
@@ -97,9 +97,7 @@ def main() -> None:
                 continue
             results.append(run(form, seed))
             print(json.dumps(results[-1]), file=sys.stderr, flush=True)
-            if args.table:
-                with args.table.open("a") as file:
-                    file.write(json.dumps(results[-1]) + "\n")
+            append_run(args.table, results[-1])
     print(summarise(results))
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from run_table import append_run, read_runs
+
 DATA = Path(__file__).parents[1] / "examples" / "bike_sharing" / "hourly.csv"
 FORMS = ("default", "mean", "forward", "indicators", "decay")
 TRAINED, HORIZON, OUTAGE = 0.3, 12, 12
@@ -106,8 +108,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--rows", type=int, default=24 * 180)
     args = parser.parse_args()
-    there = args.table.read_text().splitlines() if args.table and args.table.exists() else []
-    results = [json.loads(line) for line in there]
+    results = read_runs(args.table)
     known = {(r["form"], r["seed"], r["rows"]) for r in results}
     for seed in range(args.seeds):
         for form in FORMS:
@@ -115,9 +116,7 @@ def main() -> None:
                 continue
             results.append(measure(form, seed, args.rows))
             print(json.dumps(results[-1]), file=sys.stderr, flush=True)
-            if args.table:
-                with args.table.open("a") as file:
-                    file.write(json.dumps(results[-1]) + "\n")
+            append_run(args.table, results[-1])
     print(summarise([r for r in results if r["rows"] == args.rows]))
 
 

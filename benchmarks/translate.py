@@ -4,6 +4,7 @@
     scripts/bench translate --folder run --resume --json FILE        go on with a run that was stopped or killed
     scripts/bench translate --to en --folder run --json FILE         de-en
     scripts/bench translate --folder run --no-test --with '{"epochs": 10}'     validation only; no test is read
+    scripts/bench translate --folder run --search                    beams and length penalties of a trained model there
 
 Texts are lower-cased; translations are scored as they come, by sacrebleu, and by BLEU of words and marks one by one
 (``--tokenize none`` on both sides cut by `grus.preprocess.text.split`), as tables of papers have it.
@@ -30,25 +31,33 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def scores(live: Any, sources: list[str], references: list[str], beam: int) -> dict[str, Any]:
-    """BLEU and chrF of one set of sentences, and how fast it was translated."""
+#: Beams and length penalties of ``--search``.
+SEARCHES = [(beam, penalty) for beam in (5, 12) for penalty in (0.6, 1.0, 1.4, 2.0)]
+
+
+def tokenised_bleu(found: list[str], references: list[str]) -> float:
+    """BLEU of words and marks one by one, in lower case, as tables of papers have it."""
     from sacrebleu.metrics.bleu import BLEU
 
     from grus.preprocess.text import clean, split
 
+    cut = [[" ".join(split(clean(text, True), "word")) for text in texts] for texts in (found, references)]
+    return BLEU(tokenize="none", force=True).corpus_score(cut[0], [cut[1]]).score
+
+
+def scores(live: Any, sources: list[str], references: list[str], beam: int) -> dict[str, Any]:
+    """BLEU and chrF of one set of sentences, and how fast it was translated."""
     begin = time.perf_counter()
     found = live.translate(sources, beam=beam)
     seconds = time.perf_counter() - begin
     evaluation = live.evaluate(sources, references, beam=beam)
     assert list(evaluation.translations) == found
-    cut = [[" ".join(split(clean(text, True), "word")) for text in texts] for texts in (found, references)]
-    tokenised = BLEU(tokenize="none", force=True)
     return {
         "beam": beam,
         "bleu": evaluation.bleu,
         "chrf": evaluation.chrf,
         "signatures": list(evaluation.signatures),
-        "tokenised_bleu": tokenised.corpus_score(cut[0], [cut[1]]).score,
+        "tokenised_bleu": tokenised_bleu(found, references),
         "copied": evaluation.copied,
         "perplexity_of_a_piece": evaluation.perplexity,
         "sentences_per_second": len(sources) / seconds,
@@ -63,6 +72,9 @@ def main() -> None:
     parser.add_argument("--to", choices=("de", "en"), default="de", help="the language to translate into")
     parser.add_argument("--folder", type=Path, required=True, help="of the checkpoint and the model")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --folder")
+    parser.add_argument(
+        "--search", action="store_true", help="tokenised BLEU of the validation pairs by SEARCHES"
+    )
     parser.add_argument("--no-test", action="store_true", help="score the validation pairs only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -80,6 +92,13 @@ def main() -> None:
     def pair(part: str) -> tuple[Path, Path]:
         return folder / f"{part}.{ours}.gz", folder / f"{part}.{theirs}.gz"
 
+    if args.search:
+        live: Any = load(args.folder / "model")
+        sources, references = (read_lines(path) for path in pair("val"))
+        for beam, penalty in SEARCHES:
+            bleu = tokenised_bleu(live.translate(sources, beam=beam, length_penalty=penalty), references)
+            print(json.dumps({"beam": beam, "length_penalty": penalty, "bleu": bleu}))
+        return
     settings = SETTINGS | args.more
     model = Translator(**settings, seed=args.seed)
     begin = time.perf_counter()

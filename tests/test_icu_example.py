@@ -1,23 +1,13 @@
 """The example of made-up intensive care stays runs, at a small size, and what it makes is what it says."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "icu_stays.py"
-
-
-def load():
-    spec = importlib.util.spec_from_file_location("icu_stays", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from example_script import load_example
 
 
 def test_it_trains_compares_and_streams(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["icu_stays.py", "--stays", "80", "--epochs", "1"])
-    load().main()
+    load_example("icu_stays").main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("80 stays, ")
     assert [line.split()[0] for line in lines[1:3]] == ["mean", "decay"]
@@ -32,7 +22,7 @@ def test_it_trains_compares_and_streams(capsys, monkeypatch):
 
 
 def test_the_stays_are_as_they_are_described():
-    module = load()
+    module = load_example("icu_stays")
     table = module.make_stays(300, 0)
     again = module.make_stays(300, 0)
     assert all(np.array_equal(table[name], again[name], equal_nan=name in module.CHANNELS) for name in table)
@@ -47,6 +37,6 @@ def test_the_stays_are_as_they_are_described():
 
 
 def test_its_area_is_the_share_of_pairs():
-    module = load()
+    module = load_example("icu_stays")
     p, died = np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, True, False, True])
     assert module.auc(p, died) == (1 + 0.5 + 1 + 1) / 4

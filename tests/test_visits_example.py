@@ -1,25 +1,14 @@
 """The example of made-up visits runs, at a small size; what it makes is what it says; a visit holds several codes."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 
+from example_script import load_example
 from grus import Classifier
-
-EXAMPLE = Path(__file__).parents[1] / "examples" / "visits.py"
-
-
-def load():
-    spec = importlib.util.spec_from_file_location("visits", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_it_trains_compares_and_turns_the_order_around(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["visits.py", "--patients", "300", "--epochs", "4"])
-    load().main()
+    load_example("visits").main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("300 patients, ")
     assert [line.split(" accuracy ")[0].strip() for line in lines[1:4]] == [
@@ -35,7 +24,7 @@ def test_it_trains_compares_and_turns_the_order_around(capsys, monkeypatch):
 
 
 def test_the_order_decides_and_the_codes_hardly_do():
-    module = load()
+    module = load_example("visits")
     table = module.make_visits(600, 0)
     again = module.make_visits(600, 0)
     assert all(np.array_equal(table[name], again[name]) for name in table)
@@ -49,7 +38,7 @@ def test_the_order_decides_and_the_codes_hardly_do():
 
 
 def test_rows_of_one_date_are_one_visit_of_all_its_codes():
-    module = load()
+    module = load_example("visits")
     table = module.make_visits(40, 3)
     model = Classifier(
         kind="events", id="patient", time="date", code="code", label="admitted", hidden_size=4, epochs=1, device="cpu",

@@ -77,6 +77,17 @@ def check_output(path: Path, force: bool) -> None:
     """Raise UsageError, before any work is done, if the answer cannot go to ``path``."""
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"{path}: expected a name ending in {', '.join(_SUFFIXES)}, got {path.suffix!r}")
+    _check_new(path, force)
+
+
+def check_page(page: Path, force: bool) -> None:
+    """Raise UsageError, before any work is done, if an HTML page cannot be written."""
+    if page.suffix not in (".html", ".htm"):
+        raise UsageError(f"{page}: expected a name ending in .html, got {page.suffix!r}")
+    _check_new(page, force)
+
+
+def _check_new(path: Path, force: bool) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"{path}: no such folder: {path.parent}", hint="make it first")
     if path.exists() and not force:
@@ -139,16 +150,3 @@ def _parquet(columns: Columns) -> bytes:
     out = io.BytesIO()
     pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), out)
     return out.getvalue()
-
-
-def check_page(page: Path, force: bool) -> None:
-    """Raise UsageError, before any work is done, if an HTML page cannot be written."""
-    if page.suffix not in (".html", ".htm"):
-        raise UsageError(f"{page}: expected a name ending in .html, got {page.suffix!r}")
-    if not page.parent.is_dir():
-        raise UsageError(f"{page}: no such folder: {page.parent}", hint="make it first")
-    if page.exists() and not force:
-        raise UsageError(
-            f"{page}: already exists, and nothing is overwritten unasked",
-            hint="name another file with -o, or add --force to replace it",
-        )

@@ -10,10 +10,21 @@ body      numbers, as the header lists them
 
 import hashlib
 from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+import msgspec
 
 from grus.errors import ModelFolderError
 
 _FIXED, _SUM = 20, 32
+
+
+class _Owned(Protocol):
+    @property
+    def owner(self) -> str: ...
+
+
+H = TypeVar("H", bound=_Owned)
 
 
 def seal(kind: bytes, version: int, header: bytes, body: Iterable[bytes | memoryview]) -> bytes:
@@ -53,3 +64,26 @@ def unseal(kind: bytes, version: int, blob: bytes, what: str) -> tuple[bytes, me
     if found != version or length > len(data) - _FIXED - _SUM:
         raise ModelFolderError(f"{what}: damaged (version {found}, a header of {length} bytes)")
     return bytes(data[_FIXED : _FIXED + length]), data[_FIXED + length : -_SUM]
+
+
+def unseal_state(
+    kind: bytes, version: int, blob: bytes, what: str, header: type[H], digest: str, hint: str
+) -> tuple[H, memoryview]:
+    """The header, of type ``header``, and the body of a blob that holds the state of a model.
+
+    Args:
+        kind, version, blob, what: see `unseal`.
+        digest: of the model that goes on from it; the header's ``owner`` must be the same.
+        hint: what to do if it is not.
+
+    Raises:
+        ModelFolderError: as `unseal`, or the header is no such one, or of another model.
+    """
+    text, body = unseal(kind, version, blob, what)
+    try:
+        found = msgspec.json.decode(text, type=header)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise ModelFolderError(f"{what}: damaged (its header cannot be read)") from None
+    if found.owner != digest:
+        raise ModelFolderError(f"{what}: belongs to another model (their specs differ)", hint=hint)
+    return found, body

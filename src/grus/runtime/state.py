@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from grus.errors import ModelFolderError, UsageError
-from grus.runtime.sealed import seal, unseal
+from grus.runtime.sealed import seal, unseal_state
 
 NodeState = tuple[np.ndarray, ...]
 Rows = int | slice | Sequence[int] | np.ndarray
@@ -126,15 +126,9 @@ class State:
         Raises:
             ModelFolderError: the blob is none, cut short, changed, newer than this Grus, or of another spec.
         """
-        header, body = unseal(_KIND, _VERSION, blob, "state")
-        try:
-            found = msgspec.json.decode(header, type=_Header)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            raise ModelFolderError("state: damaged (its header cannot be read)") from None
-        if found.owner != for_.digest:
-            raise ModelFolderError(
-                "state: belongs to another model (their specs differ)", hint="begin with init_state"
-            )
+        found, body = unseal_state(
+            _KIND, _VERSION, blob, "state", _Header, for_.digest, "begin with init_state"
+        )
         state = State(_read(found.nodes, body), found.owner)
         try:
             for_.check_state(state)

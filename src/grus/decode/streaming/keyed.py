@@ -17,7 +17,7 @@ from grus.decode.streaming.forecaster import ForecastStream
 from grus.decode.streaming.texts import TextStream
 from grus.errors import ModelFolderError, UnsupportedError, UsageError
 from grus.preprocess.columns import Source, missing_column
-from grus.runtime.sealed import seal, unseal
+from grus.runtime.sealed import seal, unseal_state
 from grus.runtime.state import State
 
 _KIND, _VERSION = b"GRUKEYED", 1
@@ -259,15 +259,7 @@ class Streams:
         Raises:
             ModelFolderError: the blob is none, damaged, newer, of another model or of another key.
         """
-        header, body = unseal(_KIND, _VERSION, blob, what)
-        try:
-            found = msgspec.json.decode(header, type=_Saved)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            raise ModelFolderError(f"{what}: damaged (its header cannot be read)") from None
-        if found.owner != self.live.digest:
-            raise ModelFolderError(
-                f"{what}: belongs to another model (their specs differ)", hint="name another file"
-            )
+        found, body = unseal_state(_KIND, _VERSION, blob, what, _Saved, self.live.digest, "name another file")
         if found.key != self.engine.key:
             raise ModelFolderError(
                 f"{what}: its key is {found.key!r}, not {self.engine.key!r}", hint="see --key"

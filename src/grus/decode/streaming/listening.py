@@ -11,7 +11,7 @@ from grus.decode.streaming.keyed import Record
 from grus.decode.transcriber import LiveTranscriber
 from grus.decode.wake import HOLD, fires
 from grus.errors import ModelFolderError, UsageError
-from grus.runtime.sealed import seal, unseal
+from grus.runtime.sealed import seal, unseal_state
 from grus.runtime.state import State
 from grus.spec import LogMel
 
@@ -266,16 +266,10 @@ class Listening:
         Raises:
             ModelFolderError: the blob is none, damaged, newer, of another model, or of another listener.
         """
-        header, body = unseal(_KIND, _VERSION, blob, what)
         listener = self.listener
-        try:
-            found = msgspec.json.decode(header, type=_Saved)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            raise ModelFolderError(f"{what}: damaged (its header cannot be read)") from None
-        if found.owner != listener.live.digest:
-            raise ModelFolderError(
-                f"{what}: belongs to another model (their specs differ)", hint="name another file"
-            )
+        found, body = unseal_state(
+            _KIND, _VERSION, blob, what, _Saved, listener.live.digest, "name another file"
+        )
         if found.says != listener.says:
             raise ModelFolderError(
                 f"{what}: is of a stream that says {found.says!r}, not {listener.says!r}", hint="see --wake"
