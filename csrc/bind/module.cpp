@@ -85,7 +85,7 @@ class PackedLinear {
     const BestOf<T> found(rows, layer.output, count, banned, picked, "PackedLinear.best");
     const Input<T> in(x);
     compute(rows * layer.input * layer.output,
-            [&] { best_outputs(*isa_, layer, in.data, rows, in.stride0, found.a); });
+            [&] { best_outputs(layer, in.data, rows, in.stride0, found.a); });
     return found.result();
   }
 };

@@ -48,12 +48,14 @@ constexpr StoredKernels<typename L::T, S> stored() {
   using P = Pack<L>;
   using Q = Sequence<L, S>;
   using M = Minimal<L, S>;
+  using O = BestOutputs<L, S>;
   return {P::template gru_wx_size<S>, P::template gru_wh_size<S>, P::template linear_w_size<S>,
           P::template gru<S>,         Q::scratch,                 Q::run,
           Q::step_row,                Q::step_room,               Q::one,
           Q::many,                    P::template linear<S>,      Linear<L, S>::room_size,
           Linear<L, S>::run,      P::template min_wx_size<S>, P::template minimal<S>,
-          M::scratch,             M::run};
+          M::scratch,             M::run,                     O::room_size,
+          O::run};
 }
 
 template <class L>

@@ -219,6 +219,9 @@ struct StoredKernels {
   idx (*min_scratch)(idx input, idx hidden);
   void (*min_sequence)(const SequenceArgs<T>& a, const S* wx, const idx* rows, idx count, void* scratch,
                        const Together& part);
+  // The best outputs of rows x of a layer; of b everything but size and values, of a everything but rows and y.
+  idx (*best_room)(idx input);  // bytes, aligned to 64
+  void (*best_outputs)(const LinearArgs<T, S>& a, const BestArgs<T>& b, idx row0, idx row1, void* room);
 };
 
 template <class T>

@@ -529,7 +529,7 @@ void check_best(const grus::Isa& isa) {
       const grus::BestArgs<T> a{outputs, count, &banned, 1, picked, y.data(), outputs,
                                 codes.data(), best.data(), of_picked.data(), total.data()};
       grus::best(isa, a, rows);
-      grus::best_outputs(isa, layer, x.data(), rows, inputs,
+      grus::best_outputs(layer, x.data(), rows, inputs,
                          grus::BestArgs<T>{0, count, &banned, 1, picked, nullptr, 0, again.data(), best2.data(),
                                            of_picked2.data(), total2.data()});
       if (codes != again) fail(where + ": other codes without the outputs");

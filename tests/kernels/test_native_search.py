@@ -142,9 +142,9 @@ def test_where_there_are_no_more(isa):
     found = best(np.array([[1, 3, 2]], np.float32), 3, banned=np.array([1]), isa=isa)
     assert found.codes.tolist() == [[2, 0, 0]]
     assert found.values.tolist() == [[2, 1, -np.inf]]
-    for filled in (np.nan, np.inf, -np.inf):
+    for filled, total in ((np.nan, np.nan), (np.inf, np.nan), (-np.inf, -np.inf)):
         found = best(np.full((2, 100), filled, np.float32), 2, isa=isa)
-        assert np.isnan(found.total).all()
+        np.testing.assert_array_equal(found.total, total)
         assert ((found.codes >= 0) & (found.codes < 100)).all()
     mixed = np.zeros((3, 100), np.float32)
     mixed[1, 70] = np.nan
@@ -154,8 +154,32 @@ def test_where_there_are_no_more(isa):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("where", [0, 700, 2999])
+def test_what_is_not_finite_counts_wherever_it_stands(where, isa):
+    """Rows are taken in some values at a time; the first or last of these may be minus infinity alone."""
+    values = np.full((4, 3000), -np.inf, np.float32)
+    values[:, where] = 2, np.nan, np.inf, -np.inf
+    values[2, 1500] = 1
+    found = best(values, 1, isa=isa)
+    np.testing.assert_array_equal(found.total, [2, np.nan, np.nan, -np.inf])
+    assert found.codes[[0, 2], 0].tolist() == [where, where]
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sum_outlives_a_greater_value(dtype, isa):
+    """Ever greater values: what was summed before counts by as much less."""
+    values = np.linspace(-40, 40, 5000, dtype=dtype)[None]
+    wide = values.astype(np.longdouble)
+    exact = np.log(np.exp(wide - wide.max()).sum()) + wide.max()
+    for row in (values, np.ascontiguousarray(values[:, ::-1])):
+        found = best(row, 2, isa=isa)
+        np.testing.assert_allclose(found.total, float(exact), rtol=1e-6 if dtype == np.float32 else 1e-14)
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("stored", [None, "bf16", "int8"])
-@pytest.mark.parametrize(("rows", "size"), [(1, 7), (70, 300), (37, 20000)])
+@pytest.mark.parametrize(("rows", "size"), [(1, 7), (70, 300), (37, 20000), (1100, 900)])
 def test_best_outputs_are_the_best_of_all_outputs(rows, size, stored, isa):
     rng = np.random.default_rng(rows)
     weight, bias = (rng.standard_normal(s).astype(np.float32) for s in ((size, 24), size))
