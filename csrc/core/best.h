@@ -92,8 +92,8 @@ struct Best {
 };
 
 // The same of the outputs of a layer. A piece of its weights is read once for many rows, and what it makes of some of them
-// is taken in while it lies in the cache: of 8,000 outputs, 1,280 rows and 128 inputs 18 us a row, not 23 as when all outputs
-// of 16 rows were made first (AVX-512, one thread of a busy machine).
+// is taken in while it lies in the cache: of 8,000 outputs, 1,280 rows and 128 inputs 16 us a row, not 23 as when all outputs
+// of 16 rows were made first (AVX-512, one thread).
 template <class L, class S>
 struct BestOutputs {
   using T = typename L::T;
