@@ -11,10 +11,15 @@ UNICODE = "Zürich – 東京\n日本 🐦 naïve\n" * 5
 
 
 def language_model(
-    tokenizer: Tokenizer = "char", text: str = TEXT, seed: int = 0, scale: float = 0.6, **network
+    tokenizer: Tokenizer = "char",
+    text: str = TEXT,
+    seed: int = 0,
+    scale: float = 0.6,
+    size: int = 300,
+    **network,
 ) -> tuple[Model, dict[str, np.ndarray]]:
     """A model of random weights, large enough that its choices differ from step to step, and its tensors."""
-    step = fit_text_step([text], tokenizer, size=300, min_count=1)
+    step = fit_text_step([text], tokenizer, size=size, min_count=1)
     sizes = {"hidden_size": 12, "layers": 2, "embedding_size": 12} | network
     port = step.port()
     graph = build_network(NetworkConfig(**sizes), port)

@@ -291,6 +291,21 @@ def test_text_that_cannot_be_read(capsys, tmp_path):
     assert not list(tmp_path.glob("m*"))
 
 
+def test_a_language_model_is_inspected_line_by_line(capsys, folder, book, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = run(capsys, "inspect", folder, book, "--row", 3)
+    assert (ran.code, ran.out) == (0, "")
+    assert "After it the model expects “" in ran.err
+    assert "Line 3 of " in (tmp_path / "inspect.html").read_text()
+    ran = run(capsys, "inspect", folder, book, "--json", "-q")
+    assert ran.err == ""
+    assert json.loads(ran.out)["steps"]["surprise"]
+    refused(
+        capsys, "inspect", folder, book, "--row", 0, "-q", "--force",
+        error=f"row must be from 1 to {len(book.read_text().splitlines())} (the lines of the text), got 0",
+    )  # fmt: skip
+
+
 def test_what_a_language_model_does_not_do(capsys, folder, book):
     refused(
         capsys, "predict", folder, book, error="grus predict: a language model has no answer for rows of data",
@@ -300,9 +315,6 @@ def test_what_a_language_model_does_not_do(capsys, folder, book):
         capsys, "evaluate", folder, book, "--last", 3,
         error=f"grus evaluate: --last is for a forecaster, but {folder} is a language model",
     )  # fmt: skip
-    ran = run(capsys, "inspect", folder, book, "--json")
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith(f"error: {folder}: a language model cannot be inspected row by row\n")
     ran = spawn("stream", folder, input='{"a": 1}\n')
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith(f"error: {folder}: a language model has no answer for rows\n")

@@ -204,6 +204,9 @@ def test_options_of_music_are_not_for_text(tmp_path, capsys):
 def test_predict_and_inspect_say_what_to_do_instead(fitted, folder, capsys):
     done = run(capsys, "predict", fitted[0], folder / "0.mid")
     assert refused(done) == "grus predict: a model of music has no answer for rows of data"
+    done = run(capsys, "inspect", fitted[0], folder / "0.mid", "--json")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"error: {fitted[0]}: a model of music cannot be looked into yet\n")
 
 
 def test_help_shows_how(capsys):

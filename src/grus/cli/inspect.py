@@ -24,7 +24,8 @@ def inspect(
         int | None,
         typer.Option(
             metavar="K",
-            help="The row to look at, from 1: an example, a recording, or the last row that a forecast knows.",
+            help="The row to look at, from 1: an example, a recording, the last row that a forecast knows, or the last "
+            "line of a text.",
         ),
     ] = None,
     label: Annotated[
@@ -61,6 +62,8 @@ def inspect(
         where a transcriber wrote what, under the spectrogram, and which sounds opened its gates
     [bold]grus inspect model new.en --row 3[/bold]
         what each word of a translation looked at, as a heat map
+    [bold]grus inspect model book.txt --row 120[/bold]
+        what surprised a language model up to line 120, and what it expects next
     """
     from grus.artifact import load_model
     from grus.cli.people import People
@@ -80,9 +83,9 @@ def inspect(
     loaded, tensors = load_model(model)
     if label is not None and not isinstance(loaded.task, Classify):
         raise UsageError(f"--label: only a classifier has labels, got {label!r}")
-    if isinstance(loaded.task, Generate):
+    if isinstance(loaded.task, Generate) and loaded.task.kind != "text":
         raise UnsupportedError(
-            f"{model}: a language model cannot be inspected row by row", "grus evaluate scores it"
+            f"{model}: a model of music cannot be looked into yet", "grus evaluate scores it"
         )
     if isinstance(loaded.task, Detect):
         raise UnsupportedError(
@@ -169,14 +172,18 @@ def _find(
     from grus.cli.tables import require, table_file
     from grus.data import readers
     from grus.data.examples import own_of, read_like
-    from grus.decode import LiveClassifier, LiveForecaster
+    from grus.data.lines import read_lines
+    from grus.decode import LiveClassifier, LiveForecaster, LiveGenerator
     from grus.inspection.inside.case import classify_case, forecast_case
     from grus.inspection.inside.findings import inspect_case
     from grus.inspection.inside.gates import check_recurrent
-    from grus.spec import Classify
+    from grus.inspection.inside.passage import inspect_passage
+    from grus.spec import Classify, Generate
 
     check_recurrent(model)
     require("torch", "looking inside a model")
+    if isinstance(model.task, Generate):
+        return inspect_passage(LiveGenerator(model, tensors), tensors, read_lines(Path(data)), row), model
     with table_file(data) as path:
         if isinstance(model.task, Classify):
             live = LiveClassifier(model, tensors)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from grus.errors import UsageError
 from grus.models import GraphModule
-from grus.spec import Graph, Port, infer, ops
+from grus.spec import Graph, Node, Port, infer, ops
+from grus.spec.graph import node_weights
 
 Function = Callable[..., Tensor]
 
@@ -194,12 +195,18 @@ def open_network(graph: Graph, tensors: Mapping[str, np.ndarray]) -> GraphModule
         for n in graph.nodes
         if isinstance(n.op, ops.Embedding) and shapes[n.name].clock
     }
-    nodes = tuple(node for node in graph.nodes if node.name not in found)
+    nodes = tuple(
+        Node(node.name, node.op, node.inputs) if node.weights in found else node
+        for node in graph.nodes
+        if node.name not in found
+    )
+    untied = [node for node in graph.nodes if node.weights in found and node.name not in found]
+    own = {f"{node.name}.{key}": w for node in untied for key, w in node_weights(tensors, node).items()}
     used = {name for node in nodes for name in node.inputs}
     ports = [port for port in graph.inputs if port.name in used]
     ports += [Port(name, "seq", shape.size, shape.clock) for name, shape in found.items()]
     module = GraphModule(Graph(tuple(ports), nodes, graph.outputs))
-    module.load_tensors(tensors)
+    module.load_tensors({**tensors, **own})
     return module.eval().requires_grad_(False)
 
 

@@ -45,7 +45,8 @@ class Case:
         image: uint8 [H, W, C].
         bands: of a recording, log energies over their mean in training [T, bands]; hertz: of the lowest and highest.
         label: of a classifier, whose log-odds are divided.
-        readings: of irregular series, in place of the five above.
+        surprise: nats that each step cost a language model, given those before it [T]; 0 for the first.
+        readings: of irregular series, in place of the values and what follows them.
     """
 
     title: str
@@ -66,6 +67,7 @@ class Case:
     bands: np.ndarray | None = None
     hertz: tuple[float, float] = (0.0, 0.0)
     label: str = ""
+    surprise: np.ndarray | None = None
     readings: Readings | None = None
 
     @property
@@ -129,13 +131,13 @@ def classify_case(
         lengths=lengths,
         answer=said,
         unit="log-odds",
-        score=_log_odds(number, live.temperature, task.multi),
+        score=log_odds(number, live.temperature, task.multi),
         label=task.labels[number],
         **_shown(live, own, int(lengths[0])),
     )
 
 
-def _log_odds(label: int, temperature: float, multi: bool) -> "Callable[[dict[str, Tensor]], Tensor]":
+def log_odds(label: int, temperature: float, multi: bool) -> "Callable[[dict[str, Tensor]], Tensor]":
     """ln p / (1 - p) of one label, from the logits."""
 
     def score(outputs: "dict[str, Tensor]") -> "Tensor":

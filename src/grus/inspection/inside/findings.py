@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grus.decode.forecaster import LiveForecaster
+from grus.decode import LiveClassifier, LiveForecaster
 from grus.inspection.inside import memory
 from grus.inspection.inside.case import Case
 from grus.inspection.inside.gates import Record, program_records
 from grus.spec import Graph, ops
 
 if TYPE_CHECKING:
-    from grus.decode import LiveClassifier
+    from grus.inspection.inside.passage import Reader
     from grus.inspection.irregular.parts import Measurements
 
 #: How many moments are pointed out, and how many steps the untrained layers are compared over.
@@ -95,7 +95,7 @@ class Findings:
 
 
 def inspect_case(
-    live: "LiveClassifier | LiveForecaster", tensors: Mapping[str, np.ndarray], case: Case
+    live: "LiveClassifier | LiveForecaster | Reader", tensors: Mapping[str, np.ndarray], case: Case
 ) -> Findings:
     """Record the gates of a case, and find out what its answer rests on.
 
@@ -108,7 +108,7 @@ def inspect_case(
     """
     clock = {"src": case.lengths}
     records = program_records(live.program, case.inputs, clock)
-    graph = live.model.parts["main"]
+    graph = live.program.graph
     weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
     measured = None
     if case.readings is None:
@@ -116,6 +116,7 @@ def inspect_case(
     else:
         from grus.inspection.irregular.parts import measured as measure
 
+        assert isinstance(live, LiveClassifier)
         measured = measure(live.model, tensors, case)
         parts, base, gap = (
             measured.parts.steps[case.readings.first :],
@@ -231,6 +232,8 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         steps["time"] = [str(value) for value in case.times]
     if case.names:
         steps["name"] = list(case.names)
+    if case.surprise is not None:
+        steps["surprise"] = case.surprise.tolist()
     more = {}
     if found.measured is not None:
         from grus.inspection.irregular.wording import measurements_dict

@@ -59,7 +59,7 @@ def describe_attribution(found: "Findings") -> str:
     if case.mean_baseline:
         start = "every step at the mean of the window"
     elif case.axis in ("word", "character", "subword"):
-        start = "no words (embeddings of zero)"
+        start = f"no {case.axis}s (embeddings of zero)"
     total = float(found.attribution.sum())
     return (
         f"What each {case.axis} adds to the {case.unit}, by integrated gradients: with {start} it would be "

@@ -46,6 +46,9 @@ class InspectPage:
     words_written: list[Word]
     words_added: list[Word]
     words_sentence: str
+    words_surprising: list[Word]
+    surprise_sentence: str
+    close: bool
     image: str
     course: Picture | None
     course_sentence: str
@@ -75,6 +78,9 @@ def inspect_page(found: Findings, model: Model) -> InspectPage:
         words_written=written_words(found) if words else [],
         words_added=added_words(found) if words else [],
         words_sentence=words_sentence(found) if words else "",
+        words_surprising=surprising_words(found),
+        surprise_sentence=surprise_sentence(found),
+        close=case.axis in ("character", "subword"),
         image=image_uri(found),
         course=None if found.measured is not None else course(found),
         course_sentence=moment_sentence(found),
@@ -151,6 +157,33 @@ def added_words(found: Findings) -> list[Word]:
         Word(text, round(60 * abs(part) / most), against=part < 0, title=f"{part:+.3g} {found.case.unit}")
         for text, part in zip(found.case.names, parts)
     ]
+
+
+def surprising_words(found: Findings) -> list[Word]:
+    """The words that a language model read, the darker the less it expected them; of other models none."""
+    case = found.case
+    if case.surprise is None:
+        return []
+    shades = _shades(case.surprise)
+    return [
+        Word(text, int(shade), title=f"{value:.3g} nats, {percent(float(np.exp(-value)))}" if n else "")
+        for n, (text, shade, value) in enumerate(zip(case.names, shades, case.surprise))
+    ]
+
+
+def surprise_sentence(found: Findings) -> str:
+    """What a language model expected least."""
+    case = found.case
+    if case.surprise is None or case.steps < 2:
+        return ""
+    worst = np.argsort(-case.surprise, kind="stable")[: min(_WORDS, case.steps - 1)]
+    named = ", ".join(f"“{case.names[i]}” ({figure(float(case.surprise[i]), 3)})" for i in worst)
+    half = np.sort(case.surprise[1:])[::-1].cumsum() >= case.surprise.sum() / 2
+    few = int(half.argmax()) + 1
+    return (
+        f"Least expected, in nats: {named}. {count(few, case.axis)} of {case.steps - 1:,} "
+        f"{'makes' if few == 1 else 'make'} up half of what the passage cost."
+    )
 
 
 def words_sentence(found: Findings) -> str:

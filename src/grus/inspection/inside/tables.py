@@ -10,6 +10,8 @@ from grus.inspection.inside.gate_words import place_name, short, span_words
 from grus.inspection.wording import count, figure, percent
 from grus.preprocess.frequency import stamp
 
+#: Steps that are named before one that is a character or a piece of a word.
+_CONTEXT = 12
 #: Units that are listed one by one.
 _UNITS = 16
 
@@ -58,7 +60,8 @@ def moments_table(found: Findings) -> Table | None:
         if case.series is not None:
             row += [span_words(case.series[begin : end + 1, c]) for c in range(min(4, len(case.channels)))]
         elif case.names:
-            row.append(case.names[end])
+            before = _CONTEXT if case.axis in ("character", "subword") else 0
+            row.append("".join(case.names[max(0, end - before) : end + 1]))
         rows.append(row)
     return Table(names, rows)
 
