@@ -65,6 +65,22 @@ def test_decay_is_a_gru_d_before_the_decoder_and_goes_on_with_new_rows(model):
     assert np.isfinite(found.predict()["GRU"]).all()
 
 
+@pytest.mark.parametrize("form", ["mean", "forward", "indicators", "decay"])
+def test_an_update_goes_on_at_uneven_times(form):
+    data = uneven(260)
+    old, new = ({name: values[part] for name, values in data.items()} for part in (slice(170), slice(170, 260)))
+    found = fit(old, irregular=form, past=["load"])
+    steps, tensors = found.model_.preprocess, found.tensors_
+    found.update(new, val_size=20, progress="quiet")
+    assert found.model_.preprocess == steps
+    assert any(line.startswith("kept ") for line in found.plan_)
+    assert any(not np.array_equal(values, tensors[name]) for name, values in found.tensors_.items())
+    ahead = found.predict()
+    assert (ahead["ds"] == new["ds"][-1]).all()
+    assert np.isfinite(ahead["GRU"]).all()
+    assert np.isfinite(found.predict(data)["GRU"]).all()
+
+
 def test_cross_validation_counts_rows_where_they_are_uneven():
     found = tiny(irregular="forward").cross_validation(uneven(), n_windows=2, progress="quiet")
     assert list(found) == ["ds", "step", "cutoff", "y", "GRU"]
