@@ -68,7 +68,9 @@ def test_decay_is_a_gru_d_before_the_decoder_and_goes_on_with_new_rows(model):
 @pytest.mark.parametrize("form", ["mean", "forward", "indicators", "decay"])
 def test_an_update_goes_on_at_uneven_times(form):
     data = uneven(260)
-    old, new = ({name: values[part] for name, values in data.items()} for part in (slice(170), slice(170, 260)))
+    old, new = (
+        {name: values[part] for name, values in data.items()} for part in (slice(170), slice(170, 260))
+    )
     found = fit(old, irregular=form, past=["load"])
     steps, tensors = found.model_.preprocess, found.tensors_
     found.update(new, val_size=20, progress="quiet")
@@ -79,6 +81,17 @@ def test_an_update_goes_on_at_uneven_times(form):
     assert (ahead["ds"] == new["ds"][-1]).all()
     assert np.isfinite(ahead["GRU"]).all()
     assert np.isfinite(found.predict(data)["GRU"]).all()
+
+
+def test_bounds_are_those_of_the_newest_rows_of_a_large_table(monkeypatch):
+    data = uneven(200)
+    data["load"][50:60] = 50
+    options = {"irregular": "mean", "past": ["load"], "val_size": 12, "epochs": 1}
+    most = "preprocess.irregular.high"
+    whole = fit(data, **options).tensors_[most]
+    monkeypatch.setattr("grus.preprocess.forecast_steps.MOST_FITTED", 60)
+    newest = fit(data, **options).tensors_[most]
+    assert newest[1] < 0.5 < 2 < whole[1]
 
 
 def test_cross_validation_counts_rows_where_they_are_uneven():

@@ -25,6 +25,7 @@ from grus.preprocess.oddities import value_range
 from grus.preprocess.panel import Panel
 from grus.preprocess.roles import Roles
 from grus.preprocess.stacked import NAME, VALUE, check_targets, lay_out_table
+from grus.preprocess.storage import chunks
 from grus.spec import Forecast, Model
 from grus.tasks.cells import name_of
 from grus.tasks.forecast_job import (
@@ -95,9 +96,10 @@ def make_ready(parameters: "Forecaster", panel: Panel, names: list[str]) -> Read
     learned = learning(p, model, arrays, module, panel, split)
     if p.irregular is not None:
         numbers = [panel.target, *(v for v in panel.past.values() if not is_text(v))]
-        plan.append(
-            missing_line(float(np.mean([np.isnan(values).mean() for values in numbers])), p.irregular)
+        missing = sum(
+            int(np.isnan(values[piece]).sum()) for values in numbers for piece in chunks(len(values))
         )
+        plan.append(missing_line(missing / (panel.n_rows * len(numbers)), p.irregular))
     plan += few_windows(len(learned.validation))
     return Ready(panel, split, plan, model, arrays, module, learned)
 
