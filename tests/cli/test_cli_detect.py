@@ -195,3 +195,20 @@ def test_columns_that_new_rows_lack(capsys, tmp_path, fitted):
     path = write(tmp_path / "other.csv", "time,flow\n2026-03-01 00:00,50\n")
     error = f"{path.name}: no column 'pressure'; the columns are 'time', 'flow'"
     refused(capsys, "predict", fitted[0], path, error=error)
+
+
+def test_inspect_shows_the_oddest_row(capsys, table, fitted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(capsys, "inspect", fitted[0], table)
+    assert (done.code, done.out) == (0, "")
+    assert " was expected." in done.err
+    page = (tmp_path / "inspect.html").read_text()
+    assert " of 400, 2026-03-01 " in page
+    found = json.loads(run(capsys, "inspect", fitted[0], table, "--row", 302, "--json", "-q").out)
+    assert found["row"] == "row 302 of 400, 2026-03-01 05:01:00"
+    assert found["unit"] in ("expected flow", "expected pressure")
+    assert len(found["steps"]["time"]) == 240
+    refused(
+        capsys, "inspect", fitted[0], table, "--row", 1, "--json",
+        error="row must have rows before it, but 1 is the first of all",
+    )  # fmt: skip

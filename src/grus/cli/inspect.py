@@ -24,8 +24,8 @@ def inspect(
         int | None,
         typer.Option(
             metavar="K",
-            help="The row to look at, from 1: an example, a recording, the last row that a forecast knows, or the last "
-            "line of a text.",
+            help="The row to look at, from 1: an example, a recording, a row that a detector watches, the last row "
+            "that a forecast knows, or the last line of a text.",
         ),
     ] = None,
     label: Annotated[
@@ -60,6 +60,8 @@ def inspect(
         which measurement of the seventh stay raised the probability, and when
     [bold]grus inspect model recordings/ --row 2[/bold]
         where a transcriber wrote what, under the spectrogram, and which sounds opened its gates
+    [bold]grus inspect model pump.csv[/bold]
+        the row that a detector finds oddest: what was expected, and which rows before it led to that
     [bold]grus inspect model new.en --row 3[/bold]
         what each word of a translation looked at, as a heat map
     [bold]grus inspect model book.txt --row 120[/bold]
@@ -72,7 +74,7 @@ def inspect(
     from grus.inspection.inside.findings import findings_dict
     from grus.inspection.inside.report import write_inspect_report
     from grus.inspection.wording import to_json
-    from grus.spec import Classify, Detect, Generate, Transcribe, Translate
+    from grus.spec import Classify, Generate, Transcribe, Translate
 
     people = People(quiet)
     page = out if out is not None else None if json else _PAGE
@@ -86,10 +88,6 @@ def inspect(
     if isinstance(loaded.task, Generate) and loaded.task.kind != "text":
         raise UnsupportedError(
             f"{model}: a model of music cannot be looked into yet", "grus evaluate scores it"
-        )
-    if isinstance(loaded.task, Detect):
-        raise UnsupportedError(
-            f"{model}: a detector cannot be looked into yet", "grus predict --detail says what it expected"
         )
     if isinstance(loaded.task, Translate | Transcribe):
         look = _look if isinstance(loaded.task, Translate) else _hear
@@ -173,12 +171,13 @@ def _find(
     from grus.data import readers
     from grus.data.examples import own_of, read_like
     from grus.data.lines import read_lines
-    from grus.decode import LiveClassifier, LiveForecaster, LiveGenerator
+    from grus.decode import LiveClassifier, LiveDetector, LiveForecaster, LiveGenerator
     from grus.inspection.inside.case import classify_case, forecast_case
     from grus.inspection.inside.findings import inspect_case
     from grus.inspection.inside.gates import check_recurrent
     from grus.inspection.inside.passage import inspect_passage
-    from grus.spec import Classify, Generate
+    from grus.inspection.inside.watched import inspect_row
+    from grus.spec import Classify, Detect, Generate
 
     check_recurrent(model)
     require("torch", "looking inside a model")
@@ -188,6 +187,10 @@ def _find(
         if isinstance(model.task, Classify):
             live = LiveClassifier(model, tensors)
             case = classify_case(live, read_like(path, live.roles, own=own_of(model)), row, label)
+        elif isinstance(model.task, Detect):
+            live = LiveDetector(model, tensors)
+            columns, source = readers.read_columns(path)
+            return inspect_row(live, tensors, live.records(columns, source), row), model
         else:
             live = LiveForecaster(model, tensors)
             columns, source = readers.read_columns(path)

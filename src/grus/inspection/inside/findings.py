@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,16 +10,22 @@ from grus.decode import LiveClassifier, LiveForecaster
 from grus.inspection.inside import memory
 from grus.inspection.inside.case import Case
 from grus.inspection.inside.gates import Record, program_records
+from grus.runtime import Program
 from grus.spec import Graph, ops
 
 if TYPE_CHECKING:
-    from grus.inspection.inside.passage import Reader
     from grus.inspection.irregular.parts import Measurements
 
 #: How many moments are pointed out, and how many steps the untrained layers are compared over.
 MOMENTS, COMPARED = 6, 400
 #: Steps, over all points of the integral, that attribution may take: 10,000 steps leave 20 points.
 _STEPS, _POINTS = 200_000, 2048
+
+
+class Reader(NamedTuple):
+    """A network that answers once, after the last step, as a classifier's does."""
+
+    program: Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +101,7 @@ class Findings:
 
 
 def inspect_case(
-    live: "LiveClassifier | LiveForecaster | Reader", tensors: Mapping[str, np.ndarray], case: Case
+    live: LiveClassifier | LiveForecaster | Reader, tensors: Mapping[str, np.ndarray], case: Case
 ) -> Findings:
     """Record the gates of a case, and find out what its answer rests on.
 

@@ -1,14 +1,13 @@
 """What ``grus inspect`` looks at in a language model: a passage of a text, and what is expected after it."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from grus.decode import LiveGenerator
 from grus.decode.ctc import log_softmax
 from grus.inspection.inside.case import ROWS, STEPS, Case, check_row, log_odds
-from grus.inspection.inside.findings import Findings, inspect_case
+from grus.inspection.inside.findings import Findings, Reader, inspect_case
 from grus.inspection.wording import figure, percent
 from grus.runtime import Program
 from grus.spec import Graph, Node, ops
@@ -18,12 +17,6 @@ TOKENS, EXPECTED = 240, 3
 #: What blanks and ends of lines are shown as.
 _SHOWN = str.maketrans({"\n": "↵", "\r": "␍", "\t": "⇥", " ": "␣"})
 _AXES = {"piece": "subword"}
-
-
-class Reader(NamedTuple):
-    """A language model's network that answers once, after the last token, as a classifier's does."""
-
-    program: Program
 
 
 def inspect_passage(
