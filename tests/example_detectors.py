@@ -42,6 +42,7 @@ def detector(
     joint=False,
     irregular=None,
     table=None,
+    hidden=6,
 ):
     """A model and its tensors."""
     table = rows(gaps=gaps) if table is None else table
@@ -52,7 +53,9 @@ def detector(
     task = Detect(columns, roles.id, roles.time, roles.label, 5, memory, 0.05, quiet, level, joint)
     steps, arrays = fit_detect_steps(records, columns, grouped=ids, irregular=irregular, timed=time)
     port = DetectPreprocessor(task, steps, arrays).port()
-    graph = build_network(NetworkConfig(len(columns), cell, 6, layers, decays=irregular == "decay"), port)
+    graph = build_network(
+        NetworkConfig(len(columns), cell, hidden, layers, decays=irregular == "decay"), port
+    )
     tensors = {f"main.{name}": values for name, values in random_tensors(graph, seed).items()}
     fitted = {"mean": 0.0, "spread": 0.3, "rows": 40.0, "low": -2.0, "high": 2.0, "threshold": 0.3}
     tensors |= arrays | {

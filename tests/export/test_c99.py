@@ -12,6 +12,7 @@ import pytest
 import c99_runs
 import grus
 from example_classifiers import KINDS, classifier
+from example_detectors import detector
 from example_graphs import GRAPHS, random_inputs, random_tensors
 from example_series import COVARIATES, ROLES, hourly, random_model
 from graph_oracle import run as oracle
@@ -21,10 +22,11 @@ from grus.export.c99 import export_c
 from grus.export.c99 import program as program_module
 from grus.export.c99.classifier import classifier_program
 from grus.export.c99.compiler import STRICT, build, find_compiler, run
+from grus.export.c99.detector import detector_program
 from grus.export.c99.forecaster import forecaster_program
 from grus.export.c99.program import graph_program
 from grus.export.c99.proof import as_stored, compare
-from grus.export.c99.trials import ClassifierTrial, ForecasterTrial
+from grus.export.c99.trials import ClassifierTrial, DetectorTrial, ForecasterTrial
 from grus.preprocess.panel import build_panel
 from grus.spec import Graph, Model, Node, ops
 
@@ -34,10 +36,17 @@ MODELS = {
     "float32": (tuple(kind for kind in KINDS if kind != "irregular"), range(16)),
     "int8": (("word", "series", "events"), (0, 1, 14)),
 }
+#: Options of detectors, which are tested in both precisions.
+DETECTORS = {
+    "detector": {},
+    "detector of one series": {"ids": False, "gaps": 0.0},
+    "detector of values": {"level": True, "joint": True, "layers": 2, "quiet": 0},
+    "detector without time": {"time": False, "memory": 0, "quiet": 40, "columns": ("temp",)},
+}
 NAMES = [
     f"{what} {precision}"
     for precision, (kinds, numbers) in MODELS.items()
-    for what in (*kinds, *(f"forecaster {number}" for number in numbers))
+    for what in (*kinds, *(f"forecaster {number}" for number in numbers), *DETECTORS)
 ]
 
 
@@ -86,6 +95,10 @@ def compiled(tmp_path_factory):
             parts.append(
                 (f"forecaster {number} {precision}", made, ForecasterTrial(model, tensors, made), tensors)
             )
+        for kind, options in DETECTORS.items():
+            model, tensors = detector(**options)
+            made = detector_program(model, tensors, f"d{len(parts)}", precision)
+            parts.append((f"{kind} {precision}", made, DetectorTrial(model, tensors, made), tensors))
     programs = [made for _, made, _, _ in parts]
     folder = tmp_path_factory.mktemp("c99")
     target = build(programs, folder, c99_runs.compiler(), c99_runs.SANITIZED)
@@ -111,6 +124,22 @@ def test_answers_are_those_of_the_live_model(compiled, name):
     assert proof.error < (2e-6 if precision == "float32" else 1e-4) * size
     assert proof.quantisation < 0.02 * size
     assert (proof.quantisation > 0) == (precision == "int8")
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+def test_scores_and_alarms_are_those_of_the_live_detector(compiled, kind):
+    """By themselves: what was expected is hundreds of times as large, and the comparison goes by the largest."""
+    program, trial, tensors, answers = compiled[f"{kind} float32"]
+    given = [outputs for outputs in answers if outputs]
+    wanted = np.concatenate(trial.expected(tensors))
+    width = (wanted.shape[1] - 2) // 2
+    scores, alarms, severities = (np.stack([outputs[k] for outputs in given]) for k in range(3))
+    np.testing.assert_allclose(scores[:, 0], wanted[:, 0], atol=1e-5)
+    np.testing.assert_array_equal(alarms[:, 0], wanted[:, 1])
+    np.testing.assert_allclose(severities, wanted[:, 2 : 2 + width], rtol=2e-4, atol=1e-4)
+    assert 0 < alarms.sum() < len(alarms) / 2
+    assert (scores == 0).any()  # the first rows, and those without any value
+    assert program.unit.ram < 700
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])

@@ -14,15 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from example_classifiers import classifier, series
+from example_detectors import detector
 from example_graphs import random_tensors
 from example_series import hourly, random_model
 from grus.export.c99.classifier import classifier_program
 from grus.export.c99.compiler import STRICT, write_sources
+from grus.export.c99.detector import detector_program
 from grus.export.c99.driver import decode, driver, encode
 from grus.export.c99.forecaster import forecaster_program
 from grus.export.c99.program import Program
 from grus.export.c99.proof import compare
-from grus.export.c99.trials import ClassifierTrial, ForecasterTrial
+from grus.export.c99.trials import ClassifierTrial, DetectorTrial, ForecasterTrial
 from grus.preprocess.classify import fit_classify_steps
 from grus.preprocess.panel import build_panel
 from grus.preprocess.roles import Roles
@@ -83,6 +85,10 @@ def cases():
             ForecasterTrial(model, tensors, program),
             tensors,
         )
+        model, tensors = detector(hidden=32)
+        program = detector_program(model, tensors, "detector", precision)
+        trial = DetectorTrial(model, tensors, program)
+        yield f"detector of 2 columns, GRU-32 {precision}", program, trial, tensors
 
 
 def shell(command: list[str], folder: Path) -> str:

@@ -14,12 +14,13 @@ from grus.artifact import write_file
 from grus.errors import ModelFolderError, SpecError, UnsupportedError, UsageError
 from grus.export.c99.builder import Precision
 from grus.export.c99.classifier import classifier_program
+from grus.export.c99.detector import detector_program
 from grus.export.c99.forecaster import forecaster_program
 from grus.export.c99.generator import GeneratorTrial, generator_program
 from grus.export.c99.program import Program
 from grus.export.c99.proof import Proof, Trial, prove
 from grus.export.c99.text import check_name
-from grus.export.c99.trials import ClassifierTrial, ForecasterTrial
+from grus.export.c99.trials import ClassifierTrial, DetectorTrial, ForecasterTrial
 from grus.spec import Classify, CovariateScale, Detect, Forecast, Generate, LogMel, Model, SeriesScale
 
 #: The flash of large microcontrollers.
@@ -113,6 +114,7 @@ _KINDS: dict[type[Any], tuple[Callable[..., Program], Callable[..., Trial]]] = {
     Forecast: (forecaster_program, ForecasterTrial),
     Classify: (classifier_program, ClassifierTrial),
     Generate: (generator_program, GeneratorTrial),
+    Detect: (detector_program, DetectorTrial),
 }
 
 
@@ -124,11 +126,6 @@ def _program(model: Model, tensors: Mapping[str, np.ndarray], name: str, precisi
     for key, value in tensors.items():
         if not np.isfinite(value).all():
             raise SpecError(f"model: tensor {key!r} must be finite to be exported, got NaN or infinity")
-    if isinstance(model.task, Detect):
-        raise UnsupportedError(
-            "export: a detector cannot be written in C yet: its network could, but not the likelihood of its errors",
-            hint="export --to onnx writes the network; grus.load(folder) runs all of it without torch",
-        )
     if model.step(LogMel) is not None:
         raise UnsupportedError(
             "export: a model of recordings cannot be written in C yet: its network could, but not its log-mel frames",

@@ -83,6 +83,18 @@ def columns_of(model: Model) -> Columns:
     )
 
 
+def cycles(unit: Unit, names: tuple[str, ...], into: str, phases: str) -> str:
+    """The line that makes the calendar's features of the phases of its cycles."""
+    harmonics = unit.flags("cycles", [HARMONICS[name] for name in names])
+    return f"grus_cycles({into}, {phases}, {harmonics}, {len(names)});"
+
+
+def listed(names: list[str], cycles: tuple[str, ...] = ()) -> str:
+    """A note on what stands in a row: columns, and after them phases of cycles."""
+    cells = [*map(plain, names), *(f"{cycle} = {_PHASES.get(cycle, _YEAR)}" for cycle in cycles)]
+    return "as in training, not scaled\n" + "\n".join(f"  {i}: {cell}" for i, cell in enumerate(cells))
+
+
 class _Maker:
     """Makes the functions; what they share stands in the state: the window, the last known values, the series."""
 
@@ -155,8 +167,10 @@ class _Maker:
             body.line(line)
             names += columns.past
         if columns.cycles:
-            body.line(self._cycles(f"{newest} + {wide}", f"row + {len(names)}"))
-        inputs.append(Argument("float", "row", len(names) + len(columns.cycles), self._listed(names)))
+            body.line(cycles(self.unit, columns.cycles, f"{newest} + {wide}", f"row + {len(names)}"))
+        inputs.append(
+            Argument("float", "row", len(names) + len(columns.cycles), listed(names, columns.cycles))
+        )
         if columns.past_codes:
             inputs.append(Argument("int32_t", "codes", len(self.codes), self._coded(columns.past_codes)))
         for number, window in enumerate(self.codes):
@@ -210,9 +224,7 @@ class _Maker:
         if columns.static:
             inputs["static"] = body.value(len(columns.static), 0)
             body.line(self._scaling(body, "static", "statics", inputs["static"].at, columns.static))
-            arguments.append(
-                Argument("float", "statics", len(columns.static), self._listed(list(columns.static), ()))
-            )
+            arguments.append(Argument("float", "statics", len(columns.static), listed(list(columns.static))))
         if columns.static_codes:
             note = self._coded(columns.static_codes)
             arguments.append(Argument("int32_t", "static_codes", len(columns.static_codes), note))
@@ -231,13 +243,13 @@ class _Maker:
             lines.append(f"const float *row = future + t * {width};")
         lines.append(f"y[0] = (float)t / {horizon}.0f;")
         if columns.cycles:
-            lines.append(self._cycles("y + 1", f"row + {len(columns.future)}"))
+            lines.append(cycles(self.unit, columns.cycles, "y + 1", f"row + {len(columns.future)}"))
         if columns.future:
             lines.append(
                 self._scaling(body, "future", "row", f"y + {1 + self.layout.calendar}", columns.future)
             )
         if width:
-            note = f"for each of the {horizon} steps: {self._listed(list(columns.future))}"
+            note = f"for each of the {horizon} steps: {listed(list(columns.future), columns.cycles)}"
             arguments.append(Argument("float", "future", horizon * width, note))
         rest = f"memcpy({value.at} + t * {size}, {value.at} + (t - 1) * {size}, {size} * sizeof(float));"
         inner = "\n    ".join(lines)
@@ -245,10 +257,6 @@ class _Maker:
             f"{{\n  int t;\n  for (t = 0; t < {horizon}; ++t) {{\n    {inner}\n  }}\n"
             f"  for (; t < {value.steps}; ++t) {rest}\n}}"
         )
-
-    def _cycles(self, into: str, phases: str) -> str:
-        harmonics = self.unit.flags("cycles", [HARMONICS[name] for name in self.columns.cycles])
-        return f"grus_cycles({into}, {phases}, {harmonics}, {len(self.columns.cycles)});"
 
     def _scaling(self, body: Body, name: str, row: str, into: str, columns: tuple[str, ...]) -> str:
         step: CovariateScale = self.model.step(CovariateScale)
@@ -259,12 +267,6 @@ class _Maker:
         return scaling(
             body, name, row, into, (center, scale), [int(column in step.masked) for column in columns]
         )
-
-    def _listed(self, names: list[str], cycles: tuple[str, ...] | None = None) -> str:
-        cells = [plain(name) for name in names]
-        for cycle in self.columns.cycles if cycles is None else cycles:
-            cells.append(f"{cycle} = {_PHASES.get(cycle, _YEAR)}")
-        return "as in training, not scaled\n" + "\n".join(f"  {i}: {cell}" for i, cell in enumerate(cells))
 
     def _coded(self, names: tuple[str, ...]) -> str:
         text: Categories = self.model.step(Categories)

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from grus.decode import LiveClassifier, LiveForecaster
+from grus.decode import LiveClassifier, LiveDetector, LiveForecaster
 from grus.decode.class_scores import class_probabilities
+from grus.decode.likelihood import to_score
+from grus.export.c99.detector import series_of
 from grus.export.c99.driver import Call
 from grus.export.c99.forecaster import columns_of
 from grus.export.c99.program import Program
@@ -15,14 +17,28 @@ from grus.preprocess.examples import Examples
 from grus.preprocess.frequency import Frequency
 from grus.preprocess.panel import Panel
 from grus.preprocess.ragged import Ragged
+from grus.preprocess.records import Records
 from grus.preprocess.roles import Roles
-from grus.spec import Categories, Classify, Codes, CovariateScale, Forecast, Images, Model, SeriesScale
+from grus.spec import (
+    Calendar,
+    Categories,
+    Classify,
+    Codes,
+    CovariateScale,
+    Detect,
+    Forecast,
+    Images,
+    Model,
+    SeriesScale,
+)
 
 Tensors = Mapping[str, np.ndarray]
 
 #: Steps of a stream, and streams; each begins with a reset, so the second shows that nothing is left of the first.
 _STEPS, _STREAMS = 24, 2
 _GAPS = 0.15
+#: Rows of a detector's stream: some that are not scored, and some after a jump.
+_WATCHED = 48
 
 
 class ClassifierTrial:
@@ -129,6 +145,48 @@ class ForecasterTrial:
             outputs = live.outputs(features, zeros, np.array(self._asked)).astype(np.float64)
             values = outputs * features.scale[0] + features.center[0]
             out.append(np.maximum(values, 0.0) if live.task.non_negative else values)
+        return out
+
+
+class DetectorTrial:
+    """Streams of random rows with gaps and a jump, of a series that training saw and of one that it did not."""
+
+    def __init__(self, model: Model, tensors: Tensors, program: Program, seed: int = 0) -> None:
+        self._model, task, ids = model, model.task_as(Detect), series_of(model)
+        rng = np.random.default_rng(seed)
+        verbs = [f.verb for f in program.functions]
+        start, hour = np.datetime64("2024-01-05T20", "ns"), np.timedelta64(1, "h")
+        times = start + np.arange(_WATCHED) * hour
+        phases = [cycle_phase(times, name) for name in model.step(Calendar).features]
+        self._records: list[Records] = []
+        self.calls: list[Call] = []
+        for pick in (int(rng.integers(len(ids))), -1) if ids else (0, 0):
+            rows = _channels(tensors, _WATCHED, rng)
+            rows[_WATCHED * 2 // 3 :] *= 3
+            name = (ids[pick] if pick >= 0 else "".join(ids) + "?") if ids else ""
+            self._records.append(
+                Records(
+                    (name,), np.array([name], object) if ids else None, np.array([0, _WATCHED]), np.arange(_WATCHED),
+                    rows.astype(np.float64), times.astype(np.int64), task.time is not None,
+                )
+            )  # fmt: skip
+            self.calls.append(Call(verbs.index("init"), (np.array([pick]),) if ids else ()))
+            self.calls.append(Call(verbs.index("step"), (np.concatenate((rows[0], [p[0] for p in phases])),)))
+            self.calls.append(Call(verbs.index("reset"), ()))
+            self.calls += [
+                Call(verbs.index("step"), (np.concatenate((row, [p[t] for p in phases])),))
+                for t, row in enumerate(rows)
+            ]
+
+    def expected(self, tensors: Tensors) -> list[np.ndarray]:
+        """Score, alarm, severities and what was expected, of every row."""
+        live, out = LiveDetector(self._model, tensors), []
+        for records in self._records:
+            found = live.score(records)
+            worst = found.severity.max(axis=1)
+            alarm = (to_score(worst) > live.threshold) & (to_score(found.before) <= live.threshold)
+            rows = np.column_stack((to_score(worst), alarm, found.severity, found.expected))
+            out += [rows[:1], rows]
         return out
 
 
