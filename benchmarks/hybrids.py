@@ -70,7 +70,7 @@ SETS: dict[str, tuple[Callable[..., dict[str, Any]], str, int]] = {
     "sst2": (classified, "accuracy", SEEDS),
     "etth1": (etth1, "mse", SEEDS),
     "plaid": (classified, "accuracy", SEEDS),
-    "trec": (classified, "accuracy", 2),
+    "trec": (classified, "accuracy", SEEDS),
 }
 TITLES = {
     "japanese_vowels": "Japanese Vowels", "basic_motions": "Basic Motions", "digits": "digits by rows",
