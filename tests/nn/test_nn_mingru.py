@@ -13,6 +13,7 @@ from grus.kernels import native
 from grus.kernels.reference import Options
 from grus.kernels.reference_mingru import MinGRUWeights, mingru_stack
 from grus.nn import MinGRU, _mingru_composite, _native_path
+from grus.nn._native_layer import Threads
 from numerics import assert_bitwise_equal, assert_close_to_oracle
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -156,7 +157,9 @@ def test_the_compiler_sees_one_op_a_layer(options: dict) -> None:
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_without_gradients_the_bits_do_not_depend_on_batch_or_threads(options: dict, monkeypatch) -> None:
-    monkeypatch.delenv("GRUS_NUM_THREADS", raising=False)  # with it torch's number of threads is not followed
+    monkeypatch.setattr(
+        Threads, "fixed", False
+    )  # with GRUS_NUM_THREADS torch's number of threads is not followed
     module = make(**options)
     x, h_0, arguments = inputs(module, GIVEN[1])
     axis = 0 if module.batch_first else 1
