@@ -55,6 +55,14 @@ def test_the_default_is_the_row_with_the_highest_score():
     )
 
 
+def test_a_value_that_is_missing_is_said_to_be():
+    table = rows()
+    neither = np.flatnonzero(np.isnan(table["temp"]) & np.isnan(table["flow"]))
+    found, *_ = look(int(neither[-1]) + 1)
+    assert f"{found.case.channels[0]} was missing, and " in found.case.answer
+    assert found.case.answer.startswith("Its score is 0")
+
+
 def test_the_page_is_whole_and_long_histories_are_cut(tmp_path):
     found, live, _ = look(500, n=600, ids=False)
     assert found.case.steps == BEFORE
@@ -68,7 +76,7 @@ def test_the_page_is_whole_and_long_histories_are_cut(tmp_path):
 def test_what_cannot_be_looked_at():
     with pytest.raises(UsageError, match=r"^row must be from 1 to 400 \(the rows of the data\), got 401$"):
         look(401)
-    with pytest.raises(UsageError, match=r"^row must have rows before it, but 2 is the first, series 'b'$"):
+    with pytest.raises(UsageError, match=r"^row must have rows before it, but 2 is the first of series 'b'$"):
         look(2)
     with pytest.raises(UnsupportedError, match=r"must have a recurrent layer with a GRU's gates, got only"):
         look(100, cell="lstm")

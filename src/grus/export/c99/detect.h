@@ -4,8 +4,8 @@
    the long mean and variance of that, and rows counted; the range of each column's scaled values, the last one known;
    room for the judged. counts: rows taken in, rows since one above the threshold, whether the newest had each column. */
 typedef struct {
-  int columns, judged, window, memory, quiet, joint;
-  double outside, threshold;
+  int columns, judged, window, quiet, joint;
+  double memory, outside, threshold;
   const double *mean, *variance, *rows, *low, *high; /* where every stream begins */
   const unsigned char *masked;
 } grus_detect;
@@ -72,7 +72,7 @@ static void grus_detect_row(const grus_detect *d, double *sums, int32_t *counts,
     z[i] = 0.0;
     if (judged != judged) continue;
     level[i] += (judged - level[i]) / d->window;
-    if (d->memory) {
+    if (d->memory > 0.0) {
       const double apart = level[i] - middle[i];
       rows[i] = rows[i] + 1.0 < d->memory ? rows[i] + 1.0 : d->memory;
       middle[i] += apart / rows[i];

@@ -57,10 +57,10 @@ class _Maker:
         step: CovariateScale = self.model.step(CovariateScale)
         numbers = {name: found[f"task.{name}"] for name in ("mean", "spread", "rows", "low", "high")}
         numbers["spread"] = numbers["spread"] ** 2
-        sizes = (len(task.columns), judged, task.short, task.memory, task.quiet, int(task.joint))
+        sizes = len(task.columns), judged, task.short, task.quiet, int(task.joint)
+        chosen = task.memory, task.outside, found["task.threshold"][0]
         cells = [
-            *map(str, sizes),
-            repr(float(task.outside)), repr(float(found["task.threshold"][0])),
+            *map(str, sizes), *(repr(float(number)) for number in chosen),
             *(unit.doubles(f"task.{name}", values) for name, values in numbers.items()),
             unit.flags("masked", [int(name in step.masked) for name in task.columns]),
         ]  # fmt: skip

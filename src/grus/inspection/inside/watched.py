@@ -53,9 +53,9 @@ def detect_case(live: LiveDetector, records: Records, row: int | None = None) ->
     series = int(np.searchsorted(records.offsets, place, side="right")) - 1
     begin = int(records.offsets[series])
     steps = min(BEFORE, place - begin)
-    of = f", series {records.names[series]!r}" if records.n_series > 1 else ""
+    own = f"series {records.names[series]!r}" if records.n_series > 1 else ""
     if not steps:
-        raise UsageError(f"row must have rows before it, but {number + 1:,} is the first{of or ' of all'}")
+        raise UsageError(f"row must have rows before it, but {number + 1:,} is the first of {own or 'all'}")
     center, scale = (
         part[live.preprocessor.series(records.names[series : series + 1])][0]
         for part in (live.preprocessor.center, live.preprocessor.scale)
@@ -66,15 +66,16 @@ def detect_case(live: LiveDetector, records: Records, row: int | None = None) ->
     x = live.preprocessor.series_inputs(records, series)[0]
     inputs = np.stack([x[end + 1 - steps : end + 1] for end in _ends(place - begin, len(x), steps)])
     dated = live.task.time is not None
-    when = f", {stamp(records.shown_stamps()[place])}" if dated else ""
+    when = stamp(records.shown_stamps()[place]) if dated else ""
+    was = "missing" if np.isnan(value[column]) else figure(float(value[column]))
     shown, name = np.arange(place - steps, place), live.task.columns[column]
     return Case(
-        title=f"row {number + 1:,} of {len(records):,}{of}{when}",
+        title=", ".join(filter(None, (f"row {number + 1:,} of {len(records):,}", own, when))),
         axis="row",
         inputs={"x": inputs},
         lengths=np.full(len(inputs), steps),
         answer=f"Its score is {figure(float(to_score(worst[place])), 3)} (alarms are above "
-        f"{figure(live.threshold, 3)}): {name} was {figure(float(value[column]))}, and "
+        f"{figure(live.threshold, 3)}): {name} was {was}, and "
         f"{figure(float(expected[column]))} was expected.",
         unit=f"expected {name}",
         score=lambda outputs: outputs["mean"][:, column] * float(scale[column]) + float(center[column]),
