@@ -6,7 +6,6 @@ import numpy as np
 
 from grus.decode import LiveClassifier, LiveDetector, LiveForecaster
 from grus.decode.class_scores import class_probabilities
-from grus.decode.likelihood import to_score
 from grus.export.c99.detector import series_of
 from grus.export.c99.driver import Call
 from grus.export.c99.forecaster import columns_of
@@ -183,9 +182,8 @@ class DetectorTrial:
         live, out = LiveDetector(self._model, tensors), []
         for records in self._records:
             found = live.score(records)
-            worst = found.severity.max(axis=1)
-            alarm = (to_score(worst) > live.threshold) & (to_score(found.before) <= live.threshold)
-            rows = np.column_stack((to_score(worst), alarm, found.severity, found.expected))
+            said = live.answer(found, detail=False)
+            rows = np.column_stack((said["score"], said["alarm"], found.severity, found.expected))
             out += [rows[:1], rows]
         return out
 

@@ -76,6 +76,11 @@ class Case:
         return int(self.lengths[0])
 
     @property
+    def within_words(self) -> bool:
+        """Whether a step may be less than a word."""
+        return self.axis in ("character", "subword")
+
+    @property
     def padded_steps(self) -> int:
         """How many steps the longest row has, to which all are padded."""
         return int(self.lengths.max())

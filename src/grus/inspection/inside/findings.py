@@ -27,6 +27,11 @@ class Reader(NamedTuple):
 
     program: Program
 
+    @staticmethod
+    def of(graph: Graph, tensors: Mapping[str, np.ndarray]) -> "Reader":
+        """The reader of a graph, with its weights out of those of the model file."""
+        return Reader(Program(graph, _weights(tensors)))
+
 
 @dataclass(frozen=True, eq=False)
 class Findings:
@@ -115,7 +120,7 @@ def inspect_case(
     clock = {"src": case.lengths}
     records = program_records(live.program, case.inputs, clock)
     graph = live.program.graph
-    weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
+    weights = _weights(tensors)
     measured = None
     if case.readings is None:
         parts, base, gap = _attribution(graph, weights, case)
@@ -158,6 +163,10 @@ def inspect_case(
         },
         measured=measured,
     )
+
+
+def _weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
 
 
 def _attribution(

@@ -80,7 +80,7 @@ def inspect_page(found: Findings, model: Model) -> InspectPage:
         words_sentence=words_sentence(found) if words else "",
         words_surprising=surprising_words(found),
         surprise_sentence=surprise_sentence(found),
-        close=case.axis in ("character", "subword"),
+        close=case.within_words,
         image=image_uri(found),
         course=None if found.measured is not None else course(found),
         course_sentence=moment_sentence(found),

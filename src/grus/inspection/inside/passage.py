@@ -6,10 +6,10 @@ import numpy as np
 
 from grus.decode import LiveGenerator
 from grus.decode.ctc import log_softmax
+from grus.decode.sampling import log_probability_of
 from grus.inspection.inside.case import ROWS, STEPS, Case, check_row, log_odds
 from grus.inspection.inside.findings import Findings, Reader, inspect_case
 from grus.inspection.wording import figure, percent
-from grus.runtime import Program
 from grus.spec import Graph, Node, ops
 
 #: Tokens of a passage, and how many of the most expected ones are named.
@@ -32,8 +32,7 @@ def inspect_passage(
     Raises:
         UsageError: there is no such line; DataError: there is none at all. UnsupportedError: the model has no GRU.
     """
-    weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
-    reader = Reader(Program(answering_once(live.network.program.graph), weights))
+    reader = Reader.of(answering_once(live.network.program.graph), tensors)
     return inspect_case(reader, tensors, passage_case(live, lines, row))
 
 
@@ -64,7 +63,7 @@ def passage_case(live: LiveGenerator, lines: Sequence[str], row: int | None = No
     shares = np.exp(log_softmax(logits[0, -1:])[0])
     shares[0] = 0  # never put out
     best = np.argsort(-shares, kind="stable")[:EXPECTED].tolist()
-    cost = -live.network.log_probabilities(codes)[0]
+    cost = -log_probability_of(logits[:, :-1], codes[None])[0]
     axis = _AXES.get(codec.unit, codec.unit)
 
     def shown(code: int) -> str:

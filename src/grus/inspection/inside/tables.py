@@ -60,7 +60,7 @@ def moments_table(found: Findings) -> Table | None:
         if case.series is not None:
             row += [span_words(case.series[begin : end + 1, c]) for c in range(min(4, len(case.channels)))]
         elif case.names:
-            before = _CONTEXT if case.axis in ("character", "subword") else 0
+            before = _CONTEXT if case.within_words else 0
             row.append("".join(case.names[max(0, end - before) : end + 1]))
         rows.append(row)
     return Table(names, rows)

@@ -12,7 +12,6 @@ from grus.inspection.inside.findings import Findings, Reader, inspect_case
 from grus.inspection.wording import figure
 from grus.preprocess.frequency import stamp
 from grus.preprocess.records import Records
-from grus.runtime import Program
 from grus.spec import Graph, Node, ops
 
 #: Rows before the one in question that are looked at.
@@ -32,8 +31,7 @@ def inspect_row(
     Raises:
         UsageError: there is no such row, or it is the first of its series. UnsupportedError: the model has no GRU.
     """
-    weights = {k.removeprefix("main."): v for k, v in tensors.items() if k.startswith("main.")}
-    reader = Reader(Program(expecting_once(live.program.graph), weights))
+    reader = Reader.of(expecting_once(live.program.graph), tensors)
     return inspect_case(reader, tensors, detect_case(live, records, row))
 
 
